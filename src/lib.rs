@@ -1,0 +1,2 @@
+//! meeting-closer
+pub mod meeting;
