@@ -1,0 +1,109 @@
+//! The one place that reads or spends time, so that a test can stop it.
+//!
+//! Invariant: [`Clock::wait_until`] never returns before its instant.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+/// tokio's timer ticks once a millisecond, so its sleep ends up to this much too late.
+const TIMER_TICK: Duration = Duration::from_millis(1);
+/// How much earlier than asked the operating system is told to wake us: its own timers are late by about 60 µs.
+const WAKE_MARGIN: Duration = Duration::from_micros(100);
+
+/// Where "now" comes from, and how a wait is kept.
+#[derive(Debug, Clone)]
+pub enum Clock {
+    /// The machine's clocks. A wait is kept to a few microseconds: a rate limiter without burst loses whatever each
+    /// wait oversleeps, and at 200 requests a second tokio's tick alone would cost a tenth of the rate.
+    System,
+    /// tokio's clock, which a test can pause; its timestamps count from `epoch`.
+    Tokio {
+        /// The timestamp of `start`.
+        epoch: Timestamp,
+        /// The instant at which the clock was made.
+        start: Instant,
+    },
+}
+
+impl Clock {
+    /// tokio's clock, counting timestamps from 2026-01-01.
+    pub fn tokio() -> Self {
+        let epoch = Timestamp::from_second(1_767_225_600).expect("2026 is in range");
+        Self::Tokio { epoch, start: Instant::now() }
+    }
+
+    /// Now, for measuring and waiting.
+    #[expect(clippy::unused_self, reason = "one way to ask for both kinds of now")]
+    pub fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// Now, for people and records: UTC, to the millisecond.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn timestamp(&self) -> Timestamp {
+        let exact = match self {
+            Self::System => Timestamp::now(),
+            Self::Tokio { epoch, start } => {
+                let elapsed = start.elapsed().try_into().expect("a test does not run for ages");
+                epoch.checked_add::<jiff::SignedDuration>(elapsed).expect("a test does not run for ages")
+            }
+        };
+        Timestamp::from_millisecond(exact.as_millisecond())
+            .expect("a timestamp cut to milliseconds is in range")
+    }
+
+    /// Waits until `at` has come.
+    pub async fn wait_until(&self, at: Instant) {
+        match self {
+            Self::Tokio { .. } => tokio::time::sleep_until(at).await,
+            Self::System => wait_precisely(at).await,
+        }
+    }
+}
+
+/// Sleeps by tokio's timer as long as its tick allows, then by the operating system's, and yields for the rest.
+async fn wait_precisely(at: Instant) {
+    let left = || at.saturating_duration_since(Instant::now());
+    if left() > 2 * TIMER_TICK {
+        tokio::time::sleep_until(at - 2 * TIMER_TICK).await;
+    }
+    let nap = left().saturating_sub(WAKE_MARGIN);
+    if !nap.is_zero() {
+        // A failed hand-over to the blocking pool (the runtime is shutting down) only makes the loop below longer.
+        let _ = tokio::task::spawn_blocking(move || blocking_sleep(nap)).await;
+    }
+    while !left().is_zero() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Blocks this thread: for threads of our own only.
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+pub fn blocking_sleep(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_paused_clock_tells_the_time_that_was_waited() {
+        let clock = Clock::tokio();
+        let (start, epoch) = (clock.now(), clock.timestamp());
+        clock.wait_until(start + Duration::from_millis(1500)).await;
+        assert_eq!(clock.now() - start, Duration::from_millis(1500));
+        assert_eq!(clock.timestamp().duration_since(epoch).as_millis(), 1500);
+    }
+
+    #[tokio::test]
+    async fn a_precise_wait_is_never_short() {
+        for micros in [0, 50, 150, 1_500, 3_700] {
+            let at = Instant::now() + Duration::from_micros(micros);
+            Clock::System.wait_until(at).await;
+            assert!(Instant::now() >= at);
+        }
+    }
+}

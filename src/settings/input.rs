@@ -1,0 +1,30 @@
+//! `[input]`: the names of a list's columns.
+
+use serde::Deserialize;
+
+use super::text;
+
+/// `[input]`, checked.
+#[derive(Debug, Clone, Default)]
+pub struct InputSettings {
+    /// The conference id column's name, where it is none of the known ones.
+    pub conference_id_column: Option<String>,
+    /// The union id column's name, where it is none of the known ones.
+    pub union_id_column: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    conference_id_column: String,
+    union_id_column: String,
+}
+
+impl Raw {
+    pub(super) fn check(self) -> InputSettings {
+        InputSettings {
+            conference_id_column: text::optional(&self.conference_id_column).map(str::to_owned),
+            union_id_column: text::optional(&self.union_id_column).map(str::to_owned),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! `[metrics]`: where figures are served or written.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::{SettingsError, text};
+
+/// `[metrics]`, checked.
+#[derive(Debug, Clone)]
+pub struct MetricsSettings {
+    /// Where the worker serves its figures.
+    pub listen: Option<SocketAddr>,
+    /// The Prometheus textfile that a run leaves.
+    pub textfile: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    listen: String,
+    textfile: String,
+}
+
+impl Raw {
+    pub(super) fn check(self) -> Result<MetricsSettings, SettingsError> {
+        let listen =
+            text::optional(&self.listen).map(str::parse).transpose().map_err(|_| SettingsError::Value {
+                key: "metrics.listen",
+                found: format!("{:?}", self.listen),
+                expected: "an address and port such as \"127.0.0.1:9464\" are expected",
+            })?;
+        Ok(MetricsSettings { listen, textfile: text::optional_path(&self.textfile) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::settings::tests::load_text;
+
+    #[test]
+    fn an_address_without_a_port_is_refused() {
+        let error = load_text("[metrics]\nlisten = \"localhost\"").unwrap_err().to_string();
+        assert!(error.starts_with("metrics.listen is \"localhost\": an address and port"), "{error}");
+    }
+}

@@ -1,0 +1,71 @@
+//! Text in the configuration that stands for something: durations, and "" for "not set".
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::fmt::friendly::SpanParser;
+
+use super::SettingsError;
+
+/// A duration as people write it: `500ms`, `10s`, `1h30m`. Zero is none.
+pub(super) fn duration(key: &'static str, text: &str) -> Result<Duration, SettingsError> {
+    match SpanParser::new().parse_unsigned_duration(text.trim()) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err(SettingsError::Value {
+            key,
+            found: format!("{text:?}"),
+            expected: "a duration such as \"500ms\", \"10s\" or \"1h30m\" is expected",
+        }),
+    }
+}
+
+/// One of a few words.
+pub(super) fn choice<T: Copy>(
+    key: &'static str,
+    text: &str,
+    words: &[(&'static str, T)],
+    expected: &'static str,
+) -> Result<T, SettingsError> {
+    let found = words.iter().find(|(word, _)| *word == text.trim());
+    found.map(|(_, choice)| *choice).ok_or_else(|| SettingsError::Value {
+        key,
+        found: format!("{text:?}"),
+        expected,
+    })
+}
+
+/// A path, or none where the text is empty.
+pub(super) fn optional_path(text: &str) -> Option<PathBuf> {
+    optional(text).map(PathBuf::from)
+}
+
+/// The text, or none where it is empty.
+pub(super) fn optional(text: &str) -> Option<&str> {
+    let text = text.trim();
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_as_people_do() {
+        let parse = |text| duration("pace.ban_pause", text).ok();
+        assert_eq!(parse("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(parse("10s"), Some(Duration::from_secs(10)));
+        assert_eq!(parse("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(parse("5 minutes"), Some(Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn a_wrong_duration_is_told_with_key_and_value() {
+        for wrong in ["", "5", "5x", "-5s", "0s"] {
+            let error = duration("pace.ban_pause", wrong).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("pace.ban_pause is {wrong:?}: a duration such as")),
+                "{error}"
+            );
+        }
+    }
+}
