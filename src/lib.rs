@@ -1,6 +1,8 @@
 //! meeting-closer
-#![expect(missing_docs, reason = "x")]
 pub mod clock;
+pub mod dingtalk;
 pub mod meeting;
 pub mod outcome;
+pub mod pace;
+pub mod retry;
 pub mod settings;

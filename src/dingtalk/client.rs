@@ -1,0 +1,281 @@
+//! The requests themselves, over reqwest.
+//!
+//! Invariant: ids are percent-encoded whole, so whatever a list holds reaches DingTalk as an id and never as a path, a
+//! query or a fragment.
+
+use std::error::Error as _;
+use std::io;
+use std::path::PathBuf;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, RequestBuilder, Response};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::exchange::{Answer, Exchange, Lost, MAX_BODY_BYTES, parse_retry_after};
+use super::grant::{Grant, TokenError, read_grant};
+use super::token::AccessToken;
+use crate::clock::Clock;
+use crate::meeting::CloseRequest;
+use crate::settings::{Auth, BaseUrl, DingTalkSettings};
+
+/// The header that carries the access token.
+const TOKEN_HEADER: &str = "x-acs-dingtalk-access-token";
+
+/// What RFC 3986 calls unreserved stays as it is; everything else is encoded.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// DingTalk over HTTP.
+#[derive(Debug, Clone)]
+pub struct HttpApi {
+    client: Client,
+    base_url: BaseUrl,
+    auth: Auth,
+    clock: Clock,
+}
+
+/// Why no client could be made.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// The company's certificate authority cannot be read.
+    #[error("cannot read {}, which dingtalk.ca_file names: {source}", path.display())]
+    CaUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The company's certificate authority is not PEM.
+    #[error("{}, which dingtalk.ca_file names, holds no certificate in PEM form", path.display())]
+    CaNotPem {
+        /// The file.
+        path: PathBuf,
+    },
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(String),
+}
+
+impl ClientError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::CaUnreadable { .. } => {
+                Some("name a file that can be read, or set dingtalk.ca_file to \"\"")
+            }
+            Self::CaNotPem { .. } => Some("a PEM file has lines -----BEGIN CERTIFICATE-----"),
+            Self::Tls(_) => {
+                Some("install the system's certificates (on Debian: apt-get install ca-certificates)")
+            }
+        }
+    }
+}
+
+impl HttpApi {
+    /// A client that keeps up to `concurrency` connections. Nothing is sent yet.
+    pub fn new(
+        settings: &DingTalkSettings,
+        auth: Auth,
+        concurrency: usize,
+        clock: Clock,
+    ) -> Result<Self, ClientError> {
+        // A second call finds the provider in place, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = Client::builder()
+            .user_agent(concat!("meeting-closer/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(settings.connect_timeout)
+            .timeout(settings.request_timeout)
+            .pool_max_idle_per_host(concurrency)
+            // A lost HTTP/1.1 connection leaves one meeting in doubt, not all that are in flight.
+            .http1_only()
+            .redirect(Policy::none())
+            // A request that is sent again in silence is a call that the audit does not know.
+            .retry(reqwest::retry::never());
+        let builder = if settings.base_url.is_loopback() {
+            // No proxy and no certificates for a stand-in on this machine: it must work where there are neither.
+            builder.no_proxy().tls_certs_only([])
+        } else {
+            builder.https_only(true)
+        };
+        let builder = builder.tls_certs_merge(company_certificates(settings)?);
+        let client = builder.build().map_err(|error| ClientError::Tls(chain(&error)))?;
+        Ok(Self { client, base_url: settings.base_url.clone(), auth, clock })
+    }
+
+    async fn exchange(&self, request: RequestBuilder) -> Exchange {
+        match request.send().await {
+            Ok(response) => Exchange::Answered(self.read(response).await),
+            Err(error) if error.is_connect() => Exchange::Lost(Lost::NoConnection(chain(&error))),
+            Err(error) if error.is_timeout() => Exchange::Lost(Lost::Timeout),
+            Err(error) => Exchange::Lost(Lost::Broken(chain(&error))),
+        }
+    }
+
+    async fn read(&self, mut response: Response) -> Answer {
+        let text = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
+        let mut answer = Answer {
+            status: response.status().as_u16(),
+            is_html: text(CONTENT_TYPE.as_str())
+                .is_some_and(|kind| kind.trim_start().starts_with("text/html")),
+            request_id: text("x-acs-request-id"),
+            retry_after: text(RETRY_AFTER.as_str())
+                .or_else(|| text("x-acs-retry-after"))
+                .and_then(|header| parse_retry_after(&header, self.clock.timestamp())),
+            ..Answer::default()
+        };
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    let room = MAX_BODY_BYTES - answer.body.len();
+                    answer.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                    if chunk.len() > room {
+                        return answer;
+                    }
+                }
+                Ok(None) => {
+                    answer.complete = true;
+                    return answer;
+                }
+                Err(_) => return answer,
+            }
+        }
+    }
+
+    async fn ask_for_token(
+        &self,
+        path: &str,
+        body: Value,
+        sent: &[&SecretString],
+    ) -> Result<Grant, TokenError> {
+        let request = self
+            .client
+            .post(self.base_url.join(path))
+            .header(CONTENT_TYPE, "application/json")
+            .header(ACCEPT, "application/json")
+            .body(body.to_string());
+        read_grant(&self.exchange(request).await, sent)
+    }
+}
+
+impl super::Api for HttpApi {
+    async fn close(&self, request: &CloseRequest, token: &AccessToken) -> Exchange {
+        let mut headers = HeaderMap::with_capacity(3);
+        headers.insert(TOKEN_HEADER, token.header());
+        headers.insert(CONTENT_TYPE, "application/json".parse().expect("a valid header"));
+        headers.insert(ACCEPT, "application/json".parse().expect("a valid header"));
+        let url = self.base_url.join(&close_path(request));
+        self.exchange(self.client.delete(url).headers(headers)).await
+    }
+
+    async fn fetch_token(&self) -> Result<Grant, TokenError> {
+        match &self.auth {
+            Auth::InternalApp { app_key, app_secret } => {
+                let secret = app_secret.read()?;
+                let body = json!({"appKey": app_key, "appSecret": secret.expose_secret()});
+                self.ask_for_token("/v1.0/oauth2/accessToken", body, &[&secret]).await
+            }
+            Auth::ThirdPartyApp { suite_key, suite_secret, suite_ticket, corp_id } => {
+                let (secret, ticket) = (suite_secret.read()?, suite_ticket.read()?);
+                let body = json!({
+                    "suiteKey": suite_key,
+                    "suiteSecret": secret.expose_secret(),
+                    "authCorpId": corp_id,
+                    "suiteTicket": ticket.expose_secret(),
+                });
+                self.ask_for_token("/v1.0/oauth2/corpAccessToken", body, &[&secret, &ticket]).await
+            }
+            Auth::CorpToken { client_id, client_secret, corp_id } => {
+                let secret = client_secret.read()?;
+                let body = json!({
+                    "client_id": client_id,
+                    "client_secret": secret.expose_secret(),
+                    "grant_type": "client_credentials",
+                });
+                let path = format!("/v1.0/oauth2/{}/token", utf8_percent_encode(corp_id, ENCODED));
+                self.ask_for_token(&path, body, &[&secret]).await
+            }
+            // Whoever put the token there knows its end; here it lasts until DingTalk refuses it.
+            Auth::AccessToken(token) => Ok(Grant { token: token.read()?, lifetime: A_YEAR }),
+        }
+    }
+}
+
+const A_YEAR: std::time::Duration = std::time::Duration::from_hours(365 * 24);
+
+/// `/v1.0/conference/videoConferences/{conferenceId}?unionId={unionId}`.
+fn close_path(request: &CloseRequest) -> String {
+    let conference_id = utf8_percent_encode(request.conference_id.as_str(), ENCODED);
+    let union_id = utf8_percent_encode(request.union_id.as_str(), ENCODED);
+    format!("/v1.0/conference/videoConferences/{conference_id}?unionId={union_id}")
+}
+
+fn company_certificates(settings: &DingTalkSettings) -> Result<Vec<Certificate>, ClientError> {
+    let Some(path) = &settings.ca_file else { return Ok(vec![]) };
+    let pem =
+        std::fs::read(path).map_err(|source| ClientError::CaUnreadable { path: path.clone(), source })?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(ClientError::CaNotPem { path: path.clone() }),
+    }
+}
+
+/// An error with its causes, without its URL: the ids in it stand in the audit already.
+fn chain(error: &reqwest::Error) -> String {
+    let mut causes = vec![];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    causes.dedup();
+    if causes.is_empty() { "unknown reason".into() } else { causes.join(": ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::meeting::{ConferenceId, UnionId};
+
+    #[test]
+    fn ids_are_encoded_so_that_they_stay_ids() {
+        let url = |conference_id: &str, union_id: &str| {
+            let request = CloseRequest {
+                conference_id: ConferenceId::parse(conference_id).unwrap(),
+                union_id: UnionId::parse(union_id).unwrap(),
+            };
+            BaseUrl::parse("https://api.dingtalk.io").unwrap().join(&close_path(&request)).to_string()
+        };
+        let close = "https://api.dingtalk.io/v1.0/conference/videoConferences";
+        for (conference_id, union_id, expected) in [
+            ("607452e01401526ee39609e1", "27SaQ3", "607452e01401526ee39609e1?unionId=27SaQ3"),
+            ("../x", "a", "..%2Fx?unionId=a"),
+            ("a?unionId=b", "a&b=c", "a%3FunionId%3Db?unionId=a%26b%3Dc"),
+            ("a/b", "..", "a%2Fb?unionId=.."),
+            ("a#b", "a#b", "a%23b?unionId=a%23b"),
+            ("a%2Fb", "a+b c", "a%252Fb?unionId=a%2Bb%20c"),
+            ("会议\\", "'\"", "%E4%BC%9A%E8%AE%AE%5C?unionId=%27%22"),
+        ] {
+            assert_eq!(url(conference_id, union_id), format!("{close}/{expected}"));
+        }
+    }
+
+    #[test]
+    fn a_certificate_authority_that_cannot_be_used_is_named() {
+        let settings = |path: &str| {
+            let text = format!("[dingtalk]\nca_file = \"{path}\"");
+            crate::settings::tests::load_text(&text).unwrap().dingtalk
+        };
+        let make = |path: &str| {
+            let token = crate::settings::Secret::value("dingtalk.access_token", "t");
+            HttpApi::new(&settings(path), Auth::AccessToken(token), 1, Clock::System).unwrap_err().to_string()
+        };
+        assert!(
+            make("/nowhere/ca.pem").starts_with("cannot read /nowhere/ca.pem, which dingtalk.ca_file names")
+        );
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(make(file.path().to_str().unwrap()).ends_with("holds no certificate in PEM form"));
+    }
+}

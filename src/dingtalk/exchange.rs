@@ -1,0 +1,85 @@
+//! One request's end, before anything is made of it: the answer as it came, or how it was lost.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use thiserror::Error;
+
+/// How much of a body is read. DingTalk's answers have a few hundred bytes; more is a page that nobody asked for.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// The longest wait that a server may ask for: DingTalk's longest documented block. A longer one is cut to this, so that
+/// a wrong header cannot hold a run for a day.
+pub const MAX_SERVER_WAIT: Duration = Duration::from_mins(5);
+
+/// One request's end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exchange {
+    /// An answer's head came; its body may still be cut off.
+    Answered(Answer),
+    /// No answer came.
+    Lost(Lost),
+}
+
+/// An answer of whoever stood at the other end.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body, up to [`MAX_BODY_BYTES`].
+    pub body: Vec<u8>,
+    /// Whether that is the whole body.
+    pub complete: bool,
+    /// Whether the head calls the body HTML.
+    pub is_html: bool,
+    /// The header `x-acs-request-id`.
+    pub request_id: Option<String>,
+    /// How long the server asked us to wait, not longer than [`MAX_SERVER_WAIT`].
+    pub retry_after: Option<Duration>,
+}
+
+/// How a request was lost.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Lost {
+    /// No connection could be made, so the request never left.
+    #[error("could not connect: {0}")]
+    NoConnection(String),
+    /// The request may have arrived, but no answer came in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// The request may have arrived, but the connection broke.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+}
+
+/// `Retry-After` as RFC 9110 has it: seconds, or an HTTP date.
+pub(super) fn parse_retry_after(header: &str, now: Timestamp) -> Option<Duration> {
+    let header = header.trim();
+    let wait = match header.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let at = jiff::fmt::rfc2822::parse(header).ok()?.timestamp();
+            Duration::try_from(at.duration_since(now)).unwrap_or_default()
+        }
+    };
+    Some(wait.min(MAX_SERVER_WAIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_is_clamped() {
+        let now: Timestamp = "2026-11-23T18:00:00Z".parse().unwrap();
+        let parse = |header| parse_retry_after(header, now);
+        assert_eq!(parse("7"), Some(Duration::from_secs(7)));
+        assert_eq!(parse("Mon, 23 Nov 2026 18:00:09 GMT"), Some(Duration::from_secs(9)));
+        assert_eq!(parse("Mon, 23 Nov 2026 17:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(parse("86400"), Some(MAX_SERVER_WAIT));
+        assert_eq!(parse("Tue, 24 Nov 2026 18:00:00 GMT"), Some(MAX_SERVER_WAIT));
+        for wrong in ["", "soon", "-1", "1.5"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+}

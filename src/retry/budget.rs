@@ -1,0 +1,54 @@
+//! What all retries of a run may cost together, so that a bad evening does not multiply its calls by `max_attempts`.
+
+/// Counts retries against meetings closed.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    left: u32,
+    full: u32,
+}
+
+impl Budget {
+    /// A full budget: this many retries can be paid before a meeting is closed.
+    pub fn new(full: u32) -> Self {
+        Self { left: full, full }
+    }
+
+    /// Pays for one retry; false where nothing is left.
+    pub fn pay(&mut self) -> bool {
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// A meeting has ended: one retry is earned back, up to the full budget.
+    pub fn earn(&mut self) {
+        self.left = self.full.min(self.left + 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spent_budget_pays_nothing_until_a_meeting_ends() {
+        let mut budget = Budget::new(2);
+        assert!(budget.pay() && budget.pay());
+        assert!(!budget.pay());
+        budget.earn();
+        assert!(budget.pay());
+        assert!(!budget.pay());
+    }
+
+    #[test]
+    fn a_full_budget_earns_nothing() {
+        let mut budget = Budget::new(1);
+        budget.earn();
+        assert!(budget.pay());
+        assert!(!budget.pay());
+    }
+}

@@ -1,0 +1,179 @@
+//! The retry policy. This is the one file that names the `backoff` crate: it is unmaintained (RUSTSEC-2025-0012), so what
+//! is used of it is the growth of the interval alone; its randomisation is off and the jitter is ours.
+
+use std::time::Duration;
+
+use backoff::ExponentialBackoffBuilder;
+use backoff::backoff::Backoff;
+use fastrand::Rng;
+
+use super::Budget;
+use crate::outcome::Throttle;
+use crate::settings::RetrySettings;
+
+/// A throttled call is repeated after this at the earliest: the shortest window that DingTalk counts in.
+const THROTTLED_SECOND: Duration = Duration::from_secs(1);
+/// A call refused for a rate a minute is repeated after this at the earliest.
+const THROTTLED_MINUTE: Duration = Duration::from_mins(1);
+
+/// Why an attempt may be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The meeting's state is unknown, or DingTalk has trouble.
+    Trouble,
+    /// The call was refused for its rate, and read by nobody.
+    Throttled(Throttle),
+}
+
+/// An attempt is to be repeated after this long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait(pub Duration);
+
+/// Why an attempt is not repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GiveUp {
+    /// The row has had `retry.max_attempts`.
+    AttemptsSpent,
+    /// The run has had `retry.budget`.
+    BudgetSpent,
+}
+
+/// Decides about repeating.
+#[derive(Debug, Clone)]
+pub struct RetryPolicy {
+    max_attempts: u32,
+    /// The longest wait after the first attempt, the second, and so on.
+    ceilings: Vec<Duration>,
+}
+
+impl RetryPolicy {
+    /// The policy of `[retry]`.
+    pub fn new(settings: &RetrySettings) -> Self {
+        let mut growth = ExponentialBackoffBuilder::new()
+            .with_initial_interval(settings.initial_interval)
+            .with_multiplier(settings.multiplier)
+            .with_max_interval(settings.max_interval)
+            .with_randomization_factor(0.0)
+            .with_max_elapsed_time(None)
+            .build();
+        let ceilings = std::iter::from_fn(|| growth.next_backoff());
+        let ceilings = ceilings.take(settings.max_attempts as usize).collect();
+        Self { max_attempts: settings.max_attempts, ceilings }
+    }
+
+    /// What follows attempt number `attempts` (from 1). A wait that the server named is kept as it is; else it is drawn
+    /// between zero and the ceiling (full jitter, so that rows that failed together do not come back together), and on
+    /// top of the window's length where the call was throttled. Throttled calls cost nothing of the budget: the pace
+    /// bounds them already.
+    pub fn after(
+        &self,
+        attempts: u32,
+        cause: Cause,
+        server_wait: Option<Duration>,
+        budget: &mut Budget,
+        chance: &mut Rng,
+    ) -> Result<Wait, GiveUp> {
+        if attempts >= self.max_attempts {
+            return Err(GiveUp::AttemptsSpent);
+        }
+        let least = match cause {
+            Cause::Trouble if !budget.pay() => return Err(GiveUp::BudgetSpent),
+            Cause::Trouble => Duration::ZERO,
+            Cause::Throttled(Throttle::Second) => THROTTLED_SECOND,
+            Cause::Throttled(Throttle::Minute) => THROTTLED_MINUTE,
+        };
+        Ok(Wait(server_wait.unwrap_or_else(|| least + self.jitter(attempts, chance))))
+    }
+
+    /// A wait between zero and the ceiling after attempt number `attempts`, for what has no row: fetching a token.
+    pub fn jitter(&self, attempts: u32, chance: &mut Rng) -> Duration {
+        let last = self.ceilings.len() - 1;
+        let ceiling = self.ceilings[last.min(attempts.saturating_sub(1) as usize)];
+        ceiling.mul_f64(chance.f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::tests::load_text;
+
+    fn policy(text: &str) -> RetryPolicy {
+        RetryPolicy::new(&load_text(&format!("[retry]\n{text}")).unwrap().retry)
+    }
+
+    fn ask(
+        policy: &RetryPolicy,
+        attempts: u32,
+        cause: Cause,
+        server: Option<Duration>,
+    ) -> Result<Wait, GiveUp> {
+        policy.after(attempts, cause, server, &mut Budget::new(1), &mut Rng::with_seed(7))
+    }
+
+    #[test]
+    fn ceilings_grow_by_the_multiplier_up_to_the_longest() {
+        let ceilings = policy("max_attempts = 9").ceilings;
+        let millis: Vec<u128> = ceilings.iter().map(Duration::as_millis).collect();
+        assert_eq!(millis, [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+    }
+
+    #[test]
+    fn a_wait_is_drawn_between_zero_and_the_ceiling() {
+        let (policy, mut chance) = (policy(""), Rng::with_seed(1));
+        for attempts in 1..6 {
+            let ceiling = policy.ceilings[attempts as usize - 1];
+            let waits: Vec<Duration> = (0..1000).map(|_| policy.jitter(attempts, &mut chance)).collect();
+            assert!(waits.iter().all(|wait| *wait <= ceiling));
+            assert!(waits.iter().min().unwrap() < &(ceiling / 10));
+            assert!(waits.iter().max().unwrap() > &(ceiling * 9 / 10));
+        }
+    }
+
+    #[test]
+    fn a_throttled_call_waits_out_its_window() {
+        let policy = policy("");
+        for (throttle, least) in [(Throttle::Second, 1), (Throttle::Minute, 60)] {
+            let Wait(wait) = ask(&policy, 1, Cause::Throttled(throttle), None).unwrap();
+            let least = Duration::from_secs(least);
+            assert!(least <= wait && wait <= least + Duration::from_millis(500), "{wait:?}");
+        }
+    }
+
+    #[test]
+    fn a_wait_that_the_server_names_wins() {
+        let named = Some(Duration::from_secs(17));
+        for cause in [Cause::Trouble, Cause::Throttled(Throttle::Second), Cause::Throttled(Throttle::Minute)]
+        {
+            assert_eq!(ask(&policy(""), 1, cause, named), Ok(Wait(Duration::from_secs(17))));
+        }
+    }
+
+    #[test]
+    fn the_last_attempt_is_not_repeated() {
+        let policy = policy("max_attempts = 3");
+        assert!(ask(&policy, 2, Cause::Trouble, None).is_ok());
+        assert_eq!(ask(&policy, 3, Cause::Trouble, None), Err(GiveUp::AttemptsSpent));
+        assert_eq!(ask(&policy, 3, Cause::Throttled(Throttle::Second), None), Err(GiveUp::AttemptsSpent));
+    }
+
+    #[test]
+    fn a_spent_budget_stops_retries_but_not_those_of_throttled_calls() {
+        let (policy, mut budget, mut chance) = (policy(""), Budget::new(1), Rng::with_seed(1));
+        let mut ask = |cause| policy.after(1, cause, None, &mut budget, &mut chance);
+        assert!(ask(Cause::Throttled(Throttle::Second)).is_ok());
+        assert!(ask(Cause::Trouble).is_ok());
+        assert_eq!(ask(Cause::Trouble), Err(GiveUp::BudgetSpent));
+        assert!(ask(Cause::Throttled(Throttle::Second)).is_ok());
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_waits() {
+        let draw = |seed| {
+            let mut chance = Rng::with_seed(seed);
+            (1..6).map(|n| policy("").jitter(n, &mut chance)).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(3), draw(3));
+        assert_ne!(draw(3), draw(4));
+    }
+}
