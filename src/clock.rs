@@ -79,6 +79,28 @@ async fn wait_precisely(at: Instant) {
     }
 }
 
+/// A timestamp as the journal and the reports write it: RFC 3339, UTC, milliseconds.
+pub fn rfc3339(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
+
+/// [`rfc3339`] for serde.
+pub mod rfc3339_serde {
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    /// Writes a timestamp.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{at:.3}"))
+    }
+
+    /// Reads a timestamp.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        <std::borrow::Cow<'de, str>>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
 /// Blocks this thread: for threads of our own only.
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
 pub fn blocking_sleep(duration: Duration) {
@@ -96,6 +118,12 @@ mod tests {
         clock.wait_until(start + Duration::from_millis(1500)).await;
         assert_eq!(clock.now() - start, Duration::from_millis(1500));
         assert_eq!(clock.timestamp().duration_since(epoch).as_millis(), 1500);
+    }
+
+    #[test]
+    fn a_timestamp_always_has_its_milliseconds() {
+        assert_eq!(rfc3339("2026-11-23T18:00:00Z".parse().unwrap()), "2026-11-23T18:00:00.000Z");
+        assert_eq!(rfc3339("2026-11-23T18:00:00.12Z".parse().unwrap()), "2026-11-23T18:00:00.120Z");
     }
 
     #[tokio::test]

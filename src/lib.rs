@@ -1,6 +1,7 @@
 //! meeting-closer
 pub mod clock;
 pub mod dingtalk;
+pub mod journal;
 pub mod meeting;
 pub mod outcome;
 pub mod pace;

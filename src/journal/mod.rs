@@ -1,0 +1,28 @@
+//! What happened, append-only: the truth from which every report is made.
+//!
+//! `journal.jsonl` holds one JSON object a line. Its keys stand in alphabetical order, without spaces, but for `hash`,
+//! which comes last: `hash` is the hex SHA-256 of the line without `,"hash":"…"`, and that text holds `prev`, the hash of
+//! the line before (64 zeros in the first). So `jq -cS 'del(.hash)'` gives the hashed text back, and `sha256sum` checks it.
+//!
+//! Invariant: a record is with the operating system when [`Journal::append`] returns, and on the disk once
+//! [`Journal::sync`] has returned; after a failure nothing is taken any more.
+
+mod chain;
+mod reader;
+mod record;
+mod storage;
+mod writer;
+
+pub use chain::{Chain, Hash};
+pub use reader::{Entry, ReadError, Reader};
+pub use record::{
+    AttemptStarted, EndReason, ListRecord, OutcomeRecord, Record, RowCounts, RunFinished, RunStarted, Totals,
+};
+pub use storage::{FileStorage, Storage};
+pub use writer::{Journal, JournalError};
+
+/// The journal's name in a run's folder.
+pub const FILE_NAME: &str = "journal.jsonl";
+
+/// The version of the journal's format, `v` in every record.
+pub const FORMAT_VERSION: u32 = 1;

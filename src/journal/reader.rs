@@ -1,0 +1,199 @@
+//! Reading a journal record by record, with its chain checked.
+//!
+//! Invariant: every entry that is yielded follows the one before it, by number and by hash.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::{Chain, Record};
+use crate::clock::rfc3339_serde;
+
+/// Why a journal cannot be read to its end.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The journal.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A record is not what was written.
+    #[error("{}: record {seq} is broken: {problem}", path.display())]
+    Broken {
+        /// The journal.
+        path: PathBuf,
+        /// The record's number.
+        seq: u64,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+/// One record and where it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its number, from 1.
+    pub seq: u64,
+    /// When it was written.
+    pub at: Timestamp,
+    /// The byte at which its line begins.
+    pub offset: u64,
+    /// What it says.
+    pub record: Record,
+}
+
+/// Reads a journal.
+#[derive(Debug)]
+pub struct Reader {
+    path: PathBuf,
+    file: BufReader<File>,
+    chain: Chain,
+    offset: u64,
+    line: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    seq: u64,
+    prev: &'a str,
+    #[serde(with = "rfc3339_serde")]
+    at: Timestamp,
+}
+
+impl Reader {
+    /// Opens a journal at its first record.
+    pub fn open(path: &Path) -> Result<Self, ReadError> {
+        let file = File::open(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+        Ok(Self {
+            path: path.to_owned(),
+            file: BufReader::with_capacity(1 << 16, file),
+            chain: Chain::EMPTY,
+            offset: 0,
+            line: vec![],
+        })
+    }
+
+    /// Where the chain stands after the last entry.
+    pub fn chain(&self) -> Chain {
+        self.chain
+    }
+
+    /// The next entry, or none at the journal's end.
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, ReadError> {
+        let offset = self.offset;
+        self.line.clear();
+        let read = self.file.read_until(b'\n', &mut self.line);
+        let length = read.map_err(|source| ReadError::Io { path: self.path.clone(), source })?;
+        if length == 0 {
+            return Ok(None);
+        }
+        self.offset += length as u64;
+        let before = self.chain;
+        match decode(&self.line, &mut self.chain) {
+            Ok((at, record)) => Ok(Some(Entry { seq: self.chain.seq, at, offset, record })),
+            Err(problem) => Err(ReadError::Broken { path: self.path.clone(), seq: before.seq + 1, problem }),
+        }
+    }
+
+    /// The record whose line begins at `offset`, for a second look; its chain is not checked again.
+    pub fn record_at(&mut self, offset: u64) -> Result<Record, ReadError> {
+        let io_error = |source| ReadError::Io { path: self.path.clone(), source };
+        // Lines are asked for nearly in order, so a short way is walked within the buffer.
+        let here = self.file.stream_position().map_err(io_error)?;
+        let way = i64::try_from(offset).unwrap_or(i64::MAX) - i64::try_from(here).unwrap_or(i64::MAX);
+        self.file.seek_relative(way).map_err(io_error)?;
+        self.line.clear();
+        self.file.read_until(b'\n', &mut self.line).map_err(io_error)?;
+        serde_json::from_slice(&self.line).map_err(|error| io_error(error.into()))
+    }
+
+    /// Goes back to the first record.
+    pub fn rewind(&mut self) -> Result<(), ReadError> {
+        self.file
+            .seek(SeekFrom::Start(0))
+            .map_err(|source| ReadError::Io { path: self.path.clone(), source })?;
+        (self.chain, self.offset) = (Chain::EMPTY, 0);
+        Ok(())
+    }
+}
+
+fn decode(line: &[u8], chain: &mut Chain) -> Result<(Timestamp, Record), &'static str> {
+    let line = line.strip_suffix(b"\n").ok_or("its line is cut off")?;
+    let line = std::str::from_utf8(line).map_err(|_| "it is not text")?;
+    let before = *chain;
+    let canonical = chain.open(line).ok_or("its hash does not match its content")?;
+    let envelope: Envelope<'_> = serde_json::from_str(&canonical).map_err(|_| "it is not a record")?;
+    if envelope.prev != before.head.to_string() {
+        return Err("it does not follow the record before it");
+    }
+    if envelope.seq != before.seq + 1 {
+        return Err("its number does not follow the one before it");
+    }
+    let record = serde_json::from_str(&canonical).map_err(|_| "it is of no known type")?;
+    Ok((envelope.at, record))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{AttemptStarted, FileStorage, Journal};
+
+    fn written(folder: &Path, records: u32) -> PathBuf {
+        let path = folder.join("journal.jsonl");
+        let journal = Journal::new(path.clone(), FileStorage::create(&path).unwrap(), Chain::EMPTY);
+        for attempt in 1..=records {
+            let record = AttemptStarted { conference_id: "c".into(), union_id: "u".into(), attempt };
+            journal.append(&Record::Attempt(record), Timestamp::UNIX_EPOCH).unwrap();
+        }
+        journal.sync().unwrap();
+        path
+    }
+
+    fn read(path: &Path) -> Result<Vec<Entry>, ReadError> {
+        let mut reader = Reader::open(path)?;
+        std::iter::from_fn(|| reader.next_entry().transpose()).collect()
+    }
+
+    #[test]
+    fn a_journal_reads_back_in_order_and_any_record_can_be_looked_up_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = written(folder.path(), 5);
+        let entries = read(&path).unwrap();
+        assert_eq!(entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        let mut reader = Reader::open(&path).unwrap();
+        for index in [3, 0, 4, 1, 2] {
+            assert_eq!(reader.record_at(entries[index].offset).unwrap(), entries[index].record);
+        }
+    }
+
+    #[test]
+    fn a_swapped_missing_or_altered_record_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = written(folder.path(), 4);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        for (order, broken) in [(vec![0, 2, 1, 3], 2), (vec![0, 1, 3], 3), (vec![1, 2, 3], 1)] {
+            let altered: String = order.iter().map(|line| format!("{}\n", lines[*line])).collect();
+            std::fs::write(&path, altered).unwrap();
+            assert!(matches!(read(&path), Err(ReadError::Broken { seq, .. }) if seq == broken), "{order:?}");
+        }
+        std::fs::write(&path, text.replacen("\"attempt\":3", "\"attempt\":4", 1)).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.ends_with("record 3 is broken: its hash does not match its content"), "{error}");
+    }
+
+    #[test]
+    fn a_journal_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = std::fs::metadata(written(folder.path(), 1)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}

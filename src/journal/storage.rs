@@ -1,0 +1,40 @@
+//! Where a journal's bytes go: a seam, so that a disk that fails can be had in a test.
+//!
+//! Invariant: bytes are only ever added at the end.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+/// An append-only place.
+pub trait Storage: Send + Sync + 'static {
+    /// Adds bytes at the end; they have reached the operating system when this returns.
+    fn append(&self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Returns once everything added so far is on the disk.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// A file.
+#[derive(Debug, Clone)]
+pub struct FileStorage(Arc<File>);
+
+impl FileStorage {
+    /// Makes a new file that its owner alone can read; it must not be there yet.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
+        Ok(Self(Arc::new(file)))
+    }
+}
+
+impl Storage for FileStorage {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        (&*self.0).write_all(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
