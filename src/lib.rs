@@ -1,9 +1,12 @@
 //! meeting-closer
 pub mod clock;
 pub mod dingtalk;
+pub mod events;
+pub mod intake;
 pub mod journal;
 pub mod meeting;
 pub mod outcome;
 pub mod pace;
 pub mod retry;
+pub mod run;
 pub mod settings;

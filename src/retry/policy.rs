@@ -61,6 +61,11 @@ impl RetryPolicy {
         Self { max_attempts: settings.max_attempts, ceilings }
     }
 
+    /// Attempts in all, the first included.
+    pub fn max_attempts(&self) -> u32 {
+        self.max_attempts
+    }
+
     /// What follows attempt number `attempts` (from 1). A wait that the server named is kept as it is; else it is drawn
     /// between zero and the ceiling (full jitter, so that rows that failed together do not come back together), and on
     /// top of the window's length where the call was throttled. Throttled calls cost nothing of the budget: the pace

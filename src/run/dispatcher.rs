@@ -1,0 +1,337 @@
+//! What happens next: a state machine that knows every row on its way and touches nothing.
+//!
+//! Invariant: a row is in exactly one place (in flight, ready, waiting, or ended), and rows that were asked before go
+//! before new ones.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokio::time::Instant;
+
+use super::{Job, Stop};
+use crate::outcome::{Judgement, OutcomeKind, Said, Throttle, Verdict};
+use crate::retry::{Budget, Cause, GiveUp, RetryPolicy, Wait};
+use crate::settings::{PaceSettings, RetrySettings};
+
+/// Rows that may wait to be asked again; when they are this many, no new row is taken in.
+const MAX_WAITING: usize = 1024;
+
+/// How often in a row a ban may meet the one request that is let out after its pause. DingTalk lifts a ban after five
+/// minutes, so a page that still comes then is something else, and every row would meet it.
+const MAX_BANS: u32 = 3;
+
+/// The shortest wait before an access token is asked for again.
+const MIN_TOKEN_WAIT: Duration = Duration::from_secs(1);
+
+/// How long everything pauses when DingTalk throttles without naming a time.
+const fn throttle_pause(throttle: Throttle) -> Duration {
+    match throttle {
+        Throttle::Second => Duration::from_secs(1),
+        Throttle::Minute => Duration::from_mins(1),
+    }
+}
+
+/// Every row on its way.
+#[derive(Debug)]
+pub(super) struct Dispatcher {
+    concurrency: usize,
+    ban_pause: Duration,
+    policy: RetryPolicy,
+    budget: Budget,
+    chance: Rng,
+    in_flight: usize,
+    fresh: Option<Job>,
+    ready: VecDeque<Job>,
+    waiting: BinaryHeap<Reverse<Waiting>>,
+    arrivals: u64,
+    paused_until: Option<Instant>,
+    paused: Duration,
+    bans_in_a_row: u32,
+    stop: Option<Stop>,
+}
+
+/// What is to be done now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A request may leave as soon as there is a token: [`Dispatcher::take`] gives the row.
+    Launch,
+    /// Nothing before this instant, or before something happens.
+    Wait(Option<Instant>),
+}
+
+/// What an ended attempt means for its row.
+#[derive(Debug)]
+pub(super) enum AfterAttempt {
+    /// The row has its outcome.
+    Ended(Job, OutcomeKind),
+    /// The row is asked again after this long.
+    Retry(Duration),
+    /// The row is asked again, and this attempt costs it nothing.
+    Repeat,
+}
+
+impl Dispatcher {
+    pub(super) fn new(pace: &PaceSettings, retry: &RetrySettings, seed: u64) -> Self {
+        Self {
+            concurrency: pace.concurrency,
+            ban_pause: pace.ban_pause,
+            policy: RetryPolicy::new(retry),
+            budget: Budget::new(retry.budget),
+            chance: Rng::with_seed(seed),
+            in_flight: 0,
+            fresh: None,
+            ready: VecDeque::new(),
+            waiting: BinaryHeap::new(),
+            arrivals: 0,
+            paused_until: None,
+            paused: Duration::ZERO,
+            bans_in_a_row: 0,
+            stop: None,
+        }
+    }
+
+    /// Whether a new row can be taken in.
+    pub(super) fn wants_row(&self) -> bool {
+        self.stop.is_none() && self.fresh.is_none() && self.waiting.len() + self.ready.len() < MAX_WAITING
+    }
+
+    /// Takes a new row in.
+    pub(super) fn offer(&mut self, job: Job) {
+        debug_assert!(self.fresh.is_none(), "one new row at a time");
+        self.fresh = Some(job);
+    }
+
+    /// What is to be done at `now`.
+    pub(super) fn next(&self, now: Instant) -> Next {
+        if self.stop.is_some() || self.in_flight >= self.permits() {
+            return Next::Wait(None);
+        }
+        if let Some(until) = self.paused_until.filter(|until| *until > now) {
+            return Next::Wait(Some(until));
+        }
+        let due = self.waiting.peek().map(|Reverse(waiting)| waiting.not_before);
+        if self.fresh.is_some() || !self.ready.is_empty() || due.is_some_and(|due| due <= now) {
+            return Next::Launch;
+        }
+        Next::Wait(due)
+    }
+
+    /// After a ban, one request at a time until one is let through.
+    fn permits(&self) -> usize {
+        if self.bans_in_a_row > 0 { 1 } else { self.concurrency }
+    }
+
+    /// The row whose turn it is. It counts as in flight until [`Dispatcher::attempt_ended`] or [`Dispatcher::put_back`].
+    pub(super) fn take(&mut self, now: Instant) -> Option<Job> {
+        let due = self.waiting.peek().is_some_and(|Reverse(waiting)| waiting.not_before <= now);
+        let job = self
+            .ready
+            .pop_front()
+            .or_else(|| if due { self.waiting.pop().map(|Reverse(waiting)| waiting.job) } else { None })
+            .or_else(|| self.fresh.take())?;
+        self.in_flight += 1;
+        Some(job)
+    }
+
+    /// An attempt has its judgement. `job` counts it already.
+    pub(super) fn attempt_ended(
+        &mut self,
+        mut job: Job,
+        judgement: &Judgement,
+        now: Instant,
+    ) -> AfterAttempt {
+        self.in_flight -= 1;
+        job.last = judgement.answer.clone();
+        let let_through = judgement.verdict != Verdict::Banned && judgement.answer.http_status.is_some();
+        if let_through && self.pause_left(now).is_zero() {
+            self.bans_in_a_row = 0;
+        }
+        if judgement.verdict != Verdict::TokenRefused {
+            job.token_refusals = 0;
+        }
+        match judgement.verdict {
+            Verdict::Closed => self.ended(job, OutcomeKind::Closed),
+            Verdict::AlreadyEnded => self.ended(job, OutcomeKind::AlreadyClosed),
+            Verdict::Refused => AfterAttempt::Ended(job, OutcomeKind::Failed),
+            Verdict::Retry => self.again(job, Cause::Trouble, judgement, now),
+            Verdict::Throttled(throttle) => {
+                self.pause(now, judgement.retry_after.unwrap_or(throttle_pause(throttle)));
+                self.again(job, Cause::Throttled(throttle), judgement, now)
+            }
+            Verdict::Banned => self.banned(job, judgement, now),
+            Verdict::TokenRefused => self.token_refused(job),
+            Verdict::Halt => self.halted(job),
+        }
+    }
+
+    fn ended(&mut self, job: Job, kind: OutcomeKind) -> AfterAttempt {
+        self.budget.earn();
+        AfterAttempt::Ended(job, kind)
+    }
+
+    fn again(&mut self, mut job: Job, cause: Cause, judgement: &Judgement, now: Instant) -> AfterAttempt {
+        if self.stop.is_some() {
+            return AfterAttempt::Ended(job, OutcomeKind::NotAttempted);
+        }
+        match self.policy.after(
+            job.attempts,
+            cause,
+            judgement.retry_after,
+            &mut self.budget,
+            &mut self.chance,
+        ) {
+            Ok(Wait(wait)) => {
+                self.wait(job, now + wait);
+                AfterAttempt::Retry(wait)
+            }
+            Err(reason) => {
+                job.last.message = match reason {
+                    GiveUp::AttemptsSpent => {
+                        format!("given up after {} attempts: {}", job.attempts, job.last.message)
+                    }
+                    GiveUp::BudgetSpent => {
+                        format!("not repeated, the run's retry budget is spent: {}", job.last.message)
+                    }
+                };
+                AfterAttempt::Ended(job, OutcomeKind::Failed)
+            }
+        }
+    }
+
+    /// Bans that were in flight when the first one came belong to the same moment and count once.
+    fn banned(&mut self, mut job: Job, judgement: &Judgement, now: Instant) -> AfterAttempt {
+        if self.pause_left(now).is_zero() || self.bans_in_a_row == 0 {
+            if self.bans_in_a_row == MAX_BANS {
+                return self.halted(job);
+            }
+            self.bans_in_a_row += 1;
+            self.pause(now, judgement.retry_after.unwrap_or(self.ban_pause).max(self.ban_pause));
+        }
+        job.attempts -= 1;
+        self.repeat(job)
+    }
+
+    /// A token refused twice in a row is no matter of its age.
+    fn token_refused(&mut self, mut job: Job) -> AfterAttempt {
+        job.token_refusals += 1;
+        if job.token_refusals > 1 {
+            return self.halted(job);
+        }
+        job.attempts -= 1;
+        self.repeat(job)
+    }
+
+    fn repeat(&mut self, job: Job) -> AfterAttempt {
+        if self.stop.is_some() {
+            return AfterAttempt::Ended(job, OutcomeKind::NotAttempted);
+        }
+        self.ready.push_back(job);
+        AfterAttempt::Repeat
+    }
+
+    /// The row that met the wall is `not_attempted` like those behind it: once the wall is gone, it is asked again.
+    fn halted(&mut self, job: Job) -> AfterAttempt {
+        self.stop(Stop::Halted(job.last.clone()));
+        AfterAttempt::Ended(job, OutcomeKind::NotAttempted)
+    }
+
+    fn wait(&mut self, job: Job, not_before: Instant) {
+        self.arrivals += 1;
+        self.waiting.push(Reverse(Waiting { not_before, arrival: self.arrivals, job }));
+    }
+
+    fn pause(&mut self, now: Instant, wait: Duration) {
+        let from = self.paused_until.unwrap_or(now).max(now);
+        let until = from.max(now + wait);
+        self.paused += until - from;
+        self.paused_until = Some(until);
+    }
+
+    /// How long nothing may leave from `now` on.
+    pub(super) fn pause_left(&self, now: Instant) -> Duration {
+        self.paused_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
+    /// Time in pauses so far, the present one whole.
+    pub(super) fn paused(&self) -> Duration {
+        self.paused
+    }
+
+    /// Starts nothing new from now on.
+    pub(super) fn stop(&mut self, stop: Stop) {
+        self.stop = Some(match self.stop.take() {
+            Some(earlier) => earlier.worse(stop),
+            None => stop,
+        });
+    }
+
+    pub(super) fn stopped(&self) -> Option<&Stop> {
+        self.stop.as_ref()
+    }
+
+    /// What a row hears that is not asked any more.
+    pub(super) fn leave_out(&self, mut job: Job) -> Job {
+        if let Some(Stop::Halted(said)) = &self.stop
+            && job.last == Said::default()
+        {
+            job.last = Said { message: format!("the run was halted: {}", said.message), ..Said::default() };
+        }
+        job
+    }
+
+    /// Whether nothing is on its way any more.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight == 0 && self.fresh.is_none() && self.ready.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Requests on the wire.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// A row that is not in flight, for a run that has stopped.
+    pub(super) fn take_leftover(&mut self) -> Option<Job> {
+        let job = self.ready.pop_front().or_else(|| self.waiting.pop().map(|Reverse(waiting)| waiting.job));
+        job.or_else(|| self.fresh.take())
+    }
+
+    /// Another chance to fetch a token after `attempts` failed ones, or none.
+    pub(super) fn token_wait(&mut self, attempts: u32) -> Option<Duration> {
+        let more = attempts < self.policy.max_attempts();
+        more.then(|| MIN_TOKEN_WAIT + self.policy.jitter(attempts, &mut self.chance))
+    }
+}
+
+/// A row that waits, first by its time and then by its arrival.
+#[derive(Debug)]
+struct Waiting {
+    not_before: Instant,
+    arrival: u64,
+    job: Job,
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.not_before, self.arrival).cmp(&(other.not_before, other.arrival))
+    }
+}
+
+#[cfg(test)]
+#[path = "dispatcher_tests.rs"]
+mod tests;

@@ -1,0 +1,268 @@
+//! The dispatcher, event by event, on instants of our own.
+
+use super::*;
+use crate::meeting::{CloseRequest, ConferenceId, Origin, UnionId};
+use crate::settings::tests::load_text;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn dispatcher(text: &str) -> Dispatcher {
+    let settings = load_text(text).unwrap();
+    Dispatcher::new(&settings.pace, &settings.retry, 7)
+}
+
+fn job(name: &str) -> Job {
+    let request = CloseRequest {
+        conference_id: ConferenceId::parse(name).unwrap(),
+        union_id: UnionId::parse("host").unwrap(),
+    };
+    Job::new(Origin { source: "a.csv".into(), line: 2 }, request)
+}
+
+fn judgement(verdict: Verdict) -> Judgement {
+    let answer = Said { code: "x".into(), http_status: Some(500), message: "m".into(), ..Said::default() };
+    Judgement { verdict, reason: "r", answer, retry_after: None }
+}
+
+/// Takes the row whose turn it is and counts an attempt of it, as the runner does.
+fn launch(dispatcher: &mut Dispatcher, now: Instant) -> Job {
+    assert_eq!(dispatcher.next(now), Next::Launch);
+    let mut job = dispatcher.take(now).unwrap();
+    job.attempts += 1;
+    job
+}
+
+fn name(job: &Job) -> &str {
+    job.request.conference_id.as_str()
+}
+
+/// Offers a row, launches it and ends its attempt.
+fn attempt(dispatcher: &mut Dispatcher, verdict: Verdict, now: Instant) -> AfterAttempt {
+    dispatcher.offer(job("a"));
+    let job = launch(dispatcher, now);
+    dispatcher.attempt_ended(job, &judgement(verdict), now)
+}
+
+#[test]
+fn each_final_verdict_has_its_outcome() {
+    for (verdict, kind) in [
+        (Verdict::Closed, OutcomeKind::Closed),
+        (Verdict::AlreadyEnded, OutcomeKind::AlreadyClosed),
+        (Verdict::Refused, OutcomeKind::Failed),
+        (Verdict::Halt, OutcomeKind::NotAttempted),
+    ] {
+        let after = attempt(&mut dispatcher(""), verdict, Instant::now());
+        assert!(matches!(after, AfterAttempt::Ended(_, ended) if ended == kind), "{verdict:?} {after:?}");
+    }
+}
+
+#[test]
+fn a_row_whose_time_has_come_goes_before_a_new_one_and_not_sooner() {
+    let (mut dispatcher, now) = (dispatcher(""), Instant::now());
+    let AfterAttempt::Retry(wait) = attempt(&mut dispatcher, Verdict::Retry, now) else { panic!("no retry") };
+    dispatcher.offer(job("b"));
+    assert_eq!(name(&launch(&mut dispatcher, now + wait - Duration::from_nanos(1))), "b");
+    dispatcher.offer(job("c"));
+    assert_eq!(name(&launch(&mut dispatcher, now + wait)), "a");
+}
+
+#[test]
+fn with_nothing_new_the_next_retry_is_waited_for() {
+    let (mut dispatcher, now) = (dispatcher(""), Instant::now());
+    let AfterAttempt::Retry(wait) = attempt(&mut dispatcher, Verdict::Retry, now) else { panic!("no retry") };
+    assert_eq!(dispatcher.next(now), Next::Wait(Some(now + wait)));
+    assert!(!dispatcher.is_idle());
+}
+
+#[test]
+fn no_more_requests_are_in_flight_than_permits() {
+    let (mut dispatcher, now) = (dispatcher("[pace]\nconcurrency = 2"), Instant::now());
+    let mut flights = vec![];
+    for name in ["a", "b"] {
+        dispatcher.offer(job(name));
+        flights.push(launch(&mut dispatcher, now));
+    }
+    dispatcher.offer(job("c"));
+    assert_eq!(dispatcher.next(now), Next::Wait(None));
+    dispatcher.attempt_ended(flights.remove(0), &judgement(Verdict::Closed), now);
+    assert_eq!(dispatcher.next(now), Next::Launch);
+}
+
+#[test]
+fn a_waiting_row_holds_no_permit() {
+    let (mut dispatcher, now) = (dispatcher("[pace]\nconcurrency = 1"), Instant::now());
+    attempt(&mut dispatcher, Verdict::Retry, now);
+    dispatcher.offer(job("b"));
+    assert_eq!(dispatcher.next(now), Next::Launch);
+}
+
+#[test]
+fn intake_stops_when_enough_rows_wait() {
+    let (mut dispatcher, now) =
+        (dispatcher("[retry]\nbudget = 5000\ninitial_interval = \"30s\""), Instant::now());
+    for _ in 0..MAX_WAITING {
+        assert!(dispatcher.wants_row());
+        attempt(&mut dispatcher, Verdict::Retry, now);
+    }
+    assert!(!dispatcher.wants_row());
+}
+
+#[test]
+fn attempts_that_run_out_fail_the_row_with_the_last_answer() {
+    let (mut dispatcher, now) = (dispatcher("[retry]\nmax_attempts = 1"), Instant::now());
+    let AfterAttempt::Ended(job, OutcomeKind::Failed) = attempt(&mut dispatcher, Verdict::Retry, now) else {
+        panic!("not failed")
+    };
+    assert_eq!(job.last.message, "given up after 1 attempts: m");
+    assert_eq!(job.last.code, "x");
+}
+
+#[test]
+fn a_spent_budget_fails_the_row_and_says_so() {
+    let (mut dispatcher, now) = (dispatcher("[retry]\nbudget = 0"), Instant::now());
+    let AfterAttempt::Ended(job, OutcomeKind::Failed) = attempt(&mut dispatcher, Verdict::Retry, now) else {
+        panic!("not failed")
+    };
+    assert!(job.last.message.starts_with("not repeated, the run's retry budget is spent"));
+}
+
+#[test]
+fn throttling_pauses_everything_for_its_window() {
+    for (throttle, pause) in [(Throttle::Second, SECOND), (Throttle::Minute, 60 * SECOND)] {
+        let (mut dispatcher, now) = (dispatcher(""), Instant::now());
+        assert!(matches!(
+            attempt(&mut dispatcher, Verdict::Throttled(throttle), now),
+            AfterAttempt::Retry(_)
+        ));
+        dispatcher.offer(job("b"));
+        assert_eq!(dispatcher.next(now), Next::Wait(Some(now + pause)));
+        assert_eq!(dispatcher.next(now + pause), Next::Launch);
+        assert_eq!(dispatcher.paused(), pause);
+    }
+}
+
+#[test]
+fn refusals_of_one_moment_pause_once() {
+    let (mut dispatcher, now) = (dispatcher(""), Instant::now());
+    let mut flights = vec![];
+    for name in ["a", "b", "c"] {
+        dispatcher.offer(job(name));
+        flights.push(launch(&mut dispatcher, now));
+    }
+    for flight in flights {
+        dispatcher.attempt_ended(flight, &judgement(Verdict::Throttled(Throttle::Second)), now);
+    }
+    assert_eq!(dispatcher.paused(), SECOND);
+}
+
+#[test]
+fn a_servers_own_time_sets_the_pause() {
+    let (mut dispatcher, now) = (dispatcher(""), Instant::now());
+    dispatcher.offer(job("a"));
+    let flight = launch(&mut dispatcher, now);
+    let named =
+        Judgement { retry_after: Some(9 * SECOND), ..judgement(Verdict::Throttled(Throttle::Second)) };
+    assert!(
+        matches!(dispatcher.attempt_ended(flight, &named, now), AfterAttempt::Retry(wait) if wait == 9 * SECOND)
+    );
+    assert_eq!(dispatcher.pause_left(now), 9 * SECOND);
+}
+
+#[test]
+fn a_ban_pauses_everything_costs_no_attempt_and_is_probed_by_one_request() {
+    let (mut dispatcher, now, pause) = (dispatcher(""), Instant::now(), 300 * SECOND);
+    let mut flights = vec![];
+    for name in ["a", "b", "c"] {
+        dispatcher.offer(job(name));
+        flights.push(launch(&mut dispatcher, now));
+    }
+    for flight in flights {
+        let after = dispatcher.attempt_ended(flight, &judgement(Verdict::Banned), now);
+        assert!(matches!(after, AfterAttempt::Repeat), "{after:?}");
+    }
+    assert_eq!(dispatcher.paused(), pause);
+    assert_eq!(dispatcher.next(now), Next::Wait(Some(now + pause)));
+    let probe = launch(&mut dispatcher, now + pause);
+    assert_eq!((name(&probe), probe.attempts), ("a", 1));
+    assert_eq!(dispatcher.next(now + pause), Next::Wait(None));
+    dispatcher.attempt_ended(probe, &judgement(Verdict::Closed), now + pause);
+    launch(&mut dispatcher, now + pause);
+    assert_eq!(dispatcher.next(now + pause), Next::Launch);
+}
+
+#[test]
+fn a_ban_that_outlives_three_pauses_halts() {
+    let (mut dispatcher, mut now) = (dispatcher(""), Instant::now());
+    dispatcher.offer(job("a"));
+    for _ in 0..MAX_BANS {
+        let flight = launch(&mut dispatcher, now);
+        assert!(matches!(
+            dispatcher.attempt_ended(flight, &judgement(Verdict::Banned), now),
+            AfterAttempt::Repeat
+        ));
+        now += 300 * SECOND;
+    }
+    let flight = launch(&mut dispatcher, now);
+    let after = dispatcher.attempt_ended(flight, &judgement(Verdict::Banned), now);
+    assert!(matches!(after, AfterAttempt::Ended(_, OutcomeKind::NotAttempted)));
+    assert!(matches!(dispatcher.stopped(), Some(Stop::Halted(_))));
+}
+
+#[test]
+fn a_refused_token_costs_the_row_no_attempt_and_a_second_one_halts() {
+    let (mut dispatcher, now) = (dispatcher(""), Instant::now());
+    assert!(matches!(attempt(&mut dispatcher, Verdict::TokenRefused, now), AfterAttempt::Repeat));
+    let again = launch(&mut dispatcher, now);
+    assert_eq!(again.attempts, 1);
+    let after = dispatcher.attempt_ended(again, &judgement(Verdict::TokenRefused), now);
+    assert!(matches!(after, AfterAttempt::Ended(_, OutcomeKind::NotAttempted)), "{after:?}");
+    assert!(matches!(dispatcher.stopped(), Some(Stop::Halted(_))));
+}
+
+#[test]
+fn a_token_refused_again_after_other_answers_is_fetched_again() {
+    let (mut dispatcher, mut now) = (dispatcher(""), Instant::now());
+    dispatcher.offer(job("a"));
+    for verdict in [Verdict::TokenRefused, Verdict::Retry, Verdict::TokenRefused] {
+        let flight = launch(&mut dispatcher, now);
+        let after = dispatcher.attempt_ended(flight, &judgement(verdict), now);
+        assert!(matches!(after, AfterAttempt::Repeat | AfterAttempt::Retry(_)), "{after:?}");
+        now += 60 * SECOND;
+    }
+}
+
+#[test]
+fn a_halt_starts_nothing_new_and_leaves_the_rest_out_with_its_reason() {
+    let (mut dispatcher, now) = (dispatcher(""), Instant::now());
+    attempt(&mut dispatcher, Verdict::Retry, now);
+    attempt(&mut dispatcher, Verdict::Halt, now);
+    assert_eq!(dispatcher.next(now + 60 * SECOND), Next::Wait(None));
+    assert!(!dispatcher.wants_row());
+    assert_eq!(dispatcher.take_leftover().unwrap().last.code, "x");
+    assert_eq!(dispatcher.leave_out(job("b")).last.message, "the run was halted: m");
+    assert!(dispatcher.is_idle());
+}
+
+#[test]
+fn an_attempt_that_would_be_repeated_after_a_stop_leaves_its_row_not_attempted() {
+    for verdict in
+        [Verdict::Retry, Verdict::Throttled(Throttle::Second), Verdict::Banned, Verdict::TokenRefused]
+    {
+        let (mut dispatcher, now) = (dispatcher(""), Instant::now());
+        dispatcher.offer(job("a"));
+        let flight = launch(&mut dispatcher, now);
+        dispatcher.stop(Stop::Interrupted);
+        let after = dispatcher.attempt_ended(flight, &judgement(verdict), now);
+        assert!(matches!(after, AfterAttempt::Ended(_, OutcomeKind::NotAttempted)), "{verdict:?} {after:?}");
+    }
+}
+
+#[test]
+fn a_final_answer_after_a_stop_still_counts() {
+    let (mut dispatcher, now) = (dispatcher(""), Instant::now());
+    dispatcher.offer(job("a"));
+    let flight = launch(&mut dispatcher, now);
+    dispatcher.stop(Stop::Interrupted);
+    let after = dispatcher.attempt_ended(flight, &judgement(Verdict::Closed), now);
+    assert!(matches!(after, AfterAttempt::Ended(_, OutcomeKind::Closed)));
+}

@@ -1,0 +1,100 @@
+//! One row on its way to an outcome.
+
+use jiff::Timestamp;
+
+use crate::meeting::{CloseRequest, Origin};
+use crate::outcome::{EndedBy, Outcome, OutcomeKind, Said};
+
+/// A row that is to be closed, with what it has been through.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Where the row stood.
+    pub origin: Origin,
+    /// What it asks for.
+    pub request: CloseRequest,
+    /// Attempts so far that counted.
+    pub attempts: u32,
+    /// When the first request left.
+    pub first_attempt_at: Option<Timestamp>,
+    /// How often in a row DingTalk refused the token of this row's request.
+    pub token_refusals: u32,
+    /// The last answer.
+    pub last: Said,
+}
+
+impl Job {
+    /// A row that nothing was asked of yet.
+    pub fn new(origin: Origin, request: CloseRequest) -> Self {
+        Self {
+            origin,
+            request,
+            attempts: 0,
+            first_attempt_at: None,
+            token_refusals: 0,
+            last: Said::default(),
+        }
+    }
+
+    /// The row's end.
+    pub fn outcome(self, kind: OutcomeKind, at: Timestamp) -> Outcome {
+        let ended_by = match kind {
+            OutcomeKind::Closed => Some(EndedBy::ThisRun),
+            OutcomeKind::AlreadyClosed => Some(self.found_ended_by()),
+            OutcomeKind::Failed
+            | OutcomeKind::Invalid
+            | OutcomeKind::Duplicate
+            | OutcomeKind::Excluded
+            | OutcomeKind::NotAttempted => None,
+        };
+        Outcome {
+            origin: self.origin,
+            conference_id: self.request.conference_id.to_string(),
+            union_id: self.request.union_id.to_string(),
+            kind,
+            ended_by,
+            said: self.last,
+            attempts: self.attempts,
+            first_attempt_at: self.first_attempt_at,
+            finished_at: at,
+        }
+    }
+
+    /// Who ended a meeting that was found ended. `Earlier` is claimed only where the first request that DingTalk let in
+    /// found it so: any one before may have ended it, whatever its answer was.
+    fn found_ended_by(&self) -> EndedBy {
+        if self.attempts <= 1 { EndedBy::Earlier } else { EndedBy::Unknown }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::meeting::{ConferenceId, UnionId};
+
+    fn outcome(attempts: u32, kind: OutcomeKind) -> Outcome {
+        let request = CloseRequest {
+            conference_id: ConferenceId::parse("c").unwrap(),
+            union_id: UnionId::parse("u").unwrap(),
+        };
+        let origin = Origin { source: "a.csv".into(), line: 2 };
+        Job { attempts, ..Job::new(origin, request) }.outcome(kind, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_meeting_found_ended_by_the_first_request_had_ended_earlier() {
+        assert_eq!(outcome(1, OutcomeKind::AlreadyClosed).ended_by, Some(EndedBy::Earlier));
+    }
+
+    #[test]
+    fn a_meeting_found_ended_after_an_earlier_request_may_have_been_ended_by_it() {
+        assert_eq!(outcome(2, OutcomeKind::AlreadyClosed).ended_by, Some(EndedBy::Unknown));
+    }
+
+    #[test]
+    fn only_a_meeting_that_ended_was_ended_by_somebody() {
+        for kind in OutcomeKind::ALL {
+            let ended = matches!(kind, OutcomeKind::Closed | OutcomeKind::AlreadyClosed);
+            assert_eq!(outcome(3, kind).ended_by.is_some(), ended, "{kind}");
+        }
+    }
+}

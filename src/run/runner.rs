@@ -1,0 +1,407 @@
+//! The loop that does what the dispatcher decides: it waits, journals, sends and tells.
+//!
+//! One attempt goes in this order: the row's time has come, a permit is free, there is an access token, the pacer grants
+//! a token, the `attempt` record is written, the request leaves, the answer is judged. The pacer's token comes last, so
+//! that it is spent at once; an access token fetched after it would let everything that waited leave together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
+
+use super::dispatcher::{AfterAttempt, Dispatcher, Next};
+use super::{Job, Signal, Stop};
+use crate::clock::Clock;
+use crate::dingtalk::{AccessToken, Api, Exchange, Grant, Supply, TokenError, TokenKeeper, judge};
+use crate::events::{Observe, RunEvent};
+use crate::intake::{Entry, IntakeError};
+use crate::journal::{AttemptStarted, Journal, JournalError, OutcomeRecord, Record, Totals};
+use crate::meeting::CloseRequest;
+use crate::outcome::{Outcome, OutcomeKind, Said, Verdict};
+use crate::pace::Pacer;
+use crate::settings::{PaceSettings, RetrySettings};
+
+/// How long requests in flight may take to finish once a run stops.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What a run is made of.
+pub struct Parts<'a, A> {
+    /// DingTalk.
+    pub api: Arc<A>,
+    /// When a request may leave.
+    pub pacer: Pacer,
+    /// How long what is throttled or banned waits, and how many requests are in flight at once.
+    pub pace: PaceSettings,
+    /// What is repeated.
+    pub retry: RetrySettings,
+    /// The time.
+    pub clock: Clock,
+    /// The seed of every jitter.
+    pub seed: u64,
+    /// Where everything is written.
+    pub journal: &'a Journal,
+    /// Who watches.
+    pub observer: &'a mut dyn Observe,
+    /// What somebody outside asks.
+    pub signals: mpsc::Receiver<Signal>,
+    /// When nothing new is started any more.
+    pub deadline: Option<Instant>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct RunEnd {
+    /// Why it ended early, if it did.
+    pub stop: Option<Stop>,
+    /// Whether it was let go of at once: then rows are left without an outcome.
+    pub aborted: bool,
+    /// What was counted.
+    pub totals: Totals,
+}
+
+/// Runs until every row has its outcome or the run is stopped.
+pub async fn run<A: Api>(parts: Parts<'_, A>, rows: mpsc::Receiver<Result<Entry, IntakeError>>) -> RunEnd {
+    let mut runner = Runner::new(parts, rows);
+    let finished = runner.drive().await;
+    let finished = finished.and_then(|()| runner.leave_out_the_rest());
+    let finished = match finished {
+        Ok(()) => runner.drain_rows().await,
+        Err(halt) => Err(halt),
+    };
+    let mut totals = runner.totals;
+    totals.paused_ms = u64::try_from(runner.dispatcher.paused().as_millis()).unwrap_or(u64::MAX);
+    let stop = runner.dispatcher.stopped().cloned();
+    match finished {
+        Ok(()) => RunEnd { stop, aborted: false, totals },
+        Err(Break::Abort) => RunEnd { stop, aborted: true, totals },
+        Err(Break::AuditLost(error)) => RunEnd { stop: Some(Stop::AuditLost(error)), aborted: false, totals },
+    }
+}
+
+/// Why the loop ends with rows still on their way.
+enum Break {
+    Abort,
+    AuditLost(JournalError),
+}
+
+impl From<JournalError> for Break {
+    fn from(error: JournalError) -> Self {
+        Self::AuditLost(error)
+    }
+}
+
+/// What a task of ours brings back.
+enum Done {
+    Attempt(Exchange),
+    Token(Result<Grant, TokenError>),
+}
+
+/// A request on the wire.
+struct Flight {
+    job: Job,
+    token: AccessToken,
+    left_at: Instant,
+}
+
+struct Runner<'a, A> {
+    parts: Parts<'a, A>,
+    rows: mpsc::Receiver<Result<Entry, IntakeError>>,
+    rows_open: bool,
+    dispatcher: Dispatcher,
+    keeper: TokenKeeper,
+    token_failures: u32,
+    tasks: JoinSet<Done>,
+    flights: HashMap<Id, Flight>,
+    grace_until: Option<Instant>,
+    totals: Totals,
+}
+
+impl<'a, A: Api> Runner<'a, A> {
+    fn new(parts: Parts<'a, A>, rows: mpsc::Receiver<Result<Entry, IntakeError>>) -> Self {
+        Self {
+            dispatcher: Dispatcher::new(&parts.pace, &parts.retry, parts.seed),
+            keeper: TokenKeeper::default(),
+            token_failures: 0,
+            tasks: JoinSet::new(),
+            flights: HashMap::with_capacity(parts.pace.concurrency),
+            grace_until: None,
+            totals: Totals::default(),
+            rows_open: true,
+            rows,
+            parts,
+        }
+    }
+
+    /// The loop: it ends when nothing is on its way any more, or nothing new may start and nothing is in flight.
+    async fn drive(&mut self) -> Result<(), Break> {
+        loop {
+            let now = self.parts.clock.now();
+            if self.parts.deadline.is_some_and(|deadline| deadline <= now) {
+                self.parts.deadline = None;
+                self.stop(Stop::Deadline);
+            }
+            if self.grace_until.is_some_and(|until| until <= now) {
+                self.let_go_of_flights(now)?;
+            }
+            let stopped = self.dispatcher.stopped().is_some() && self.dispatcher.in_flight() == 0;
+            if stopped || (!self.rows_open && self.dispatcher.is_idle()) {
+                return Ok(());
+            }
+            let wake = [self.launch(now)?, self.parts.deadline, self.grace_until].into_iter().flatten().min();
+            let clock = self.parts.clock.clone();
+            tokio::select! {
+                biased;
+                Some(signal) = self.parts.signals.recv() => self.heed(signal)?,
+                Some(done) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
+                    // A task of ours never panics and is cancelled only after its flight was taken off the list.
+                    if let Ok((id, done)) = done {
+                        self.done(id, done)?;
+                    }
+                }
+                row = self.rows.recv(), if self.rows_open && self.dispatcher.wants_row() => self.row(row)?,
+                () = clock.wait_until(wake.unwrap_or(now)), if wake.is_some() => {}
+            }
+        }
+    }
+
+    /// Lets leave what may leave, and says when to look again.
+    fn launch(&mut self, now: Instant) -> Result<Option<Instant>, Break> {
+        loop {
+            match self.dispatcher.next(now) {
+                Next::Wait(until) => return Ok(until),
+                Next::Launch => {}
+            }
+            let token = match self.keeper.supply(now) {
+                Supply::Ready(token) => token,
+                Supply::Due(token) => {
+                    self.fetch_token();
+                    token
+                }
+                Supply::Fetch => {
+                    self.fetch_token();
+                    return Ok(None);
+                }
+                Supply::Fetching => return Ok(None),
+                Supply::FetchAt(at) => return Ok(Some(at)),
+            };
+            if let Err(at) = self.parts.pacer.try_take() {
+                return Ok(Some(at));
+            }
+            if let Some(job) = self.dispatcher.take(now) {
+                self.send(job, token)?;
+            }
+        }
+    }
+
+    fn send(&mut self, mut job: Job, token: AccessToken) -> Result<(), Break> {
+        job.attempts += 1;
+        let at = self.parts.clock.timestamp();
+        let record = AttemptStarted {
+            conference_id: job.request.conference_id.to_string(),
+            union_id: job.request.union_id.to_string(),
+            attempt: job.attempts,
+        };
+        self.parts.journal.append(&Record::Attempt(record), at)?;
+        job.first_attempt_at.get_or_insert(at);
+        self.totals.calls += 1;
+        self.tell(&RunEvent::AttemptStarted { request: &job.request, attempt: job.attempts });
+        let (api, request, carried) = (Arc::clone(&self.parts.api), job.request.clone(), token.clone());
+        let task = self.tasks.spawn(async move { Done::Attempt(api.close(&request, &carried).await) });
+        self.flights.insert(task.id(), Flight { job, token, left_at: self.parts.clock.now() });
+        Ok(())
+    }
+
+    fn fetch_token(&mut self) {
+        self.keeper.fetch_started();
+        let api = Arc::clone(&self.parts.api);
+        self.tasks.spawn(async move { Done::Token(api.fetch_token().await) });
+    }
+
+    fn done(&mut self, id: Id, done: Done) -> Result<(), Break> {
+        match done {
+            Done::Token(result) => {
+                self.token_came(result);
+                Ok(())
+            }
+            Done::Attempt(exchange) => match self.flights.remove(&id) {
+                Some(flight) => self.attempt_ended(flight, &exchange),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn attempt_ended(&mut self, flight: Flight, exchange: &Exchange) -> Result<(), Break> {
+        let now = self.parts.clock.now();
+        let Flight { job, token, left_at } = flight;
+        let judgement = judge(exchange);
+        match judgement.verdict {
+            Verdict::TokenRefused => self.keeper.refused(&token),
+            Verdict::Throttled(_) | Verdict::Banned => self.totals.throttled_calls += 1,
+            Verdict::Closed | Verdict::AlreadyEnded | Verdict::Retry | Verdict::Refused | Verdict::Halt => {}
+        }
+        let (request, attempt) = (job.request.clone(), job.attempts);
+        let elapsed = now - left_at;
+        self.tell(&RunEvent::AttemptEnded { request: &request, attempt, judgement: &judgement, elapsed });
+        let (paused, running) = (self.dispatcher.pause_left(now), self.dispatcher.stopped().is_none());
+        let after = self.dispatcher.attempt_ended(job, &judgement, now);
+        if self.dispatcher.pause_left(now) > paused {
+            let wait = self.dispatcher.pause_left(now);
+            self.tell(&RunEvent::Paused { reason: judgement.reason, wait });
+        }
+        if running && let Some(stop) = self.dispatcher.stopped().cloned() {
+            self.stop(stop);
+        }
+        match after {
+            AfterAttempt::Ended(job, kind) => self.end(job, kind),
+            AfterAttempt::Repeat => Ok(()),
+            AfterAttempt::Retry(wait) => {
+                self.tell(&RunEvent::RetryPlanned {
+                    request: &request,
+                    attempt,
+                    judgement: &judgement,
+                    wait,
+                });
+                Ok(())
+            }
+        }
+    }
+
+    fn token_came(&mut self, result: Result<Grant, TokenError>) {
+        let now = self.parts.clock.now();
+        let error = match result.and_then(|grant| self.keeper.fetched(&grant, now)) {
+            Ok(()) => {
+                self.token_failures = 0;
+                return self.tell(&RunEvent::TokenFetched);
+            }
+            Err(error) => error,
+        };
+        self.token_failures += 1;
+        let wait = if error.is_transient() { self.dispatcher.token_wait(self.token_failures) } else { None };
+        if let Some(wait) = wait {
+            self.keeper.fetch_failed(now + wait);
+            self.tell(&RunEvent::TokenFetchFailed { problem: &error.to_string(), wait });
+        } else {
+            self.keeper.fetch_failed(now);
+            self.stop(Stop::Halted(error.said()));
+        }
+    }
+
+    fn row(&mut self, row: Option<Result<Entry, IntakeError>>) -> Result<(), Break> {
+        match row {
+            None => self.rows_open = false,
+            Some(Err(error)) => {
+                self.rows_open = false;
+                self.stop(Stop::ListsLost(error.to_string()));
+            }
+            Some(Ok(Entry::Ready { origin, request })) => self.dispatcher.offer(Job::new(origin, request)),
+            Some(Ok(other)) => self.record(&unasked(other, self.parts.clock.timestamp()))?,
+        }
+        Ok(())
+    }
+
+    fn heed(&mut self, signal: Signal) -> Result<(), Break> {
+        match signal {
+            Signal::Abort => Err(Break::Abort),
+            Signal::Drain => {
+                self.stop(Stop::Interrupted);
+                Ok(())
+            }
+        }
+    }
+
+    fn stop(&mut self, stop: Stop) {
+        self.tell(&RunEvent::Stopping { reason: &stop.to_string() });
+        self.dispatcher.stop(stop);
+        self.grace_until.get_or_insert(self.parts.clock.now() + GRACE);
+    }
+
+    /// The grace is over: what is still in flight is not waited for, and its meetings' state stays unknown.
+    fn let_go_of_flights(&mut self, now: Instant) -> Result<(), Break> {
+        self.grace_until = None;
+        self.tasks.abort_all();
+        let exchange = Exchange::Lost(crate::dingtalk::Lost::Timeout);
+        for (_, flight) in std::mem::take(&mut self.flights) {
+            debug_assert!(flight.left_at <= now, "a flight leaves before it is let go of");
+            self.attempt_ended(flight, &exchange)?;
+        }
+        Ok(())
+    }
+
+    /// The run has stopped: what was on its way and is in flight no more is left out.
+    fn leave_out_the_rest(&mut self) -> Result<(), Break> {
+        while let Some(job) = self.dispatcher.take_leftover() {
+            let job = self.dispatcher.leave_out(job);
+            self.end(job, OutcomeKind::NotAttempted)?;
+        }
+        Ok(())
+    }
+
+    /// The run has stopped: the rows that it never took in get their outcome too.
+    async fn drain_rows(&mut self) -> Result<(), Break> {
+        while self.rows_open {
+            match self.rows.recv().await {
+                None => self.rows_open = false,
+                Some(Ok(Entry::Ready { origin, request })) => {
+                    let job = self.dispatcher.leave_out(Job::new(origin, request));
+                    self.end(job, OutcomeKind::NotAttempted)?;
+                }
+                Some(other) => self.row(Some(other))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, job: Job, kind: OutcomeKind) -> Result<(), Break> {
+        let outcome = job.outcome(kind, self.parts.clock.timestamp());
+        self.record(&outcome)
+    }
+
+    fn record(&mut self, outcome: &Outcome) -> Result<(), Break> {
+        let record = Record::Outcome(Box::new(OutcomeRecord::from(outcome)));
+        self.parts.journal.append(&record, outcome.finished_at)?;
+        *self.totals.outcomes.entry(outcome.kind.name().to_owned()).or_default() += 1;
+        self.tell(&RunEvent::RowEnded { outcome });
+        Ok(())
+    }
+
+    fn tell(&mut self, event: &RunEvent<'_>) {
+        self.parts.observer.observe(event);
+    }
+}
+
+/// The outcome of a row of which nothing is asked.
+fn unasked(entry: Entry, at: jiff::Timestamp) -> Outcome {
+    let (origin, conference_id, union_id, kind, message) = match entry {
+        Entry::Invalid { origin, cells, problem } => {
+            (origin, cells.conference_id, cells.union_id, OutcomeKind::Invalid, problem.to_string())
+        }
+        Entry::Duplicate { origin, request } => {
+            let CloseRequest { conference_id, union_id } = request;
+            let (conference_id, union_id) = (conference_id.to_string(), union_id.to_string());
+            (origin, conference_id, union_id, OutcomeKind::Duplicate, String::new())
+        }
+        Entry::Excluded { origin, request } | Entry::Ready { origin, request } => {
+            let CloseRequest { conference_id, union_id } = request;
+            let (conference_id, union_id) = (conference_id.to_string(), union_id.to_string());
+            (origin, conference_id, union_id, OutcomeKind::Excluded, String::new())
+        }
+    };
+    Outcome {
+        origin,
+        conference_id,
+        union_id,
+        kind,
+        ended_by: None,
+        said: Said { message, ..Said::default() },
+        attempts: 0,
+        first_attempt_at: None,
+        finished_at: at,
+    }
+}
+
+#[cfg(test)]
+#[path = "runner_tests.rs"]
+mod tests;

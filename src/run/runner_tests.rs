@@ -1,0 +1,358 @@
+//! Whole runs against a simulated DingTalk, on paused time.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Mutex;
+
+use super::*;
+use crate::dingtalk::Answer;
+use crate::journal::{Chain, Storage};
+use crate::meeting::{Cells, ConferenceId, InvalidRow, Origin, UnionId};
+use crate::settings::tests::load_text;
+
+/// A DingTalk that answers each meeting's script in turn, then "closed", each answer after 50 ms.
+#[derive(Default)]
+struct Simulated {
+    scripts: Mutex<HashMap<&'static str, VecDeque<Exchange>>>,
+    token_script: Mutex<VecDeque<Result<Grant, TokenError>>>,
+    calls: Mutex<Vec<(String, Duration)>>,
+    token_calls: Mutex<u32>,
+    silent: bool,
+}
+
+fn answer(status: u16, body: &str) -> Exchange {
+    Exchange::Answered(Answer { status, body: body.into(), complete: true, ..Answer::default() })
+}
+
+fn failure(status: u16, code: &str) -> Exchange {
+    answer(status, &format!(r#"{{"code":"{code}","message":"{code}","requestid":"R"}}"#))
+}
+
+fn grant() -> Grant {
+    Grant { token: "t".into(), lifetime: Duration::from_hours(2) }
+}
+
+const EPOCH: Duration = Duration::from_millis(50);
+
+impl Api for Simulated {
+    async fn close(&self, request: &CloseRequest, _: &AccessToken) -> Exchange {
+        let name = request.conference_id.to_string();
+        self.calls.lock().unwrap().push((name.clone(), START.with(|start| start.get().unwrap().elapsed())));
+        let scripted = self.scripts.lock().unwrap().get_mut(name.as_str()).and_then(VecDeque::pop_front);
+        tokio::time::sleep(if self.silent { Duration::from_hours(1) } else { EPOCH }).await;
+        scripted.unwrap_or_else(|| answer(200, r#"{"code":200,"cause":"sucess"}"#))
+    }
+
+    async fn fetch_token(&self) -> Result<Grant, TokenError> {
+        *self.token_calls.lock().unwrap() += 1;
+        let scripted = self.token_script.lock().unwrap().pop_front();
+        tokio::time::sleep(EPOCH).await;
+        scripted.unwrap_or_else(|| Ok(grant()))
+    }
+}
+
+thread_local! {
+    static START: std::cell::OnceCell<Instant> = const { std::cell::OnceCell::new() };
+}
+
+/// A journal of so many records.
+struct Room(Mutex<u32>);
+
+impl Storage for Room {
+    fn append(&self, _: &[u8]) -> io::Result<()> {
+        let mut room = self.0.lock().unwrap();
+        *room = room.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Heard {
+    outcomes: Vec<Outcome>,
+    attempts: Vec<(String, u32)>,
+}
+
+impl Observe for Heard {
+    fn observe(&mut self, event: &RunEvent<'_>) {
+        match event {
+            RunEvent::RowEnded { outcome } => self.outcomes.push((*outcome).clone()),
+            RunEvent::AttemptStarted { request, attempt } => {
+                self.attempts.push((request.conference_id.to_string(), *attempt));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Heard {
+    /// Conference id, outcome and attempts, by conference id.
+    fn brief(&self) -> Vec<(&str, OutcomeKind, u32)> {
+        let mut brief: Vec<_> =
+            self.outcomes.iter().map(|o| (o.conference_id.as_str(), o.kind, o.attempts)).collect();
+        brief.sort_unstable();
+        brief
+    }
+}
+
+struct Scene {
+    api: Arc<Simulated>,
+    settings: &'static str,
+    rows: Vec<Entry>,
+    journal_records: u32,
+    signals: Vec<(Duration, Signal)>,
+    deadline: Option<Duration>,
+}
+
+impl Scene {
+    fn of(names: &[&'static str]) -> Self {
+        Self {
+            api: Arc::default(),
+            settings: "",
+            rows: names.iter().map(|name| ready(name)).collect(),
+            journal_records: u32::MAX,
+            signals: vec![],
+            deadline: None,
+        }
+    }
+
+    fn script(self, name: &'static str, answers: impl IntoIterator<Item = Exchange>) -> Self {
+        self.api.scripts.lock().unwrap().insert(name, answers.into_iter().collect());
+        self
+    }
+
+    async fn play(self) -> (RunEnd, Heard, Arc<Simulated>) {
+        let settings = load_text(self.settings).unwrap();
+        let journal = Journal::new("j".into(), Room(Mutex::new(self.journal_records)), Chain::EMPTY);
+        let (row_sender, rows) = mpsc::channel(4);
+        let (signal_sender, signals) = mpsc::channel(4);
+        let start = START.with(|start| *start.get_or_init(Instant::now));
+        tokio::spawn(async move {
+            for row in self.rows {
+                let _ = row_sender.send(Ok(row)).await;
+            }
+        });
+        tokio::spawn(async move {
+            for (at, signal) in self.signals {
+                tokio::time::sleep_until(start + at).await;
+                let _ = signal_sender.send(signal).await;
+            }
+            // The sender stays, as a process's signals do.
+            std::future::pending::<()>().await;
+        });
+        let mut heard = Heard::default();
+        let parts = Parts {
+            api: Arc::clone(&self.api),
+            pacer: Pacer::new(&settings.pace),
+            pace: settings.pace,
+            retry: settings.retry,
+            clock: Clock::tokio(),
+            seed: 7,
+            journal: &journal,
+            observer: &mut heard,
+            signals,
+            deadline: self.deadline.map(|deadline| start + deadline),
+        };
+        let end = run(parts, rows).await;
+        (end, heard, self.api)
+    }
+}
+
+fn request(name: &str) -> CloseRequest {
+    CloseRequest {
+        conference_id: ConferenceId::parse(name).unwrap(),
+        union_id: UnionId::parse("host").unwrap(),
+    }
+}
+
+fn origin() -> Origin {
+    Origin { source: "a.csv".into(), line: 2 }
+}
+
+fn ready(name: &str) -> Entry {
+    Entry::Ready { origin: origin(), request: request(name) }
+}
+
+fn names(count: usize) -> Vec<&'static str> {
+    (0..count).map(|n| &*Box::leak(format!("m{n:04}").into_boxed_str())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_row_leaves_with_one_outcome_and_the_totals_add_up() {
+    let mut scene = Scene::of(&["open", "ended", "wrong-host"])
+        .script("ended", [failure(400, "resourceClose")])
+        .script("wrong-host", [failure(404, "permissionError")]);
+    let problem = InvalidRow { reason: "column \"host\" is empty".into(), hint: None };
+    scene.rows.push(Entry::Invalid { origin: origin(), cells: Cells::default(), problem });
+    scene.rows.push(Entry::Duplicate { origin: origin(), request: request("open") });
+    scene.rows.push(Entry::Excluded { origin: origin(), request: request("vip") });
+    let (end, heard, _) = scene.play().await;
+    assert_eq!(
+        heard.brief(),
+        [
+            ("", OutcomeKind::Invalid, 0),
+            ("ended", OutcomeKind::AlreadyClosed, 1),
+            ("open", OutcomeKind::Closed, 1),
+            ("open", OutcomeKind::Duplicate, 0),
+            ("vip", OutcomeKind::Excluded, 0),
+            ("wrong-host", OutcomeKind::Failed, 1),
+        ]
+    );
+    assert_eq!(end.totals.outcomes.values().sum::<u64>(), 6);
+    assert_eq!((end.totals.calls, end.stop.is_none()), (3, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_is_repeated_until_it_is_over() {
+    let (_, heard, _) = Scene::of(&["a"])
+        .script("a", [failure(500, "systemError"), Exchange::Lost(crate::dingtalk::Lost::Timeout)])
+        .play()
+        .await;
+    assert_eq!(heard.brief(), [("a", OutcomeKind::Closed, 3)]);
+    assert_eq!(heard.attempts, [("a".into(), 1), ("a".into(), 2), ("a".into(), 3)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_leave_at_the_rate_and_retries_pay_for_theirs() {
+    let mut scene = Scene::of(&names(40));
+    scene.settings = "[pace]\nrequests_per_second = 20\n[retry]\ninitial_interval = \"1ms\"";
+    let (_, _, api) = scene.script("m0003", [failure(500, "systemError")]).play().await;
+    let times: Vec<u128> = api.calls.lock().unwrap().iter().map(|(_, at)| at.as_millis()).collect();
+    let expected: Vec<u128> = (0..41).map(|n| 50 + n * 50).collect();
+    assert_eq!(times, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_token_is_fetched_once_more_and_the_rows_lose_nothing() {
+    let refusal = || [failure(400, "InvalidAuthentication")];
+    let mut scene = Scene::of(&["a", "b", "c"]);
+    scene.settings = "[pace]\nrequests_per_second = 1000";
+    let (_, heard, api) =
+        scene.script("a", refusal()).script("b", refusal()).script("c", refusal()).play().await;
+    assert!(
+        heard.outcomes.iter().all(|o| o.kind == OutcomeKind::Closed && o.attempts == 1),
+        "{:?}",
+        heard.brief()
+    );
+    assert_eq!(*api.token_calls.lock().unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fresh_token_refused_too_halts_after_two_calls() {
+    let mut scene = Scene::of(&names(100));
+    scene.settings = "[pace]\nconcurrency = 1";
+    let refusals = std::iter::repeat_n(failure(400, "InvalidAuthentication"), 9);
+    let (end, heard, api) = scene.script("m0000", refusals).play().await;
+    assert!(matches!(end.stop, Some(Stop::Halted(said)) if said.code == "InvalidAuthentication"));
+    assert_eq!(api.calls.lock().unwrap().len(), 2);
+    assert_eq!(heard.outcomes.iter().filter(|o| o.kind == OutcomeKind::NotAttempted).count(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_credentials_halt_before_any_call() {
+    let scene = Scene::of(&names(3));
+    let said = Said { code: "invalidClientIdOrSecret".into(), ..Said::default() };
+    scene.api.token_script.lock().unwrap().push_back(Err(TokenError::Refused(said)));
+    let (end, heard, api) = scene.play().await;
+    assert!(matches!(end.stop, Some(Stop::Halted(said)) if said.code == "invalidClientIdOrSecret"));
+    assert!(api.calls.lock().unwrap().is_empty());
+    assert_eq!(heard.outcomes.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_cannot_be_had_is_asked_for_as_often_as_a_meeting() {
+    let scene = Scene::of(&["a"]);
+    let trouble = || Err(TokenError::Unavailable(Said { code: "http_502".into(), ..Said::default() }));
+    scene.api.token_script.lock().unwrap().extend([trouble(), trouble()]);
+    let (_, heard, api) = scene.play().await;
+    assert_eq!(heard.brief(), [("a", OutcomeKind::Closed, 1)]);
+    assert_eq!(*api.token_calls.lock().unwrap(), 3);
+
+    let scene = Scene::of(&["a"]);
+    scene.api.token_script.lock().unwrap().extend((0..9).map(|_| trouble()));
+    let (end, _, api) = scene.play().await;
+    assert!(matches!(end.stop, Some(Stop::Halted(_))));
+    assert_eq!(*api.token_calls.lock().unwrap(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_every_row_would_meet_halts_after_a_handful_of_calls() {
+    let mut scene = Scene::of(&names(500));
+    scene.settings = "[pace]\nrequests_per_second = 1000";
+    let month = "Forbidden.AccessDenied.ApiCountLimitForOrg";
+    for name in names(500) {
+        scene = scene.script(name, [failure(403, month)]);
+    }
+    let (end, heard, api) = scene.play().await;
+    assert!(matches!(end.stop, Some(Stop::Halted(said)) if said.code == month));
+    assert_eq!(api.calls.lock().unwrap().len(), 16);
+    assert_eq!(heard.outcomes.iter().filter(|o| o.kind == OutcomeKind::NotAttempted).count(), 500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_lets_what_is_in_flight_finish_and_starts_nothing_new() {
+    let mut scene = Scene::of(&names(100));
+    scene.settings = "[pace]\nrequests_per_second = 20";
+    scene.signals = vec![(Duration::from_millis(1010), Signal::Drain)];
+    let (end, heard, api) = scene.play().await;
+    assert!(matches!(end.stop, Some(Stop::Interrupted)) && !end.aborted);
+    let calls = api.calls.lock().unwrap().len();
+    assert_eq!(calls, 20);
+    assert_eq!(heard.outcomes.iter().filter(|o| o.kind == OutcomeKind::Closed).count(), calls);
+    assert_eq!(heard.outcomes.len(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_finish_within_ten_seconds_is_left_in_doubt() {
+    let mut scene = Scene::of(&["a", "b"]);
+    scene.api = Arc::new(Simulated { silent: true, ..Simulated::default() });
+    scene.signals = vec![(Duration::from_secs(1), Signal::Drain)];
+    let start = Instant::now();
+    let (_, heard, _) = scene.play().await;
+    assert_eq!(start.elapsed(), Duration::from_secs(11));
+    assert_eq!(heard.brief(), [("a", OutcomeKind::NotAttempted, 1), ("b", OutcomeKind::NotAttempted, 1)]);
+    assert!(heard.outcomes.iter().all(|o| o.said.code == "timeout"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_signal_lets_go_of_everything_at_once() {
+    let mut scene = Scene::of(&["a", "b"]);
+    scene.api = Arc::new(Simulated { silent: true, ..Simulated::default() });
+    scene.signals = vec![(Duration::from_secs(1), Signal::Drain), (Duration::from_secs(2), Signal::Abort)];
+    let (end, heard, _) = scene.play().await;
+    assert!(end.aborted && heard.outcomes.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_starts_nothing_new_once_it_has_come() {
+    let mut scene = Scene::of(&names(100));
+    scene.settings = "[pace]\nrequests_per_second = 20";
+    scene.deadline = Some(Duration::from_millis(1010));
+    let (end, heard, api) = scene.play().await;
+    assert!(matches!(end.stop, Some(Stop::Deadline)));
+    assert_eq!((api.calls.lock().unwrap().len(), heard.outcomes.len()), (20, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_cannot_be_written_stops_everything_at_once() {
+    let mut scene = Scene::of(&names(100));
+    scene.journal_records = 10;
+    let (end, _, api) = scene.play().await;
+    assert!(matches!(end.stop, Some(Stop::AuditLost(_))));
+    assert!(api.calls.lock().unwrap().len() <= 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_rows_that_wait_do_not_pile_up() {
+    let mut scene = Scene::of(&names(3000));
+    scene.settings = "[pace]\nrequests_per_second = 1000\n[retry]\nmax_attempts = 2\ninitial_interval = \"30s\"\nbudget = 100000";
+    for name in names(3000) {
+        scene = scene.script(name, [failure(500, "systemError")]);
+    }
+    let (end, heard, _) = scene.play().await;
+    assert_eq!(end.totals.calls, 6000);
+    assert!(heard.outcomes.iter().all(|o| o.kind == OutcomeKind::Closed && o.attempts == 2));
+}
