@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::meeting::Origin;
+use crate::meeting::{Cells, Origin};
 
 /// What one answer of DingTalk, or the lack of one, means for the row and for the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,6 +166,21 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The outcome of a row of which nothing was asked.
+    pub fn unasked(origin: Origin, cells: Cells, kind: OutcomeKind, reason: String, at: Timestamp) -> Self {
+        Self {
+            origin,
+            conference_id: cells.conference_id,
+            union_id: cells.union_id,
+            kind,
+            ended_by: None,
+            said: Said { message: reason, ..Said::default() },
+            attempts: 0,
+            first_attempt_at: None,
+            finished_at: at,
+        }
+    }
+
     /// From the first request to the outcome, waits included, in milliseconds.
     pub fn duration_ms(&self) -> Option<u64> {
         let first = self.first_attempt_at?;

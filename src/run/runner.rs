@@ -19,8 +19,7 @@ use crate::dingtalk::{AccessToken, Api, Exchange, Grant, Supply, TokenError, Tok
 use crate::events::{Observe, RunEvent};
 use crate::intake::{Entry, IntakeError};
 use crate::journal::{AttemptStarted, Journal, JournalError, OutcomeRecord, Record, Totals};
-use crate::meeting::CloseRequest;
-use crate::outcome::{Outcome, OutcomeKind, Said, Verdict};
+use crate::outcome::{Outcome, OutcomeKind, Verdict};
 use crate::pace::Pacer;
 use crate::settings::{PaceSettings, RetrySettings};
 
@@ -296,8 +295,11 @@ impl<'a, A: Api> Runner<'a, A> {
                 self.rows_open = false;
                 self.stop(Stop::ListsLost(error.to_string()));
             }
-            Some(Ok(Entry::Ready { origin, request })) => self.dispatcher.offer(Job::new(origin, request)),
-            Some(Ok(other)) => self.record(&unasked(other, self.parts.clock.timestamp()))?,
+            Some(Ok(Entry::ToClose { origin, request })) => self.dispatcher.offer(Job::new(origin, request)),
+            Some(Ok(Entry::Unasked { origin, cells, kind, reason })) => {
+                let at = self.parts.clock.timestamp();
+                self.record(&Outcome::unasked(origin, cells, kind, reason, at))?;
+            }
         }
         Ok(())
     }
@@ -344,7 +346,7 @@ impl<'a, A: Api> Runner<'a, A> {
         while self.rows_open {
             match self.rows.recv().await {
                 None => self.rows_open = false,
-                Some(Ok(Entry::Ready { origin, request })) => {
+                Some(Ok(Entry::ToClose { origin, request })) => {
                     let job = self.dispatcher.leave_out(Job::new(origin, request));
                     self.end(job, OutcomeKind::NotAttempted)?;
                 }
@@ -369,36 +371,6 @@ impl<'a, A: Api> Runner<'a, A> {
 
     fn tell(&mut self, event: &RunEvent<'_>) {
         self.parts.observer.observe(event);
-    }
-}
-
-/// The outcome of a row of which nothing is asked.
-fn unasked(entry: Entry, at: jiff::Timestamp) -> Outcome {
-    let (origin, conference_id, union_id, kind, message) = match entry {
-        Entry::Invalid { origin, cells, problem } => {
-            (origin, cells.conference_id, cells.union_id, OutcomeKind::Invalid, problem.to_string())
-        }
-        Entry::Duplicate { origin, request } => {
-            let CloseRequest { conference_id, union_id } = request;
-            let (conference_id, union_id) = (conference_id.to_string(), union_id.to_string());
-            (origin, conference_id, union_id, OutcomeKind::Duplicate, String::new())
-        }
-        Entry::Excluded { origin, request } | Entry::Ready { origin, request } => {
-            let CloseRequest { conference_id, union_id } = request;
-            let (conference_id, union_id) = (conference_id.to_string(), union_id.to_string());
-            (origin, conference_id, union_id, OutcomeKind::Excluded, String::new())
-        }
-    };
-    Outcome {
-        origin,
-        conference_id,
-        union_id,
-        kind,
-        ended_by: None,
-        said: Said { message, ..Said::default() },
-        attempts: 0,
-        first_attempt_at: None,
-        finished_at: at,
     }
 }
 

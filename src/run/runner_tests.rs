@@ -7,7 +7,8 @@ use std::sync::Mutex;
 use super::*;
 use crate::dingtalk::Answer;
 use crate::journal::{Chain, Storage};
-use crate::meeting::{Cells, ConferenceId, InvalidRow, Origin, UnionId};
+use crate::meeting::{Cells, CloseRequest, ConferenceId, Origin, UnionId};
+use crate::outcome::Said;
 use crate::settings::tests::load_text;
 
 /// A DingTalk that answers each meeting's script in turn, then "closed", each answer after 50 ms.
@@ -173,7 +174,7 @@ fn origin() -> Origin {
 }
 
 fn ready(name: &str) -> Entry {
-    Entry::Ready { origin: origin(), request: request(name) }
+    Entry::ToClose { origin: origin(), request: request(name) }
 }
 
 fn names(count: usize) -> Vec<&'static str> {
@@ -185,10 +186,12 @@ async fn every_row_leaves_with_one_outcome_and_the_totals_add_up() {
     let mut scene = Scene::of(&["open", "ended", "wrong-host"])
         .script("ended", [failure(400, "resourceClose")])
         .script("wrong-host", [failure(404, "permissionError")]);
-    let problem = InvalidRow { reason: "column \"host\" is empty".into(), hint: None };
-    scene.rows.push(Entry::Invalid { origin: origin(), cells: Cells::default(), problem });
-    scene.rows.push(Entry::Duplicate { origin: origin(), request: request("open") });
-    scene.rows.push(Entry::Excluded { origin: origin(), request: request("vip") });
+    for (name, kind) in
+        [("", OutcomeKind::Invalid), ("open", OutcomeKind::Duplicate), ("vip", OutcomeKind::Excluded)]
+    {
+        let cells = Cells { conference_id: name.into(), union_id: "host".into() };
+        scene.rows.push(Entry::Unasked { origin: origin(), cells, kind, reason: "why".into() });
+    }
     let (end, heard, _) = scene.play().await;
     assert_eq!(
         heard.brief(),

@@ -1,0 +1,144 @@
+//! How the program ends: the exit codes, and the one form of every error.
+//!
+//! Invariant: scripts read the numbers; a meaning never changes its number.
+
+use std::fmt;
+use std::process;
+
+use crate::outcome::OutcomeKind;
+use crate::run::{RunEnd, Stop};
+
+/// The exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Every meeting asked for has ended.
+    Done = 0,
+    /// The run finished, and at least one row did not end in a closed meeting.
+    Incomplete = 1,
+    /// Wrong usage, configuration or input: nothing was called.
+    Usage = 2,
+    /// DingTalk's answer would be the same for every row.
+    Halted = 3,
+    /// Interrupted, or out of time: the same command continues.
+    Interrupted = 4,
+    /// The audit could not be written: nothing more was called.
+    AuditLost = 5,
+}
+
+impl ExitCode {
+    /// All codes, in order.
+    pub const ALL: [Self; 6] =
+        [Self::Done, Self::Incomplete, Self::Usage, Self::Halted, Self::Interrupted, Self::AuditLost];
+
+    /// The number.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// What the number says, in one line.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "every meeting asked for has ended",
+            Self::Incomplete => "the run finished, and at least one row is failed or invalid",
+            Self::Usage => "wrong usage, configuration or input: nothing was called",
+            Self::Halted => "halted: every row would meet the same refusal; the rest is not_attempted",
+            Self::Interrupted => "interrupted, or out of time: the same command continues it",
+            Self::AuditLost => "the audit could not be written: nothing more was called",
+        }
+    }
+
+    /// The code of a run that ended so.
+    pub fn of(end: &RunEnd) -> Self {
+        let count = |kind: OutcomeKind| end.totals.outcomes.get(kind.name()).copied().unwrap_or(0);
+        match &end.stop {
+            Some(Stop::AuditLost(_)) => Self::AuditLost,
+            Some(Stop::Halted(_)) => Self::Halted,
+            Some(Stop::Deadline | Stop::Interrupted | Stop::ListsLost(_)) => Self::Interrupted,
+            None if end.aborted => Self::Interrupted,
+            None if count(OutcomeKind::Failed) + count(OutcomeKind::Invalid) > 0 => Self::Incomplete,
+            None => Self::Done,
+        }
+    }
+}
+
+impl From<ExitCode> for process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code.number())
+    }
+}
+
+/// An error as the user sees it: one sentence, and advice apart.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub code: ExitCode,
+    /// What was being tried, on what, and why it failed.
+    pub problem: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// An error without advice.
+    pub fn new(code: ExitCode, problem: impl fmt::Display) -> Self {
+        Self { code, problem: problem.to_string(), hint: None }
+    }
+
+    /// The same with advice.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// The same with advice where there is some.
+    #[must_use]
+    pub fn maybe_hint<H: Into<String>>(self, hint: Option<H>) -> Self {
+        Self { hint: hint.map(Into::into), ..self }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.problem)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{JournalError, Totals};
+    use crate::outcome::Said;
+
+    fn code(stop: Option<Stop>, aborted: bool, outcomes: &[(OutcomeKind, u64)]) -> u8 {
+        let outcomes = outcomes.iter().map(|(kind, count)| (kind.name().to_owned(), *count)).collect();
+        let end = RunEnd { stop, aborted, totals: Totals { outcomes, ..Totals::default() } };
+        ExitCode::of(&end).number()
+    }
+
+    #[test]
+    fn each_end_has_its_number() {
+        use OutcomeKind::{AlreadyClosed, Closed, Duplicate, Excluded, Failed, Invalid};
+        assert_eq!(code(None, false, &[]), 0);
+        assert_eq!(code(None, false, &[(Closed, 3), (AlreadyClosed, 1), (Duplicate, 1), (Excluded, 1)]), 0);
+        assert_eq!(code(None, false, &[(Closed, 3), (Failed, 1)]), 1);
+        assert_eq!(code(None, false, &[(Invalid, 1)]), 1);
+        assert_eq!(code(Some(Stop::Halted(Said::default())), false, &[(Failed, 1)]), 3);
+        assert_eq!(code(Some(Stop::Deadline), false, &[(Failed, 1)]), 4);
+        assert_eq!(code(Some(Stop::Interrupted), false, &[]), 4);
+        assert_eq!(code(Some(Stop::ListsLost("x".into())), false, &[]), 4);
+        assert_eq!(code(None, true, &[]), 4);
+        let lost = JournalError { path: "j".into(), problem: "full".into(), durable_records: 0 };
+        assert_eq!(code(Some(Stop::AuditLost(lost)), false, &[]), 5);
+    }
+
+    #[test]
+    fn an_error_has_one_form() {
+        let failure = Failure::new(ExitCode::Usage, "no list").hint("name one");
+        assert_eq!(failure.to_string(), "error: no list\nhint: name one");
+    }
+}

@@ -1,0 +1,44 @@
+//! Why a list is refused whole. What is wrong with a single row is no error: the row is `invalid`.
+
+use std::io;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+/// Why a list is refused.
+#[derive(Debug, Error)]
+#[error("{source_name}{}: {problem}", line.map(|line| format!(":{line}")).unwrap_or_default())]
+pub struct IntakeError {
+    /// The list, as it was named; `-` is standard input.
+    pub source_name: Arc<str>,
+    /// The line, where one is to blame.
+    pub line: Option<u64>,
+    /// What was found, and what was looked for.
+    pub problem: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl IntakeError {
+    pub(super) fn new(source_name: &Arc<str>, problem: impl Into<String>) -> Self {
+        Self { source_name: Arc::clone(source_name), line: None, problem: problem.into(), hint: None }
+    }
+
+    pub(super) fn at(self, line: u64) -> Self {
+        Self { line: Some(line), ..self }
+    }
+
+    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    pub(super) fn unreadable(source_name: &Arc<str>, error: &io::Error) -> Self {
+        let problem = match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            io::ErrorKind::PermissionDenied => "it may not be read".to_owned(),
+            io::ErrorKind::IsADirectory => "it is a directory, and a CSV file is expected".to_owned(),
+            _ => format!("it cannot be read: {error}"),
+        };
+        Self::new(source_name, problem)
+    }
+}

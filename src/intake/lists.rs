@@ -1,0 +1,118 @@
+//! The lists of a run, together.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::header::{self, Header};
+use super::rows::Rows;
+use super::spool::Spool;
+use super::{IntakeError, cell};
+use crate::meeting::Row;
+use crate::settings::InputSettings;
+
+/// The longest header line, in bytes.
+const MAX_HEADER_BYTES: u64 = 1 << 20;
+
+/// The lists of a run, each copied once.
+#[derive(Debug, Clone)]
+pub struct Lists {
+    lists: Vec<List>,
+}
+
+#[derive(Debug, Clone)]
+struct List {
+    spool: Spool,
+    header: Header,
+}
+
+/// What a run notes about a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListFacts {
+    /// The path as given, or `-`.
+    pub source: Arc<str>,
+    /// The SHA-256 of its bytes.
+    pub sha256: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
+impl Lists {
+    /// Copies every list and reads its header. A path `-` is standard input.
+    pub fn open(paths: &[PathBuf], columns: &InputSettings) -> Result<Self, IntakeError> {
+        if paths.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
+            return Err(IntakeError::new(
+                &"-".into(),
+                "standard input is named twice, and it can be read once",
+            ));
+        }
+        let lists = paths.iter().map(|path| List::open(path, columns, true)).collect::<Result<_, _>>()?;
+        Ok(Self { lists })
+    }
+
+    /// One list of exclusions, of which only the conference id column is needed.
+    pub(super) fn open_exclusions(path: &Path, columns: &InputSettings) -> Result<Self, IntakeError> {
+        Ok(Self { lists: vec![List::open(path, columns, false)?] })
+    }
+
+    /// What a run notes about each list, in the order in which they were given.
+    pub fn facts(&self) -> Vec<ListFacts> {
+        let facts = |List { spool, .. }: &List| ListFacts {
+            source: Arc::clone(&spool.source),
+            sha256: spool.sha256.clone(),
+            bytes: spool.bytes,
+        };
+        self.lists.iter().map(facts).collect()
+    }
+
+    /// One digest over all lists: the same bytes in the same order have the same, whatever the files are called.
+    pub fn digest(&self) -> String {
+        let mut digest = Sha256::new();
+        for list in &self.lists {
+            digest.update(&list.spool.sha256);
+            digest.update("\n");
+        }
+        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The rows of all lists, from the beginning, at each call anew.
+    pub fn rows(&self) -> impl Iterator<Item = Result<Row, IntakeError>> + Send + use<'_> {
+        self.lists.iter().flat_map(|list| Rows::of(&list.spool, &list.header))
+    }
+}
+
+impl List {
+    fn open(path: &Path, columns: &InputSettings, needs_union_id: bool) -> Result<Self, IntakeError> {
+        let spool = Spool::of(path)?;
+        let (line, text) = first_line(&spool)?;
+        let header = header::read(line, &text, columns, needs_union_id).map_err(
+            |header::HeaderProblem { problem, hint }| {
+                IntakeError::new(&spool.source, problem).at(line).hint(hint)
+            },
+        )?;
+        Ok(Self { spool, header })
+    }
+}
+
+/// The first line that is not blank, with its number.
+fn first_line(spool: &Spool) -> Result<(u64, String), IntakeError> {
+    let mut text = BufReader::new(spool.text().take(MAX_HEADER_BYTES));
+    let mut start = vec![];
+    let unreadable = |error| IntakeError::unreadable(&spool.source, &error);
+    let mut number = 0;
+    loop {
+        start.clear();
+        if text.read_until(b'\n', &mut start).map_err(unreadable)? == 0 {
+            return Err(IntakeError::new(&spool.source, "it has no header row"));
+        }
+        // A lone carriage return ends a line too.
+        for line in String::from_utf8_lossy(&start).trim_end_matches(['\r', '\n']).split('\r') {
+            number += 1;
+            if !line.chars().all(cell::is_blank) {
+                return Ok((number, line.to_owned()));
+            }
+        }
+    }
+}

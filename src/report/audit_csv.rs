@@ -1,0 +1,110 @@
+//! `audit.csv`: one line a row of the lists, in their order.
+//!
+//! Invariant: no cell of foreign text begins with a character that a spreadsheet would run as a formula, and reading the
+//! file as a list gives the ids back.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::run_index::RunIndex;
+use super::{ReportError, atomic};
+use crate::clock::rfc3339;
+use crate::journal::{OutcomeRecord, Reader, Record};
+
+/// The columns.
+const COLUMNS: [&str; 15] = [
+    "run_id",
+    "source",
+    "line",
+    "conference_id",
+    "union_id",
+    "outcome",
+    "ended_by",
+    "code",
+    "http_status",
+    "message",
+    "request_id",
+    "attempts",
+    "first_attempt_at",
+    "finished_at",
+    "duration_ms",
+];
+
+/// A UTF-8 byte order mark: without it, Excel takes the file for the machine's old code page.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Writes the report.
+pub(super) fn write(index: &RunIndex, journal: &mut Reader, path: &Path) -> Result<(), ReportError> {
+    let mut unreadable = None;
+    let written = atomic::write(path, |file| {
+        file.write_all(BYTE_ORDER_MARK)?;
+        let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(file);
+        csv.write_record(COLUMNS)?;
+        for row in &index.rows {
+            match journal.record_at(row.offset) {
+                Ok(Record::Outcome(outcome)) => {
+                    csv.write_record(cells(&index.started.run_id, &outcome).map(|c| c.into_owned()))?
+                }
+                Ok(_) => unreachable!("the index holds places of outcomes"),
+                Err(error) => {
+                    unreadable = Some(error);
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+            }
+        }
+        csv.flush()
+    });
+    match unreadable {
+        Some(error) => Err(error.into()),
+        None => written,
+    }
+}
+
+fn cells<'a>(run_id: &'a str, outcome: &'a OutcomeRecord) -> [Cow<'a, str>; 15] {
+    let number =
+        |number: Option<u64>| Cow::Owned(number.map(|number| number.to_string()).unwrap_or_default());
+    [
+        harmless(run_id),
+        harmless(&outcome.source),
+        number(Some(outcome.line)),
+        harmless(&outcome.conference_id),
+        harmless(&outcome.union_id),
+        outcome.outcome.name().into(),
+        outcome.ended_by.map_or("", crate::outcome::EndedBy::name).into(),
+        harmless(&outcome.code),
+        number(outcome.http_status.map(u64::from)),
+        harmless(&outcome.message),
+        harmless(&outcome.request_id),
+        number(Some(outcome.attempts.into())),
+        outcome.first_attempt_at.map(rfc3339).unwrap_or_default().into(),
+        rfc3339(outcome.finished_at).into(),
+        number(outcome.duration_ms),
+    ]
+}
+
+/// Foreign text behind an apostrophe where a spreadsheet would take it for a formula. Full-width signs count: a
+/// spreadsheet in an East Asian language runs them too.
+fn harmless(text: &str) -> Cow<'_, str> {
+    match text.chars().next() {
+        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠') => {
+            format!("'{text}").into()
+        }
+        _ => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_is_never_a_formula() {
+        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1"] {
+            assert_eq!(harmless(text), format!("'{text}"));
+        }
+        for text in ["", "a=1", "607452e01401526ee39609e1", "会议", "1-1"] {
+            assert_eq!(harmless(text), text);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What people and scripts read afterwards, each made from the journal and from nothing else.
+//!
+//! Invariant: the same journal gives the same bytes, whenever a report is made again.
+
+mod atomic;
+mod audit_csv;
+mod closing_table;
+mod hints;
+mod progress;
+mod run_index;
+mod summary;
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+pub use closing_table::closing_table;
+pub use hints::{Hint, hint};
+pub use progress::{Progress, ProgressMode};
+pub use run_index::RunIndex;
+pub use summary::Summary;
+
+use crate::journal::{ReadError, Reader};
+
+/// The audit report's name in a run's folder.
+pub const AUDIT_CSV: &str = "audit.csv";
+/// The summary's name in a run's folder.
+pub const SUMMARY_JSON: &str = "summary.json";
+
+/// Why a report could not be made.
+#[derive(Debug, Error)]
+pub enum ReportError {
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] ReadError),
+    /// The journal does not begin with a run.
+    #[error("{} does not begin with a run", .0.display())]
+    NoRun(PathBuf),
+    /// A report cannot be written.
+    #[error("cannot write {}: {problem}", path.display())]
+    Write {
+        /// The report.
+        path: PathBuf,
+        /// The system's reason.
+        problem: String,
+    },
+}
+
+/// Writes `audit.csv` and `summary.json` beside the journal in `folder`.
+pub fn write_reports(folder: &Path) -> Result<Summary, ReportError> {
+    let journal = folder.join(crate::journal::FILE_NAME);
+    let mut reader = Reader::open(&journal)?;
+    let index = RunIndex::read(&mut reader, &journal)?;
+    audit_csv::write(&index, &mut reader, &folder.join(AUDIT_CSV))?;
+    let summary = Summary::of(&index);
+    atomic::write(&folder.join(SUMMARY_JSON), |file| summary.write(file))?;
+    Ok(summary)
+}

@@ -1,0 +1,168 @@
+//! One pass over a journal: what it counts to, and where each row's outcome stands.
+//!
+//! Invariant: a row counts once. `not_attempted` is no end: when the run goes on, the row's next outcome takes its place.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::ReportError;
+use crate::journal::{Chain, OutcomeRecord, Reader, Record, RunFinished, RunStarted};
+use crate::meeting::Fingerprint;
+use crate::outcome::OutcomeKind;
+
+/// A journal, counted.
+#[derive(Debug)]
+pub struct RunIndex {
+    /// What the run set out to do.
+    pub started: RunStarted,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How it last ended, if it did.
+    pub finished: Option<RunFinished>,
+    /// When the last record was written.
+    pub last_at: Timestamp,
+    /// Requests that left.
+    pub calls: u64,
+    /// Requests refused for their rate, as far as ended processes counted them.
+    pub throttled_calls: u64,
+    /// Time in pauses, likewise, in milliseconds.
+    pub paused_ms: u64,
+    /// Rows by outcome.
+    pub outcomes: BTreeMap<&'static str, u64>,
+    /// Rows by code, of those that have one.
+    pub codes: BTreeMap<String, u64>,
+    /// Where the journal ends.
+    pub chain: Chain,
+    /// The rows in input order.
+    pub(super) rows: Vec<Place>,
+}
+
+/// Where a row's outcome stands in the journal, and where the row stood in the lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    source: u32,
+    line: u64,
+    pub(super) offset: u64,
+}
+
+impl RunIndex {
+    /// Reads a journal from its first record to its last.
+    pub fn read(reader: &mut Reader, path: &Path) -> Result<Self, ReportError> {
+        let first = reader.next_entry()?;
+        let Some((started, started_at)) = first.and_then(|entry| match entry.record {
+            Record::RunStarted(started) => Some((*started, entry.at)),
+            Record::Attempt(_) | Record::Outcome(_) | Record::RunContinued(_) | Record::RunFinished(_) => {
+                None
+            }
+        }) else {
+            return Err(ReportError::NoRun(path.to_owned()));
+        };
+        let mut index = Self {
+            started_at,
+            finished: None,
+            last_at: started_at,
+            calls: 0,
+            throttled_calls: 0,
+            paused_ms: 0,
+            outcomes: OutcomeKind::ALL.map(|kind| (kind.name(), 0)).into(),
+            codes: BTreeMap::new(),
+            chain: reader.chain(),
+            rows: vec![],
+            started,
+        };
+        let mut sources = Sources::default();
+        sources.learn(&index.started);
+        let mut open: HashMap<Fingerprint, (usize, String)> = HashMap::new();
+        while let Some(entry) = reader.next_entry()? {
+            index.last_at = entry.at;
+            match entry.record {
+                Record::RunStarted(more) | Record::RunContinued(more) => sources.learn(&more),
+                Record::Attempt(_) => index.calls += 1,
+                Record::RunFinished(finished) => {
+                    index.throttled_calls += finished.totals.throttled_calls;
+                    index.paused_ms += finished.totals.paused_ms;
+                    index.finished = Some(*finished);
+                }
+                Record::Outcome(outcome) => {
+                    let place = Place {
+                        source: sources.rank(&outcome.source),
+                        line: outcome.line,
+                        offset: entry.offset,
+                    };
+                    index.count(*outcome, place, &mut open);
+                }
+            }
+        }
+        index.chain = reader.chain();
+        index.rows.sort_unstable();
+        Ok(index)
+    }
+
+    fn count(
+        &mut self,
+        outcome: OutcomeRecord,
+        place: Place,
+        open: &mut HashMap<Fingerprint, (usize, String)>,
+    ) {
+        let fingerprint = Fingerprint::of(&outcome.conference_id, &outcome.union_id);
+        let row = match outcome.outcome {
+            OutcomeKind::Duplicate | OutcomeKind::Invalid => None,
+            OutcomeKind::Closed
+            | OutcomeKind::AlreadyClosed
+            | OutcomeKind::Failed
+            | OutcomeKind::Excluded
+            | OutcomeKind::NotAttempted => open.remove(&fingerprint),
+        };
+        let row = if let Some((row, code)) = row {
+            self.rows[row] = place;
+            decrement(self.outcomes.get_mut(OutcomeKind::NotAttempted.name()));
+            decrement(self.codes.get_mut(&code));
+            self.codes.retain(|_, count| *count > 0);
+            row
+        } else {
+            self.rows.push(place);
+            self.rows.len() - 1
+        };
+        *self.outcomes.entry(outcome.outcome.name()).or_default() += 1;
+        if !outcome.code.is_empty() {
+            *self.codes.entry(outcome.code.clone()).or_default() += 1;
+        }
+        if outcome.outcome == OutcomeKind::NotAttempted {
+            open.insert(fingerprint, (row, outcome.code));
+        }
+    }
+
+    /// Rows with an outcome.
+    pub fn rows_in(&self) -> u64 {
+        self.rows.len() as u64
+    }
+}
+
+fn decrement(count: Option<&mut u64>) {
+    if let Some(count) = count {
+        *count -= 1;
+    }
+}
+
+/// The lists' names in the order in which the run met them.
+#[derive(Default)]
+struct Sources(HashMap<String, u32>);
+
+impl Sources {
+    fn learn(&mut self, run: &RunStarted) {
+        for list in &run.lists {
+            self.rank(&list.source);
+        }
+    }
+
+    fn rank(&mut self, source: &str) -> u32 {
+        if let Some(rank) = self.0.get(source) {
+            return *rank;
+        }
+        let rank = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        self.0.insert(source.to_owned(), rank);
+        rank
+    }
+}

@@ -1,0 +1,85 @@
+//! `summary.json`: a run in figures.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::RunIndex;
+use crate::clock::rfc3339;
+use crate::journal::{EndReason, ListRecord};
+
+/// A run in figures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// The run's id.
+    pub run_id: String,
+    /// Whether it was a rehearsal.
+    pub sandbox: bool,
+    /// The version of meeting-closer.
+    pub version: String,
+    /// When it began: RFC 3339, UTC.
+    pub started_at: String,
+    /// When its last record was written.
+    pub ended_at: String,
+    /// The exit code; none where the run has not ended.
+    pub exit_code: Option<u8>,
+    /// Why it ended.
+    pub reason: Option<EndReason>,
+    /// In words, where there is more to say.
+    pub detail: String,
+    /// Rows, the sum of `outcomes`.
+    pub rows_in: u64,
+    /// Rows by outcome.
+    pub outcomes: BTreeMap<&'static str, u64>,
+    /// Rows by DingTalk's code, or ours where there was none.
+    pub codes: BTreeMap<String, u64>,
+    /// Requests that left.
+    pub calls: u64,
+    /// Requests refused for their rate.
+    pub throttled_calls: u64,
+    /// Time in which nothing was allowed to leave, in milliseconds.
+    pub paused_ms: u64,
+    /// From the start to the last record, in milliseconds.
+    pub duration_ms: u64,
+    /// The lists.
+    pub lists: Vec<ListRecord>,
+    /// Records in the journal.
+    pub records: u64,
+    /// The last record's hash: kept elsewhere, it proves the whole journal.
+    pub head_hash: String,
+}
+
+impl Summary {
+    /// The figures of a journal.
+    pub fn of(index: &RunIndex) -> Self {
+        let finished = index.finished.as_ref();
+        let duration = index.last_at.duration_since(index.started_at).as_millis();
+        Self {
+            run_id: index.started.run_id.clone(),
+            sandbox: index.started.sandbox,
+            version: index.started.version.clone(),
+            started_at: rfc3339(index.started_at),
+            ended_at: rfc3339(index.last_at),
+            exit_code: finished.map(|finished| finished.exit_code),
+            reason: finished.map(|finished| finished.reason),
+            detail: finished.map(|finished| finished.detail.clone()).unwrap_or_default(),
+            rows_in: index.rows_in(),
+            outcomes: index.outcomes.clone(),
+            codes: index.codes.clone(),
+            calls: index.calls,
+            throttled_calls: index.throttled_calls,
+            paused_ms: index.paused_ms,
+            duration_ms: u64::try_from(duration).unwrap_or(0),
+            lists: index.started.lists.clone(),
+            records: index.chain.seq,
+            head_hash: index.chain.head.to_string(),
+        }
+    }
+
+    /// The file.
+    pub(super) fn write(&self, file: &mut impl Write) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut *file, self)?;
+        file.write_all(b"\n")
+    }
+}
