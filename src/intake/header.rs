@@ -42,7 +42,12 @@ pub(super) struct HeaderProblem {
 }
 
 /// Reads a header line, the list's line `number`. The delimiter is the one under which most of the columns are found.
-pub(super) fn read(line: &str, names: &InputSettings, needs_union_id: bool) -> Result<Header, HeaderProblem> {
+pub(super) fn read(
+    number: u64,
+    line: &str,
+    names: &InputSettings,
+    needs_union_id: bool,
+) -> Result<Header, HeaderProblem> {
     let readings = DELIMITERS.map(|delimiter| {
         let fields = split(line, delimiter);
         let known = fields.iter().filter(|field| is_known(field, names)).count();
