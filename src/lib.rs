@@ -11,4 +11,5 @@ pub mod pace;
 pub mod report;
 pub mod retry;
 pub mod run;
+pub mod sandbox;
 pub mod settings;

@@ -1,0 +1,96 @@
+//! What comes back, or does not.
+
+use serde_json::{Value, json};
+
+/// What a call comes to on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// An answer.
+    Answer {
+        /// The HTTP status.
+        status: u16,
+        /// The body.
+        body: String,
+        /// Headers beside the usual ones; a `content-type` here takes the usual one's place.
+        headers: Vec<(&'static str, String)>,
+    },
+    /// The connection breaks.
+    Drop,
+    /// No answer, ever.
+    Silence,
+}
+
+impl Reply {
+    /// An answer in JSON.
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self::raw(status, body.to_string())
+    }
+
+    /// An answer with any body.
+    pub fn raw(status: u16, body: impl Into<String>) -> Self {
+        Self::Answer { status, body: body.into(), headers: vec![] }
+    }
+
+    /// A failure in DingTalk's form; the server puts the request id in.
+    pub fn failure(status: u16, code: &str, message: &str) -> Self {
+        Self::json(status, &json!({"code": code, "requestid": REQUEST_ID, "message": message}))
+    }
+
+    /// The documented success, spelling and all.
+    pub fn closed() -> Self {
+        Self::json(200, &json!({"code": 200, "cause": "sucess"}))
+    }
+
+    /// The wall in front of DingTalk.
+    pub fn ban() -> Self {
+        Self::json(200, &json!({"status": 1111, "wait": 5, "source": "x5", "punish": "deny"}))
+    }
+
+    /// The same answer with a header more.
+    #[must_use]
+    pub fn header(self, name: &'static str, value: &str) -> Self {
+        match self {
+            Self::Answer { status, body, mut headers } => {
+                headers.push((name, value.to_owned()));
+                Self::Answer { status, body, headers }
+            }
+            Self::Drop | Self::Silence => self,
+        }
+    }
+
+    /// What statistics call this: the code in the body, else the status, else what happened to the connection.
+    pub(super) fn label(&self) -> String {
+        match self {
+            Self::Drop => "connection dropped".into(),
+            Self::Silence => "no answer".into(),
+            Self::Answer { status, body, .. } => {
+                let body: Value = serde_json::from_str(body).unwrap_or_default();
+                match (&body["code"], &body["punish"]) {
+                    (Value::String(code), _) => code.clone(),
+                    (Value::Number(code), _) => code.to_string(),
+                    (_, Value::String(_)) => "banned".into(),
+                    _ => format!("http {status}"),
+                }
+            }
+        }
+    }
+}
+
+/// Stands for the request's id until the server knows it.
+pub(super) const REQUEST_ID: &str = "REQUEST-ID";
+
+/// An answer that a test prepared for one conference id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scripted {
+    /// What comes back.
+    pub reply: Reply,
+    /// Whether the meeting is closed by it.
+    pub closes: bool,
+}
+
+impl From<Reply> for Scripted {
+    /// An answer that closes nothing.
+    fn from(reply: Reply) -> Self {
+        Self { reply, closes: false }
+    }
+}

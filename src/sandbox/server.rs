@@ -1,0 +1,192 @@
+//! The stand-in on a socket.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::HeaderValue;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use percent_encoding::percent_decode_str;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+use super::desk::{Ask, Desk};
+use super::reply::REQUEST_ID;
+use super::tokens::Grants;
+use super::{Reply, SandboxSettings, Scripted, Statistics};
+
+const CLOSE_PATH: &str = "/v1.0/conference/videoConferences/";
+const TOKEN_HEADER: &str = "x-acs-dingtalk-access-token";
+/// No request for a token is longer.
+const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
+/// A running stand-in; dropping it ends it.
+#[derive(Debug)]
+pub struct Sandbox {
+    address: SocketAddr,
+    desk: Arc<Mutex<Desk>>,
+    server: JoinHandle<()>,
+}
+
+impl Sandbox {
+    /// Listens and serves. An address that is not loopback is refused: the stand-in takes any credentials.
+    pub async fn start(settings: SandboxSettings) -> io::Result<Self> {
+        if !settings.listen.ip().is_loopback() {
+            let problem = format!("{} is not a loopback address", settings.listen.ip());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
+        }
+        let listener = TcpListener::bind(settings.listen).await?;
+        let address = listener.local_addr()?;
+        let desk = Arc::new(Mutex::new(Desk::new(settings)));
+        let server = tokio::spawn(serve(listener, Arc::clone(&desk)));
+        Ok(Self { address, desk, server })
+    }
+
+    /// Where it is: `http://127.0.0.1:PORT`.
+    pub fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What was counted so far.
+    pub fn statistics(&self) -> Statistics {
+        lock(&self.desk).statistics.clone()
+    }
+
+    /// Prepares the next answers for a conference id; when they are used up, the usual ones follow.
+    pub fn script(&self, conference_id: &str, replies: impl IntoIterator<Item = impl Into<Scripted>>) {
+        lock(&self.desk).script(conference_id, replies.into_iter().map(Into::into).collect());
+    }
+
+    /// Prepares the next answers to requests for a token.
+    pub fn script_tokens(&self, replies: impl IntoIterator<Item = Reply>) {
+        lock(&self.desk).script_tokens(replies.into_iter().collect());
+    }
+
+    /// Makes every access token invalid at once.
+    pub fn expire_tokens(&self) {
+        lock(&self.desk).expire_tokens();
+    }
+
+    /// Whether a meeting has been closed.
+    pub fn has_ended(&self, conference_id: &str) -> bool {
+        lock(&self.desk).has_ended(conference_id)
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
+    desk.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn serve(listener: TcpListener, desk: Arc<Mutex<Desk>>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted {
+                    connections.spawn(serve_connection(stream, Arc::clone(&desk)));
+                }
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn serve_connection(stream: TcpStream, desk: Arc<Mutex<Desk>>) {
+    // Without this, an answer waits for the acknowledgement of the one before it.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| answer(request, Arc::clone(&desk)));
+    // A connection that ends with an error is the client's business, or ours on purpose.
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+/// The error that makes hyper close a connection without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is dropped on purpose")]
+struct DropConnection;
+
+async fn answer(
+    request: Request<Incoming>,
+    desk: Arc<Mutex<Desk>>,
+) -> Result<Response<Full<Bytes>>, DropConnection> {
+    let (head, body) = request.into_parts();
+    let body = match Limited::new(body, MAX_REQUEST_BYTES).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) => return Err(DropConnection),
+    };
+    let token = head.headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok());
+    let ask = read(&head.method, head.uri.path(), head.uri.query().unwrap_or_default(), token, &body);
+    let (reply, latency) = lock(&desk).ask(ask, Instant::now());
+    let _in_flight = InFlight(Arc::clone(&desk));
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
+    match reply {
+        Reply::Answer { status, body, headers } => Ok(response(status, &body, headers)),
+        Reply::Drop => Err(DropConnection),
+        Reply::Silence => {
+            tokio::time::sleep(Duration::from_hours(1)).await;
+            Err(DropConnection)
+        }
+    }
+}
+
+/// Counts a request as in flight until its answer leaves, also where the client does not wait for it.
+struct InFlight(Arc<Mutex<Desk>>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        lock(&self.0).answered();
+    }
+}
+
+fn read<'a>(method: &Method, path: &str, query: &str, token: Option<&'a str>, body: &'a [u8]) -> Ask<'a> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    match (method, path) {
+        (&Method::POST, "/v1.0/oauth2/accessToken") => Ask::Token { way: Grants::Internal, body },
+        (&Method::POST, "/v1.0/oauth2/corpAccessToken") => Ask::Token { way: Grants::ThirdParty, body },
+        (&Method::POST, path) if path.starts_with("/v1.0/oauth2/") && path.ends_with("/token") => {
+            Ask::Token { way: Grants::Corp, body }
+        }
+        (&Method::DELETE, path) => match path.strip_prefix(CLOSE_PATH) {
+            Some(id) if !id.is_empty() && !id.contains('/') => {
+                let union_id = query.split('&').find_map(|pair| pair.strip_prefix("unionId=")).map(decoded);
+                Ask::Close { conference_id: decoded(id), union_id, token }
+            }
+            Some(_) | None => Ask::Unknown,
+        },
+        _ => Ask::Unknown,
+    }
+}
+
+fn response(status: u16, body: &str, headers: Vec<(&'static str, String)>) -> Response<Full<Bytes>> {
+    let id = request_id();
+    let mut response = Response::new(Full::from(body.replace(REQUEST_ID, &id)));
+    *response.status_mut() =
+        hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    let usual = [("x-acs-request-id", id), ("content-type", "application/json;charset=utf-8".to_owned())];
+    for (name, value) in usual.into_iter().chain(headers) {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// A request id of the shape that DingTalk's have.
+fn request_id() -> String {
+    let id = fastrand::u128(..);
+    let hex = format!("{id:032X}");
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
