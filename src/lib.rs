@@ -1,5 +1,28 @@
-//! meeting-closer
+//! meeting-closer ends DingTalk video meetings in bulk, safely, and can prove afterwards what it did.
+//!
+//! A run is a pipeline, and the modules are its stations, in the order in which a row passes them:
+//!
+//! ```text
+//!  lists ──> intake ──> run ─────────────> journal ──> report
+//!            read,      which row is       what        audit.csv, summary.json,
+//!            check,     asked next, and    happened,   closing table, hints
+//!            sort       what of it became  append-only
+//!                        │       ▲
+//!                      pace    dingtalk
+//!                      retry   (one attempt, one verdict)
+//! ```
+//!
+//! What always holds:
+//!
+//! - A meeting counts as closed on DingTalk's word and on nothing else ([`dingtalk::judge`]).
+//! - Every row of a list has exactly one outcome; the totals add up ([`run`]).
+//! - No span of time holds more requests than the rate and the burst allow ([`pace`]).
+//! - A request is in the journal before it leaves ([`journal`]); reports are made from the journal alone ([`report`]).
+//! - What decides is a plain function or state machine without clock, chance or I/O; what does is thin.
+
+pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod dingtalk;
 pub mod events;
 pub mod exit;
@@ -8,8 +31,10 @@ pub mod journal;
 pub mod meeting;
 pub mod outcome;
 pub mod pace;
+pub mod printer;
 pub mod report;
 pub mod retry;
 pub mod run;
 pub mod sandbox;
 pub mod settings;
+pub mod telemetry;

@@ -8,12 +8,14 @@
 //! [`Journal::sync`] has returned; after a failure nothing is taken any more.
 
 mod chain;
+mod folder;
 mod reader;
 mod record;
 mod storage;
 mod writer;
 
 pub use chain::{Chain, Hash};
+pub use folder::{create_run_folder, discard_run_folder, is_run_id, sync_folder};
 pub use reader::{Entry, ReadError, Reader};
 pub use record::{
     AttemptStarted, EndReason, ListRecord, OutcomeRecord, Record, RowCounts, RunFinished, RunStarted, Totals,

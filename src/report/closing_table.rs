@@ -37,7 +37,7 @@ fn figures(summary: &Summary) -> String {
 }
 
 /// Milliseconds as people say them.
-fn human(milliseconds: u64) -> String {
+pub(super) fn human(milliseconds: u64) -> String {
     let rounded = match milliseconds {
         0..10_000 => milliseconds / 100 * 100,
         _ => milliseconds / 1000 * 1000,

@@ -5,6 +5,7 @@
 mod atomic;
 mod audit_csv;
 mod closing_table;
+mod forecast;
 mod hints;
 mod progress;
 mod run_index;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 pub use closing_table::closing_table;
+pub use forecast::{contents, forecast, remarks};
 pub use hints::{Hint, hint};
 pub use progress::{Progress, ProgressMode};
 pub use run_index::RunIndex;

@@ -153,6 +153,22 @@ impl Raw {
 }
 
 impl DingTalkSettings {
+    /// The same settings, asking somewhere else.
+    #[must_use]
+    pub fn at(&self, base_url: BaseUrl) -> Self {
+        Self { base_url, ca_file: None, ..self.clone() }
+    }
+
+    /// The way to a token, by its name in the configuration.
+    pub const fn auth_name(&self) -> &'static str {
+        match self.method {
+            Method::InternalApp => "internal_app",
+            Method::ThirdPartyApp => "third_party_app",
+            Method::CorpToken => "corp_token",
+            Method::AccessToken => "access_token",
+        }
+    }
+
     /// The way to a token, with everything it needs: each secret is present, and each secret's file can be read.
     pub fn auth(&self) -> Result<Auth, SettingsError> {
         let given = &self.credentials;

@@ -15,7 +15,7 @@ mod retry;
 mod secret;
 mod text;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -200,6 +200,29 @@ impl Settings {
             notify: raw.notify.check()?,
             metrics: raw.metrics.check()?,
         })
+    }
+}
+
+impl Settings {
+    /// The settings that shape a run, as text, for its journal. No secret is among them.
+    pub fn for_journal(&self) -> BTreeMap<String, String> {
+        let (dingtalk, pace, retry) = (&self.dingtalk, &self.pace, &self.retry);
+        let entries = [
+            ("dingtalk.base_url", dingtalk.base_url.to_string()),
+            ("dingtalk.auth", dingtalk.auth_name().to_owned()),
+            ("dingtalk.request_timeout", text::human(dingtalk.request_timeout)),
+            ("pace.requests_per_second", pace.requests_per_second.to_string()),
+            ("pace.burst", pace.burst.to_string()),
+            ("pace.concurrency", pace.concurrency.to_string()),
+            ("pace.adaptive", pace.adaptive.to_string()),
+            ("pace.ban_pause", text::human(pace.ban_pause)),
+            ("retry.max_attempts", retry.max_attempts.to_string()),
+            ("retry.initial_interval", text::human(retry.initial_interval)),
+            ("retry.multiplier", retry.multiplier.to_string()),
+            ("retry.max_interval", text::human(retry.max_interval)),
+            ("retry.budget", retry.budget.to_string()),
+        ];
+        entries.map(|(key, value)| (key.to_owned(), value)).into()
     }
 }
 

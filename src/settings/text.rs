@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::fmt::friendly::SpanParser;
+use jiff::fmt::friendly::{Designator, SpanParser, SpanPrinter};
 
 use super::SettingsError;
 
@@ -17,6 +17,11 @@ pub(super) fn duration(key: &'static str, text: &str) -> Result<Duration, Settin
             expected: "a duration such as \"500ms\", \"10s\" or \"1h30m\" is expected",
         }),
     }
+}
+
+/// A duration as people write it.
+pub(super) fn human(duration: Duration) -> String {
+    SpanPrinter::new().designator(Designator::Compact).unsigned_duration_to_string(&duration)
 }
 
 /// One of a few words.

@@ -1,0 +1,245 @@
+//! The command line: names, help and nothing else.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::sandbox::Fault;
+
+/// Ends DingTalk video meetings in bulk, and keeps an audit of what became of each.
+#[derive(Debug, Parser)]
+#[command(name = "meeting-closer", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub struct GlobalArgs {
+    /// Configuration file, over the built-in defaults
+    #[arg(long, value_name = "FILE", env = crate::settings::FILE_VARIABLE, hide_env_values = true, global = true)]
+    pub config: Option<PathBuf>,
+    /// How logs are written, on standard error
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", global = true)]
+    pub log_format: LogFormat,
+    /// Log more (-vv for everything)
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Log warnings alone (-qq for errors)
+    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "verbose")]
+    pub quiet: u8,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Close every meeting in the lists, write the audit, exit
+    Close(CloseArgs),
+    /// Run a local stand-in for DingTalk, to rehearse against
+    Sandbox(SandboxArgs),
+}
+
+const CLOSE_EXAMPLES: &str = "\
+Lists are CSV files with a header row; the columns conferenceId and unionId (and their
+usual synonyms, also in Chinese) are found by name, others are ignored. - is standard input.
+
+Examples:
+  Rehearse, with no account and no real meeting:
+    meeting-closer close --sandbox tonight.csv
+  See what a run would do:
+    meeting-closer close --dry-run tonight.csv
+  From cron, with a limit and an exclusion list:
+    meeting-closer close --yes --max-meetings 500 --exclude keep.csv tonight.csv
+
+Exit codes:
+  0  every meeting asked for has ended
+  1  the run finished, and at least one row is failed or invalid
+  2  wrong usage, configuration or input: nothing was called
+  3  halted: every row would meet the same refusal; the rest is not_attempted
+  4  interrupted, or out of time: the same command continues it
+  5  the audit could not be written: nothing more was called";
+
+/// `close`.
+#[derive(Debug, Args)]
+#[command(after_help = CLOSE_EXAMPLES)]
+pub struct CloseArgs {
+    /// Lists of meetings: CSV files, or - for standard input
+    #[arg(value_name = "INPUT", required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// Close against a built-in stand-in: no account, no credential, no real meeting
+    #[arg(long)]
+    pub sandbox: bool,
+    /// Read, check and count the lists, forecast time and calls, call nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask before closing
+    #[arg(long)]
+    pub yes: bool,
+    /// List of conference ids that must not be closed
+    #[arg(long, value_name = "FILE")]
+    pub exclude: Option<PathBuf>,
+    /// Refuse lists that hold more than N meetings
+    #[arg(long, value_name = "N")]
+    pub max_meetings: Option<u64>,
+    /// Requests a second, over the configured one
+    #[arg(long, value_name = "N")]
+    pub rate: Option<f64>,
+    /// Requests in flight, over the configured one
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<u32>,
+    /// Stop starting new work after this long, such as 30m
+    #[arg(long, value_name = "DURATION")]
+    pub deadline: Option<String>,
+    /// Where runs are kept [default: audit]
+    #[arg(long, value_name = "DIR")]
+    pub audit_dir: Option<PathBuf>,
+    /// This run's id [default: start time and eight digits of the lists' digest]
+    #[arg(long, value_name = "ID")]
+    pub run_id: Option<String>,
+    /// How progress is shown: a bar on a terminal, a line every few seconds elsewhere
+    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    pub progress: ProgressArg,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ProgressArg {
+    /// A bar on a terminal, a line every few seconds elsewhere.
+    #[default]
+    Auto,
+    /// A line every few seconds.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+const SANDBOX_HELP: &str = "\
+Meetings: one that was never named before is open and belongs to whoever asks first.
+  conference id ended…   the meeting has ended (resourceClose)
+  union id guest…        not the host (permissionError)
+  union id stranger…     not known (unknownUserError)
+  app secret wrong       refused; any other is taken
+
+Faults: systemError waterLimitError qps qpm token html body ban
+  empty cut lost (the meeting is closed all the same)
+  reset silent slow
+
+Example, in two terminals:
+  meeting-closer sandbox --listen 127.0.0.1:8787 --fault systemError=0.05
+  MEETING_CLOSER__DINGTALK__BASE_URL=http://127.0.0.1:8787 \\
+  MEETING_CLOSER__DINGTALK__APP_KEY=any MEETING_CLOSER__DINGTALK__APP_SECRET=any \\
+    meeting-closer close --yes tonight.csv";
+
+/// `sandbox`.
+#[derive(Debug, Args)]
+#[command(after_help = SANDBOX_HELP)]
+pub struct SandboxArgs {
+    /// Where to listen: loopback, port 0 for any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8787")]
+    pub listen: std::net::SocketAddr,
+    /// Time before an answer, such as 40ms or 20ms..60ms
+    #[arg(long, value_name = "DURATION", default_value = "20ms..60ms", value_parser = parse_latency)]
+    pub latency: (Duration, Duration),
+    /// What goes wrong and how often; can be given more than once
+    #[arg(long = "fault", value_name = "NAME=PROBABILITY")]
+    pub faults: Vec<Fault>,
+    /// Seed of latency and faults
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Calls a second of one app; 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub app_quota: usize,
+    /// Calls a minute of one app; 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub minute_quota: usize,
+    /// Metered calls a month; 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub month_quota: u64,
+    /// Calls of one address within 20 seconds, after which it is banned; 0 is no limit
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub address_quota: usize,
+    /// How long a ban lasts
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
+    pub ban: Duration,
+    /// How long an access token lives
+    #[arg(long, value_name = "DURATION", default_value = "2h", value_parser = parse_duration)]
+    pub token_lifetime: Duration,
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    jiff::fmt::friendly::SpanParser::new()
+        .parse_unsigned_duration(text)
+        .map_err(|_| "a duration such as 500ms, 10s or 1h30m is expected".to_owned())
+}
+
+fn parse_latency(text: &str) -> Result<(Duration, Duration), String> {
+    let (shortest, longest) = text.split_once("..").unwrap_or((text, text));
+    let (shortest, longest) = (parse_duration(shortest)?, parse_duration(longest)?);
+    if longest < shortest {
+        Err("the longest time stands behind the dots".to_owned())
+    } else {
+        Ok((shortest, longest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::exit::ExitCode;
+    use crate::sandbox::FaultKind;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_lists_every_exit_code_with_its_meaning() {
+        for code in ExitCode::ALL {
+            assert!(
+                CLOSE_EXAMPLES.contains(&format!("\n  {}  {}", code.number(), code.meaning())),
+                "{code:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn help_lists_every_fault() {
+        for (_, name, _) in FaultKind::ALL {
+            assert!(SANDBOX_HELP.split([' ', '\n']).any(|word| word == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn help_fits_into_eighty_columns() {
+        for text in [CLOSE_EXAMPLES, SANDBOX_HELP] {
+            assert!(text.lines().all(|line| line.chars().count() <= 92), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_latency_is_one_time_or_two() {
+        let millis = Duration::from_millis;
+        assert_eq!(parse_latency("40ms"), Ok((millis(40), millis(40))));
+        assert_eq!(parse_latency("20ms..2s"), Ok((millis(20), millis(2000))));
+        assert!(parse_latency("2s..20ms").is_err() && parse_latency("soon").is_err());
+    }
+}

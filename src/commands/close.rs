@@ -1,0 +1,276 @@
+//! `close`: lists in, meetings ended, audit out.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use config::Value;
+use indicatif::MultiProgress;
+use tokio::sync::mpsc;
+
+use crate::cli::{CloseArgs, ProgressArg};
+use crate::clock::Clock;
+use crate::dingtalk::HttpApi;
+use crate::events::Observers;
+use crate::exit::{ExitCode, Failure};
+use crate::intake::{Entry, Exclusions, IntakeError, Lists, Survey, Triage};
+use crate::journal::{
+    self, Chain, FileStorage, Journal, JournalError, ListRecord, Record, RowCounts, RunFinished, RunStarted,
+};
+use crate::pace::Pacer;
+use crate::printer;
+use crate::report::{self, Progress, ProgressMode, Summary};
+use crate::run::{self, Parts, RunEnd, Stop};
+use crate::sandbox::{Sandbox, SandboxSettings};
+use crate::settings::{Auth, BaseUrl, Secret, Settings};
+use crate::telemetry::RunLog;
+
+/// Rows that are read ahead of the run.
+const ROWS_AHEAD: usize = 256;
+
+/// What every output of a rehearsal says.
+const REHEARSAL: &str = "SANDBOX: a rehearsal, no real meeting was touched";
+
+pub(super) async fn run(
+    args: CloseArgs,
+    config: Option<PathBuf>,
+    terminal: &MultiProgress,
+) -> Result<ExitCode, Failure> {
+    let mut settings = super::settings(config, options(&args))?;
+    let lists = Lists::open(&args.inputs, &settings.input)?;
+    let exclusions = match &args.exclude {
+        Some(path) => Exclusions::read(path, &settings.input)?,
+        None => Exclusions::default(),
+    };
+    let survey = Survey::of(&lists, exclusions.clone())?;
+    for line in report::remarks(&survey) {
+        printer::err(&line);
+    }
+    guard(&survey, &settings)?;
+    if args.dry_run {
+        return Ok(dry_run(&survey, &settings));
+    }
+    let clock = Clock::System;
+    let (sandbox, auth) = dingtalk(&args, &mut settings).await?;
+    let api = HttpApi::new(&settings.dingtalk, auth, settings.pace.concurrency, clock.clone())?;
+    let rehearsal = settings.dingtalk.base_url.is_loopback();
+    confirm(&args, &survey, &settings, rehearsal)?;
+
+    let started = run_started(&args, &lists, &survey, &settings, rehearsal, &clock);
+    let (folder, journal) = begin(&settings.audit.dir, started.clone(), &clock)?;
+    let signals = super::signals::listen().map_err(|error| Failure::new(ExitCode::Usage, error))?;
+    let progress =
+        Progress::start(progress_mode(args.progress), survey.total, terminal, &clock, printer::err);
+    let mut observer = Observers(vec![Box::new(RunLog::new(&started.run_id)), Box::new(progress.observer())]);
+    let parts = Parts {
+        api: Arc::new(api),
+        pacer: Pacer::new(&settings.pace),
+        pace: settings.pace,
+        retry: settings.retry,
+        seed: fastrand::u64(..),
+        journal: &journal,
+        observer: &mut observer,
+        signals,
+        deadline: settings.guard.deadline.map(|deadline| clock.now() + deadline),
+        clock: clock.clone(),
+    };
+    let end = run::run(parts, feed(lists, exclusions)).await;
+    drop(progress);
+    drop(sandbox);
+    finish(&end, &journal, &folder, &clock)
+}
+
+fn options(args: &CloseArgs) -> Vec<(&'static str, Value)> {
+    let path = |path: &PathBuf| Value::from(path.to_string_lossy().into_owned());
+    let options = [
+        ("pace.requests_per_second", args.rate.map(Value::from)),
+        ("pace.concurrency", args.concurrency.map(Value::from)),
+        ("guard.max_meetings", args.max_meetings.map(Value::from)),
+        ("guard.deadline", args.deadline.clone().map(Value::from)),
+        ("audit.dir", args.audit_dir.as_ref().map(path)),
+    ];
+    options.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+}
+
+fn guard(survey: &Survey, settings: &Settings) -> Result<(), Failure> {
+    match settings.guard.max_meetings {
+        Some(most) if survey.to_close > most => {
+            let problem =
+                format!("the lists hold {} meetings, and at most {most} may be closed", survey.to_close);
+            Err(Failure::new(ExitCode::Usage, problem)
+                .hint("check that these are the right lists, or raise --max-meetings (guard.max_meetings)"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn dry_run(survey: &Survey, settings: &Settings) -> ExitCode {
+    printer::out(&report::contents(survey));
+    printer::out(&report::forecast(survey, &settings.pace));
+    printer::out("dry run: nothing was called");
+    if survey.invalid > 0 { ExitCode::Incomplete } else { ExitCode::Done }
+}
+
+/// DingTalk as configured, or the stand-in in its place: then no credential is read, and none is sent.
+async fn dingtalk(args: &CloseArgs, settings: &mut Settings) -> Result<(Option<Sandbox>, Auth), Failure> {
+    if !args.sandbox {
+        return Ok((None, settings.dingtalk.auth()?));
+    }
+    let sandbox = Sandbox::start(SandboxSettings::default())
+        .await
+        .map_err(|error| Failure::new(ExitCode::Usage, format!("cannot start the sandbox: {error}")))?;
+    settings.dingtalk = settings.dingtalk.at(BaseUrl::parse(&sandbox.base_url())?);
+    let app_secret = Secret::value("dingtalk.app_secret", "sandbox");
+    Ok((Some(sandbox), Auth::InternalApp { app_key: "sandbox".into(), app_secret }))
+}
+
+fn confirm(args: &CloseArgs, survey: &Survey, settings: &Settings, rehearsal: bool) -> Result<(), Failure> {
+    if args.sandbox || args.yes || survey.to_close == 0 {
+        return Ok(());
+    }
+    let note = if rehearsal { " (a stand-in on this machine)" } else { "" };
+    let question = format!("Close {} meetings at {}{note}?", survey.to_close, settings.dingtalk.base_url);
+    if !printer::can_ask() {
+        let problem = format!("nobody can be asked: {question}");
+        return Err(Failure::new(ExitCode::Usage, problem).hint("say --yes to close without being asked"));
+    }
+    if printer::ask(&question) {
+        return Ok(());
+    }
+    Err(Failure::new(ExitCode::Usage, "not confirmed: nothing was called"))
+}
+
+fn run_started(
+    args: &CloseArgs,
+    lists: &Lists,
+    survey: &Survey,
+    settings: &Settings,
+    sandbox: bool,
+    clock: &Clock,
+) -> RunStarted {
+    let digest = lists.digest();
+    let run_id = args.run_id.clone().unwrap_or_else(|| {
+        let start = clock.timestamp().strftime("%Y%m%dT%H%M%SZ");
+        format!("{start}-{}", &digest[..8])
+    });
+    let list = |facts: crate::intake::ListFacts| ListRecord {
+        source: facts.source.to_string(),
+        sha256: facts.sha256,
+        bytes: facts.bytes,
+    };
+    RunStarted {
+        run_id,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        sandbox,
+        lists: lists.facts().into_iter().map(list).collect(),
+        lists_digest: digest,
+        rows: RowCounts {
+            total: survey.total,
+            to_close: survey.to_close,
+            invalid: survey.invalid,
+            duplicate: survey.duplicate,
+            excluded: survey.excluded,
+        },
+        settings: settings.for_journal(),
+    }
+}
+
+/// Makes the run's folder and its first record, and proves both durable before anything is called.
+fn begin(audit_dir: &Path, started: RunStarted, clock: &Clock) -> Result<(PathBuf, Journal), Failure> {
+    if !journal::is_run_id(&started.run_id) {
+        let problem = format!("{:?} cannot be a run's id", started.run_id);
+        return Err(
+            Failure::new(ExitCode::Usage, problem).hint("letters, digits, dots, dashes and underscores can")
+        );
+    }
+    let folder = audit_dir.join(&started.run_id);
+    let lost = |error: std::io::Error| {
+        let problem = format!("cannot write the audit to {}: {error}; nothing was called", folder.display());
+        let hint = match error.kind() {
+            std::io::ErrorKind::AlreadyExists => "a run of this id is there already: choose another --run-id",
+            _ => "make the folder writable, or name another with --audit-dir (audit.dir)",
+        };
+        let code = match error.kind() {
+            std::io::ErrorKind::AlreadyExists => ExitCode::Usage,
+            _ => ExitCode::AuditLost,
+        };
+        Failure::new(code, problem).hint(hint)
+    };
+    journal::create_run_folder(audit_dir, &started.run_id).map_err(lost)?;
+    let path = folder.join(journal::FILE_NAME);
+    let begun = FileStorage::create(&path).and_then(|storage| {
+        let journal = Journal::new(path.clone(), storage, Chain::EMPTY);
+        let io_error = |error: JournalError| std::io::Error::other(error.problem);
+        journal.append(&Record::RunStarted(Box::new(started)), clock.timestamp()).map_err(io_error)?;
+        journal.sync().map_err(io_error)?;
+        journal::sync_folder(&folder)?;
+        Ok(journal)
+    });
+    match begun {
+        Ok(journal) => Ok((folder, journal)),
+        Err(error) => {
+            journal::discard_run_folder(&folder);
+            Err(lost(error))
+        }
+    }
+}
+
+/// Reads the lists a second time, on a thread of its own, no further ahead than the run can take.
+fn feed(lists: Lists, exclusions: Exclusions) -> mpsc::Receiver<Result<Entry, IntakeError>> {
+    let (sender, receiver) = mpsc::channel(ROWS_AHEAD);
+    tokio::task::spawn_blocking(move || {
+        let mut triage = Triage::new(exclusions);
+        for row in lists.rows() {
+            if sender.blocking_send(row.map(|row| triage.sort(row))).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn progress_mode(arg: ProgressArg) -> ProgressMode {
+    match arg {
+        ProgressArg::Auto if printer::can_redraw() => ProgressMode::Bar,
+        ProgressArg::Auto | ProgressArg::Plain => ProgressMode::Plain,
+        ProgressArg::None => ProgressMode::None,
+    }
+}
+
+/// The last record, the reports, the table and the hints.
+fn finish(end: &RunEnd, journal: &Journal, folder: &Path, clock: &Clock) -> Result<ExitCode, Failure> {
+    if let Some(Stop::AuditLost(error)) = &end.stop {
+        return Err(error.clone().into());
+    }
+    if end.aborted {
+        journal.sync()?;
+        return Err(Failure::new(ExitCode::Interrupted, "let go of everything at the second signal"));
+    }
+    let code = ExitCode::of(end);
+    let finished = RunFinished {
+        exit_code: code.number(),
+        reason: end.stop.as_ref().map_or(journal::EndReason::Completed, Stop::reason),
+        detail: end.stop.as_ref().map(ToString::to_string).unwrap_or_default(),
+        totals: end.totals.clone(),
+    };
+    journal.append(&Record::RunFinished(Box::new(finished)), clock.timestamp())?;
+    journal.sync()?;
+    let summary = report::write_reports(folder)?;
+    print_end(&summary, folder);
+    Ok(code)
+}
+
+fn print_end(summary: &Summary, folder: &Path) {
+    if summary.sandbox {
+        printer::out(REHEARSAL);
+    }
+    printer::out(&report::closing_table(summary));
+    printer::out(&folder.display().to_string());
+    if !summary.detail.is_empty() {
+        printer::err(&format!("stopped early: {}", summary.detail));
+    }
+    for (code, rows) in &summary.codes {
+        if let Some(advice) = report::hint(code) {
+            printer::err(&format!("hint: {code} ({rows} rows): {advice}"));
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! A run's folder, for its owner alone: it holds people's ids.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+/// The longest run id, in characters.
+const MAX_ID_CHARS: usize = 100;
+
+/// Whether a text can name a run: letters, digits, `.`, `_` and `-`, not beginning with a dot, and not `latest`.
+pub fn is_run_id(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !text.is_empty()
+        && text.len() <= MAX_ID_CHARS
+        && text.chars().all(allowed)
+        && !text.starts_with(['.', '-'])
+        && text != "latest"
+}
+
+/// Makes the folder of a new run in `audit_dir`, and `audit_dir` too where it is missing. Both are on the disk when this
+/// returns.
+pub fn create_run_folder(audit_dir: &Path, run_id: &str) -> io::Result<PathBuf> {
+    DirBuilder::new().mode(0o700).recursive(true).create(audit_dir)?;
+    let folder = audit_dir.join(run_id);
+    DirBuilder::new().mode(0o700).create(&folder)?;
+    File::open(audit_dir)?.sync_all()?;
+    Ok(folder)
+}
+
+/// Puts a folder's list of names on the disk, so that a file made in it survives a power loss.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Takes back a folder in which no journal could be begun.
+pub fn discard_run_folder(folder: &Path) {
+    let _ = fs::remove_file(folder.join(super::FILE_NAME));
+    let _ = fs::remove_dir(folder);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_run_id_is_a_plain_name() {
+        for id in ["20261123T180000Z-0a1b2c3d", "evening_1", "a.b"] {
+            assert!(is_run_id(id), "{id}");
+        }
+        for id in ["", "..", ".hidden", "a/b", "a b", "latest", "-x", "会议", &"x".repeat(101)] {
+            assert!(!is_run_id(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn folders_are_their_owners_alone_and_never_shared_by_two_runs() {
+        let root = tempfile::tempdir().unwrap();
+        let audit = root.path().join("a/b");
+        let folder = create_run_folder(&audit, "r").unwrap();
+        for made in [&audit, &folder] {
+            assert_eq!(fs::metadata(made).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        assert_eq!(create_run_folder(&audit, "r").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+    }
+}

@@ -1,0 +1,132 @@
+//! Logs: what happened to each request, with ids as fields.
+//!
+//! Invariant: no field is ever a secret; tokens and credentials are types that cannot be printed.
+
+use std::io::{self, Write};
+
+use indicatif::MultiProgress;
+use tracing::level_filters::LevelFilter;
+use tracing::{debug, info, trace, warn};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
+
+use crate::cli::{GlobalArgs, LogFormat};
+use crate::events::{Observe, RunEvent};
+use crate::outcome::OutcomeKind;
+
+/// Begins to log to standard error, around whatever `terminal` draws there.
+pub fn start(global: &GlobalArgs, terminal: &MultiProgress) {
+    let level = match (global.quiet, global.verbose) {
+        (0, 0) => LevelFilter::INFO,
+        (0, 1) => LevelFilter::DEBUG,
+        (0, _) => LevelFilter::TRACE,
+        (1, _) => LevelFilter::WARN,
+        (_, _) => LevelFilter::ERROR,
+    };
+    let ours = Targets::new().with_default(LevelFilter::WARN.min(level)).with_target("meeting_closer", level);
+    let terminal = terminal.clone();
+    let writer = move || AroundTheBar(terminal.clone());
+    let layer = match global.log_format {
+        LogFormat::Text => {
+            let ansi = crate::printer::can_redraw()
+                && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+            fmt::layer().with_writer(writer).with_target(false).with_ansi(ansi).boxed()
+        }
+        LogFormat::Json => {
+            fmt::layer().with_writer(writer).json().flatten_event(true).with_target(false).boxed()
+        }
+    };
+    // A second start (in tests) keeps the first.
+    let _ = tracing_subscriber::registry().with(layer.with_filter(ours)).try_init();
+}
+
+/// Standard error, with the bar taken away while a line is written.
+struct AroundTheBar(MultiProgress);
+
+impl Write for AroundTheBar {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write_all(bytes)).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// Logs a run's events.
+#[derive(Debug)]
+pub struct RunLog {
+    run_id: String,
+}
+
+impl RunLog {
+    /// For the run of that id.
+    pub fn new(run_id: &str) -> Self {
+        Self { run_id: run_id.to_owned() }
+    }
+}
+
+impl Observe for RunLog {
+    fn observe(&mut self, event: &RunEvent<'_>) {
+        let run_id = self.run_id.as_str();
+        match event {
+            RunEvent::AttemptStarted { request, attempt } => {
+                trace!(run_id, conference_id = %request.conference_id, attempt, "a request leaves");
+            }
+            RunEvent::AttemptEnded { request, attempt, judgement, elapsed } => debug!(
+                run_id,
+                conference_id = %request.conference_id,
+                attempt,
+                code = judgement.answer.code,
+                http_status = judgement.answer.http_status,
+                request_id = judgement.answer.request_id,
+                elapsed_ms = millis(*elapsed),
+                "{}", judgement.reason
+            ),
+            RunEvent::RetryPlanned { request, attempt, judgement, wait } => debug!(
+                run_id,
+                conference_id = %request.conference_id,
+                attempt,
+                code = judgement.answer.code,
+                request_id = judgement.answer.request_id,
+                wait_ms = millis(*wait),
+                "asked again after a while: {}", judgement.reason
+            ),
+            RunEvent::RowEnded { outcome } => match outcome.kind {
+                OutcomeKind::Failed => warn!(
+                    run_id,
+                    row = %outcome.origin,
+                    conference_id = outcome.conference_id,
+                    attempt = outcome.attempts,
+                    code = outcome.said.code,
+                    request_id = outcome.said.request_id,
+                    "not closed: {}", outcome.said.message
+                ),
+                OutcomeKind::Invalid => {
+                    warn!(run_id, row = %outcome.origin, "invalid row: {}", outcome.said.message)
+                }
+                OutcomeKind::Closed
+                | OutcomeKind::AlreadyClosed
+                | OutcomeKind::Duplicate
+                | OutcomeKind::Excluded
+                | OutcomeKind::NotAttempted => {
+                    debug!(run_id, row = %outcome.origin, conference_id = outcome.conference_id, "{}", outcome.kind);
+                }
+            },
+            RunEvent::Paused { reason, wait } => {
+                warn!(run_id, wait_ms = millis(*wait), "everything pauses: {reason}");
+            }
+            RunEvent::TokenFetched => debug!(run_id, "an access token was fetched"),
+            RunEvent::TokenFetchFailed { problem, wait } => {
+                warn!(run_id, wait_ms = millis(*wait), "{problem}");
+            }
+            RunEvent::Stopping { reason } => info!(run_id, "nothing new is started: {reason}"),
+        }
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
