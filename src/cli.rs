@@ -19,20 +19,22 @@ pub struct Cli {
     pub command: Command,
 }
 
+const EVERYWHERE: &str = "Options of every command";
+
 /// What every command takes.
 #[derive(Debug, Args)]
 pub struct GlobalArgs {
     /// Configuration file, over the built-in defaults
-    #[arg(long, value_name = "FILE", env = crate::settings::FILE_VARIABLE, hide_env_values = true, global = true)]
+    #[arg(long, value_name = "FILE", env = crate::settings::FILE_VARIABLE, hide_env_values = true, global = true, help_heading = EVERYWHERE)]
     pub config: Option<PathBuf>,
     /// How logs are written, on standard error
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", global = true)]
+    #[arg(long, value_enum, default_value_t, value_name = "text|json", hide_possible_values = true, global = true, help_heading = EVERYWHERE)]
     pub log_format: LogFormat,
     /// Log more (-vv for everything)
-    #[arg(short, long, action = ArgAction::Count, global = true)]
+    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = EVERYWHERE)]
     pub verbose: u8,
     /// Log warnings alone (-qq for errors)
-    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, action = ArgAction::Count, global = true, help_heading = EVERYWHERE, conflicts_with = "verbose")]
     pub quiet: u8,
 }
 
@@ -113,7 +115,7 @@ pub struct CloseArgs {
     #[arg(long, value_name = "ID")]
     pub run_id: Option<String>,
     /// How progress is shown: a bar on a terminal, a line every few seconds elsewhere
-    #[arg(long, value_enum, default_value_t, value_name = "MODE")]
+    #[arg(long, value_enum, default_value_t, value_name = "auto|plain|none", hide_possible_values = true)]
     pub progress: ProgressArg,
 }
 

@@ -26,6 +26,7 @@ pub mod commands;
 pub mod dingtalk;
 pub mod events;
 pub mod exit;
+pub mod hex;
 pub mod intake;
 pub mod journal;
 pub mod meeting;

@@ -105,7 +105,7 @@ impl Observe for RunLog {
                     "not closed: {}", outcome.said.message
                 ),
                 OutcomeKind::Invalid => {
-                    warn!(run_id, row = %outcome.origin, "invalid row: {}", outcome.said.message)
+                    warn!(run_id, row = %outcome.origin, "invalid row: {}", outcome.said.message);
                 }
                 OutcomeKind::Closed
                 | OutcomeKind::AlreadyClosed

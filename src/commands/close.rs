@@ -6,6 +6,7 @@ use std::sync::Arc;
 use config::Value;
 use indicatif::MultiProgress;
 use tokio::sync::mpsc;
+use tracing::{Instrument as _, info_span};
 
 use crate::cli::{CloseArgs, ProgressArg};
 use crate::clock::Clock;
@@ -47,7 +48,7 @@ pub(super) async fn run(
     }
     guard(&survey, &settings)?;
     if args.dry_run {
-        return Ok(dry_run(&survey, &settings));
+        return Ok(dry_run(&survey, &settings, args.sandbox));
     }
     let clock = Clock::System;
     let (sandbox, auth) = dingtalk(&args, &mut settings).await?;
@@ -58,8 +59,7 @@ pub(super) async fn run(
     let started = run_started(&args, &lists, &survey, &settings, rehearsal, &clock);
     let (folder, journal) = begin(&settings.audit.dir, started.clone(), &clock)?;
     let signals = super::signals::listen().map_err(|error| Failure::new(ExitCode::Usage, error))?;
-    let progress =
-        Progress::start(progress_mode(args.progress), survey.total, terminal, &clock, printer::err);
+    let progress = Progress::start(progress_mode(args.progress), survey.total, rehearsal, terminal, &clock);
     let mut observer = Observers(vec![Box::new(RunLog::new(&started.run_id)), Box::new(progress.observer())]);
     let parts = Parts {
         api: Arc::new(api),
@@ -73,7 +73,9 @@ pub(super) async fn run(
         deadline: settings.guard.deadline.map(|deadline| clock.now() + deadline),
         clock: clock.clone(),
     };
-    let end = run::run(parts, feed(lists, exclusions)).await;
+    // The span's name stands in every line that the run logs.
+    let span = if rehearsal { info_span!("sandbox") } else { tracing::Span::none() };
+    let end = run::run(parts, feed(lists, exclusions)).instrument(span).await;
     drop(progress);
     drop(sandbox);
     finish(&end, &journal, &folder, &clock)
@@ -103,9 +105,12 @@ fn guard(survey: &Survey, settings: &Settings) -> Result<(), Failure> {
     }
 }
 
-fn dry_run(survey: &Survey, settings: &Settings) -> ExitCode {
+fn dry_run(survey: &Survey, settings: &Settings, sandbox: bool) -> ExitCode {
     printer::out(&report::contents(survey));
     printer::out(&report::forecast(survey, &settings.pace));
+    if sandbox {
+        printer::out(REHEARSAL);
+    }
     printer::out("dry run: nothing was called");
     if survey.invalid > 0 { ExitCode::Incomplete } else { ExitCode::Done }
 }

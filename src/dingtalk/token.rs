@@ -75,10 +75,10 @@ impl TokenKeeper {
     pub fn supply(&self, now: Instant) -> Supply {
         let may_fetch = !self.fetching && self.not_before.is_none_or(|at| at <= now);
         match &self.current {
-            Some(held) if now < held.expires => match may_fetch && now >= held.due {
-                true => Supply::Due(held.token.clone()),
-                false => Supply::Ready(held.token.clone()),
-            },
+            Some(held) if now >= held.due && now < held.expires && may_fetch => {
+                Supply::Due(held.token.clone())
+            }
+            Some(held) if now < held.expires => Supply::Ready(held.token.clone()),
             _ if self.fetching => Supply::Fetching,
             _ => match self.not_before {
                 Some(at) if at > now => Supply::FetchAt(at),
@@ -109,7 +109,7 @@ impl TokenKeeper {
         let margin = REFRESH_MARGIN.min(grant.lifetime / 2);
         self.current = Some(Held {
             token: AccessToken { header, generation: self.generation },
-            due: now + (grant.lifetime - margin),
+            due: now + grant.lifetime.saturating_sub(margin),
             expires: now + grant.lifetime,
         });
         Ok(())

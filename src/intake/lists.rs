@@ -10,6 +10,7 @@ use super::header::{self, Header};
 use super::rows::Rows;
 use super::spool::Spool;
 use super::{IntakeError, cell};
+use crate::hex::hex;
 use crate::meeting::Row;
 use crate::settings::InputSettings;
 
@@ -74,7 +75,7 @@ impl Lists {
             digest.update(&list.spool.sha256);
             digest.update("\n");
         }
-        digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&digest.finalize())
     }
 
     /// The rows of all lists, from the beginning, at each call anew.

@@ -13,6 +13,7 @@ use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
 use sha2::{Digest as _, Sha256};
 
 use super::IntakeError;
+use crate::hex::hex;
 
 /// A copy of a list.
 #[derive(Debug, Clone)]
@@ -58,7 +59,7 @@ impl Spool {
             file.write_all(&buffer[..length]).map_err(no_room)?;
         }
         let encoding = sniffer.encoding(&source)?;
-        let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(&digest.finalize());
         Ok(Self { source, sha256, bytes: sniffer.bytes, file: Arc::new(file), encoding })
     }
 

@@ -6,6 +6,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+use crate::hex::hex;
+
 /// `,"hash":"` + 64 digits + `"}`.
 const SEAL_BYTES: usize = HASH_KEY.len() + 64 + 2;
 const HASH_KEY: &str = ",\"hash\":\"";
@@ -25,7 +27,7 @@ impl Hash {
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 

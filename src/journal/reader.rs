@@ -180,8 +180,8 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         for (order, broken) in [(vec![0, 2, 1, 3], 2), (vec![0, 1, 3], 3), (vec![1, 2, 3], 1)] {
-            let altered: String = order.iter().map(|line| format!("{}\n", lines[*line])).collect();
-            std::fs::write(&path, altered).unwrap();
+            let altered: Vec<&str> = order.iter().map(|line| lines[*line]).collect();
+            std::fs::write(&path, altered.join("\n") + "\n").unwrap();
             assert!(matches!(read(&path), Err(ReadError::Broken { seq, .. }) if seq == broken), "{order:?}");
         }
         std::fs::write(&path, text.replacen("\"attempt\":3", "\"attempt\":4", 1)).unwrap();

@@ -179,7 +179,7 @@ impl Record {
     }
 }
 
-/// serde_json keeps keys in order and writes text as jq does, but for DEL, which jq escapes.
+/// `serde_json` keeps keys in order and writes text as jq does, but for DEL, which jq escapes.
 fn canonical_text(fields: Map<String, Value>) -> String {
     let text = Value::Object(fields).to_string();
     if text.contains('\u{7f}') { text.replace('\u{7f}', "\\u007f") } else { text }
@@ -234,7 +234,7 @@ mod optional_timestamp {
     #[derive(Serialize, Deserialize)]
     struct Written(#[serde(with = "crate::clock::rfc3339_serde")] Timestamp);
 
-    #[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    #[expect(clippy::ref_option, reason = "serde's signature")]
     pub(super) fn serialize<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
         at.map(Written).serialize(serializer)
     }

@@ -22,8 +22,8 @@ pub(super) fn write(
 }
 
 fn write_beside(path: &Path, fill: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    let mut writer = BufWriter::with_capacity(1 << 16, file);
+    let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut writer = BufWriter::with_capacity(1 << 16, opened);
     fill(&mut writer)?;
     writer.flush()?;
     writer.get_ref().sync_all()

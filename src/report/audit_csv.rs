@@ -1,5 +1,7 @@
 //! `audit.csv`: one line a row of the lists, in their order.
 //!
+//! The message of every row of a rehearsal says that it is one.
+//!
 //! Invariant: no cell of foreign text begins with a character that a spreadsheet would run as a formula, and reading the
 //! file as a list gives the ids back.
 
@@ -10,7 +12,7 @@ use std::path::Path;
 use super::run_index::RunIndex;
 use super::{ReportError, atomic};
 use crate::clock::rfc3339;
-use crate::journal::{OutcomeRecord, Reader, Record};
+use crate::journal::{OutcomeRecord, Reader, Record, RunStarted};
 
 /// The columns.
 const COLUMNS: [&str; 15] = [
@@ -44,7 +46,7 @@ pub(super) fn write(index: &RunIndex, journal: &mut Reader, path: &Path) -> Resu
         for row in &index.rows {
             match journal.record_at(row.offset) {
                 Ok(Record::Outcome(outcome)) => {
-                    csv.write_record(cells(&index.started.run_id, &outcome).map(|c| c.into_owned()))?
+                    csv.write_record(cells(&index.started, &outcome).map(Cow::into_owned))?;
                 }
                 Ok(_) => unreachable!("the index holds places of outcomes"),
                 Err(error) => {
@@ -61,11 +63,11 @@ pub(super) fn write(index: &RunIndex, journal: &mut Reader, path: &Path) -> Resu
     }
 }
 
-fn cells<'a>(run_id: &'a str, outcome: &'a OutcomeRecord) -> [Cow<'a, str>; 15] {
+fn cells<'a>(run: &'a RunStarted, outcome: &'a OutcomeRecord) -> [Cow<'a, str>; 15] {
     let number =
         |number: Option<u64>| Cow::Owned(number.map(|number| number.to_string()).unwrap_or_default());
     [
-        harmless(run_id),
+        harmless(&run.run_id),
         harmless(&outcome.source),
         number(Some(outcome.line)),
         harmless(&outcome.conference_id),
@@ -74,7 +76,11 @@ fn cells<'a>(run_id: &'a str, outcome: &'a OutcomeRecord) -> [Cow<'a, str>; 15] 
         outcome.ended_by.map_or("", crate::outcome::EndedBy::name).into(),
         harmless(&outcome.code),
         number(outcome.http_status.map(u64::from)),
-        harmless(&outcome.message),
+        if run.sandbox {
+            format!("[sandbox] {}", outcome.message).into()
+        } else {
+            harmless(&outcome.message)
+        },
         harmless(&outcome.request_id),
         number(Some(outcome.attempts.into())),
         outcome.first_attempt_at.map(rfc3339).unwrap_or_default().into(),

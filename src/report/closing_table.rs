@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table, presets};
 use jiff::fmt::friendly::SpanPrinter;
 
 use super::Summary;
@@ -10,19 +9,17 @@ use crate::outcome::OutcomeKind;
 
 /// Outcomes, calls and time, for people.
 pub fn closing_table(summary: &Summary) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["outcome", "rows"]);
-    for kind in OutcomeKind::ALL {
-        let rows = summary.outcomes.get(kind.name()).copied().unwrap_or(0);
-        if rows > 0 || kind == OutcomeKind::Closed {
-            table.add_row([kind.name().to_owned(), rows.to_string()]);
-        }
-    }
-    table.add_row(["rows in".to_owned(), summary.rows_in.to_string()]);
-    if let Some(rows) = table.column_mut(1) {
-        rows.set_cell_alignment(CellAlignment::Right);
-    }
-    format!("{table}\n{}", figures(summary))
+    let counted =
+        OutcomeKind::ALL.map(|kind| (kind, summary.outcomes.get(kind.name()).copied().unwrap_or(0)));
+    let shown = counted.into_iter().filter(|(kind, rows)| *rows > 0 || *kind == OutcomeKind::Closed);
+    let mut lines: Vec<String> = shown.map(|(kind, rows)| line(kind.name(), rows)).collect();
+    lines.push(line("rows in", summary.rows_in));
+    lines.push(figures(summary));
+    lines.join("\n")
+}
+
+fn line(name: &str, rows: u64) -> String {
+    format!("{name:<16}{rows:>10}")
 }
 
 fn figures(summary: &Summary) -> String {
@@ -50,6 +47,25 @@ pub(super) fn human(milliseconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn outcomes_are_lined_up_and_those_without_rows_are_left_out() {
+        let summary = Summary {
+            outcomes: [("closed", 1200), ("failed", 3), ("invalid", 0)].into(),
+            rows_in: 1203,
+            calls: 1210,
+            duration_ms: 67_000,
+            throttled_calls: 4,
+            ..Summary::default()
+        };
+        let expected = [
+            "closed                1200",
+            "failed                   3",
+            "rows in               1203",
+            "1210 calls in 1m 7s, 4 throttled",
+        ];
+        assert_eq!(closing_table(&summary).lines().collect::<Vec<_>>(), expected);
+    }
 
     #[test]
     fn a_time_is_told_as_people_say_it() {

@@ -41,7 +41,6 @@ pub fn remarks(survey: &Survey) -> Vec<String> {
 
 /// How long it takes and what it costs.
 pub fn forecast(survey: &Survey, pace: &PaceSettings) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "a list has far fewer than 2^52 rows")]
     let seconds = survey.to_close as f64 / pace.requests_per_second;
     let time = Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(Duration::MAX);
     let time = human(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));

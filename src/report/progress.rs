@@ -33,25 +33,26 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins to show. `print` puts one line on standard error.
+    /// Begins to show how many of `rows` are done; `sandbox` says whether this is a rehearsal.
     pub fn start(
         mode: ProgressMode,
         rows: u64,
+        sandbox: bool,
         terminal: &MultiProgress,
         clock: &Clock,
-        print: fn(&str),
     ) -> Self {
-        let counts = Arc::new(Mutex::new(Counts { rows, started: clock.now(), ..Counts::new(clock.now()) }));
+        let counts = Arc::new(Mutex::new(Counts { rows, sandbox, ..Counts::new(clock.now()) }));
         match mode {
             ProgressMode::None => Self { counts, bar: None, lines: None },
             ProgressMode::Bar => {
                 let bar = terminal.add(ProgressBar::new(rows));
                 bar.set_style(style());
+                bar.set_message(if sandbox { "sandbox, " } else { "" });
                 bar.enable_steady_tick(Duration::from_millis(200));
                 Self { counts, bar: Some(bar), lines: None }
             }
             ProgressMode::Plain => {
-                let lines = tokio::spawn(print_lines(Arc::clone(&counts), clock.clone(), print));
+                let lines = tokio::spawn(print_lines(Arc::clone(&counts), clock.clone()));
                 Self { counts, bar: None, lines: Some(lines) }
             }
         }
@@ -79,17 +80,18 @@ fn style() -> ProgressStyle {
         .expect("the template is constant")
 }
 
-async fn print_lines(counts: Arc<Mutex<Counts>>, clock: Clock, print: fn(&str)) {
+async fn print_lines(counts: Arc<Mutex<Counts>>, clock: Clock) {
     loop {
         clock.wait_until(clock.now() + LINE_EVERY).await;
         let line = counts.lock().unwrap_or_else(PoisonError::into_inner).line(clock.now());
-        print(&line);
+        crate::printer::err(&line);
     }
 }
 
 #[derive(Debug, Clone)]
 struct Counts {
     rows: u64,
+    sandbox: bool,
     done: u64,
     failed: u64,
     retries: u64,
@@ -99,7 +101,7 @@ struct Counts {
 
 impl Counts {
     fn new(started: Instant) -> Self {
-        Self { rows: 0, done: 0, failed: 0, retries: 0, pause: None, started }
+        Self { rows: 0, sandbox: false, done: 0, failed: 0, retries: 0, pause: None, started }
     }
 
     fn count(&mut self, event: &RunEvent<'_>, now: Instant) {
@@ -122,7 +124,7 @@ impl Counts {
 
     /// Failures, retries and the pause, each where there is one.
     fn message(&self, now: Instant) -> String {
-        let mut message = String::new();
+        let mut message = String::from(if self.sandbox { "sandbox, " } else { "" });
         if self.failed > 0 {
             message += &format!("{} failed, ", self.failed);
         }
@@ -138,7 +140,6 @@ impl Counts {
 
     fn line(&self, now: Instant) -> String {
         let seconds = now.saturating_duration_since(self.started).as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "a list has far fewer than 2^52 rows")]
         let (done, left) = (self.done as f64, self.rows.saturating_sub(self.done) as f64);
         let rate = if seconds > 0.0 { done / seconds } else { 0.0 };
         let left = if rate > 0.0 { format!("{:.0}s left", left / rate) } else { "time left unknown".into() };

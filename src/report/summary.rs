@@ -10,7 +10,7 @@ use crate::clock::rfc3339;
 use crate::journal::{EndReason, ListRecord};
 
 /// A run in figures.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// The run's id.
     pub run_id: String,

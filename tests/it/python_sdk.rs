@@ -21,8 +21,8 @@ async fn the_official_python_sdk_closes_a_meeting_and_raises_the_documented_code
     }
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let happened: serde_json::Value =
-        serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}{}", String::from_utf8_lossy(&output.stderr)));
+    let happened: serde_json::Value = serde_json::from_str(&said)
+        .unwrap_or_else(|_| panic!("{said}{}", String::from_utf8_lossy(&output.stderr)));
     let expected = serde_json::json!({
         "open": {"closed": 200, "cause": "sucess"},
         "again": {"exception": "resourceClose"},
