@@ -1,5 +1,6 @@
 //! `close`: lists in, meetings ended, audit out.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::clock::Clock;
 use crate::dingtalk::HttpApi;
 use crate::events::Observers;
 use crate::exit::{ExitCode, Failure};
-use crate::intake::{Entry, Exclusions, IntakeError, Lists, Survey, Triage};
+use crate::intake::{Entry, Exclusions, IntakeError, ListFacts, Lists, Survey, Triage};
 use crate::journal::{
     self, Chain, FileStorage, Journal, JournalError, ListRecord, Record, RowCounts, RunFinished, RunStarted,
 };
@@ -56,18 +57,18 @@ pub(super) async fn run(
     let rehearsal = settings.dingtalk.base_url.is_loopback();
     confirm(&args, &survey, &settings, rehearsal)?;
 
-    let started = run_started(&args, &lists, &survey, &settings, rehearsal, &clock);
-    let (folder, journal) = begin(&settings.audit.dir, started.clone(), &clock)?;
+    let started = run_started(&lists, &survey, &settings, rehearsal);
+    let begun = begin(&args, &settings, started, &clock)?;
     let signals = super::signals::listen().map_err(|error| Failure::new(ExitCode::Usage, error))?;
     let progress = Progress::start(progress_mode(args.progress), survey.total, rehearsal, terminal, &clock);
-    let mut observer = Observers(vec![Box::new(RunLog::new(&started.run_id)), Box::new(progress.observer())]);
+    let mut observer = Observers(vec![Box::new(RunLog::new(&begun.run_id)), Box::new(progress.observer())]);
     let parts = Parts {
         api: Arc::new(api),
         pacer: Pacer::new(&settings.pace),
         pace: settings.pace,
         retry: settings.retry,
         seed: fastrand::u64(..),
-        journal: &journal,
+        journal: &begun.journal,
         observer: &mut observer,
         signals,
         deadline: settings.guard.deadline.map(|deadline| clock.now() + deadline),
@@ -78,7 +79,7 @@ pub(super) async fn run(
     let end = run::run(parts, feed(lists, exclusions)).instrument(span).await;
     drop(progress);
     drop(sandbox);
-    finish(&end, &journal, &folder, &clock)
+    finish(&end, &begun.journal, &begun.folder, &clock)
 }
 
 fn options(args: &CloseArgs) -> Vec<(&'static str, Value)> {
@@ -144,30 +145,19 @@ fn confirm(args: &CloseArgs, survey: &Survey, settings: &Settings, rehearsal: bo
     Err(Failure::new(ExitCode::Usage, "not confirmed: nothing was called"))
 }
 
-fn run_started(
-    args: &CloseArgs,
-    lists: &Lists,
-    survey: &Survey,
-    settings: &Settings,
-    sandbox: bool,
-    clock: &Clock,
-) -> RunStarted {
-    let digest = lists.digest();
-    let run_id = args.run_id.clone().unwrap_or_else(|| {
-        let start = clock.timestamp().strftime("%Y%m%dT%H%M%SZ");
-        format!("{start}-{}", &digest[..8])
-    });
-    let list = |facts: crate::intake::ListFacts| ListRecord {
+/// The first record, but for the run's id.
+fn run_started(lists: &Lists, survey: &Survey, settings: &Settings, sandbox: bool) -> RunStarted {
+    let list = |facts: ListFacts| ListRecord {
         source: facts.source.to_string(),
         sha256: facts.sha256,
         bytes: facts.bytes,
     };
     RunStarted {
-        run_id,
+        run_id: String::new(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         sandbox,
         lists: lists.facts().into_iter().map(list).collect(),
-        lists_digest: digest,
+        lists_digest: lists.digest(),
         rows: RowCounts {
             total: survey.total,
             to_close: survey.to_close,
@@ -179,44 +169,80 @@ fn run_started(
     }
 }
 
+/// A run whose folder and first record are on the disk.
+struct Begun {
+    run_id: String,
+    folder: PathBuf,
+    journal: Journal,
+}
+
 /// Makes the run's folder and its first record, and proves both durable before anything is called.
-fn begin(audit_dir: &Path, started: RunStarted, clock: &Clock) -> Result<(PathBuf, Journal), Failure> {
-    if !journal::is_run_id(&started.run_id) {
-        let problem = format!("{:?} cannot be a run's id", started.run_id);
-        return Err(
-            Failure::new(ExitCode::Usage, problem).hint("letters, digits, dots, dashes and underscores can")
-        );
-    }
-    let folder = audit_dir.join(&started.run_id);
-    let lost = |error: std::io::Error| {
-        let problem = format!("cannot write the audit to {}: {error}; nothing was called", folder.display());
-        let hint = match error.kind() {
-            std::io::ErrorKind::AlreadyExists => "a run of this id is there already: choose another --run-id",
-            _ => "make the folder writable, or name another with --audit-dir (audit.dir)",
-        };
-        let code = match error.kind() {
-            std::io::ErrorKind::AlreadyExists => ExitCode::Usage,
-            _ => ExitCode::AuditLost,
-        };
-        Failure::new(code, problem).hint(hint)
+fn begin(
+    args: &CloseArgs,
+    settings: &Settings,
+    started: RunStarted,
+    clock: &Clock,
+) -> Result<Begun, Failure> {
+    let lost = |error: &dyn std::fmt::Display| {
+        let dir = settings.audit.dir.display();
+        Failure::new(
+            ExitCode::AuditLost,
+            format!("cannot write the audit to {dir}: {error}; nothing was called"),
+        )
+        .hint("make the folder writable, or name another with --audit-dir (audit.dir)")
     };
-    journal::create_run_folder(audit_dir, &started.run_id).map_err(lost)?;
-    let path = folder.join(journal::FILE_NAME);
-    let begun = FileStorage::create(&path).and_then(|storage| {
-        let journal = Journal::new(path.clone(), storage, Chain::EMPTY);
-        let io_error = |error: JournalError| std::io::Error::other(error.problem);
-        journal.append(&Record::RunStarted(Box::new(started)), clock.timestamp()).map_err(io_error)?;
-        journal.sync().map_err(io_error)?;
-        journal::sync_folder(&folder)?;
-        Ok(journal)
-    });
+    let (run_id, folder) = make_folder(args, settings, &started, clock, &|error| lost(&error))?;
+    let begun = start_journal(&folder, RunStarted { run_id: run_id.clone(), ..started }, clock);
     match begun {
-        Ok(journal) => Ok((folder, journal)),
+        Ok(journal) => Ok(Begun { run_id, folder, journal }),
         Err(error) => {
             journal::discard_run_folder(&folder);
-            Err(lost(error))
+            Err(lost(&error))
         }
     }
+}
+
+/// The folder of the id that was asked for, or of the default one: start time and eight digits of the lists' digest, and
+/// a number where two runs of the same lists start within a second.
+fn make_folder(
+    args: &CloseArgs,
+    settings: &Settings,
+    started: &RunStarted,
+    clock: &Clock,
+    lost: &dyn Fn(io::Error) -> Failure,
+) -> Result<(String, PathBuf), Failure> {
+    let refuse = |id: &str, hint: &str| {
+        Err(Failure::new(ExitCode::Usage, format!("{id:?} cannot be this run's id")).hint(hint))
+    };
+    if let Some(id) = &args.run_id {
+        if !journal::is_run_id(id) {
+            return refuse(id, "letters, digits, dots, dashes and underscores can be in an id");
+        }
+        return match journal::create_run_folder(&settings.audit.dir, id).map_err(lost)? {
+            Some(folder) => Ok((id.clone(), folder)),
+            None => refuse(id, "a run of this id is there already: choose another --run-id"),
+        };
+    }
+    let start = clock.timestamp().strftime("%Y%m%dT%H%M%SZ");
+    let default = format!("{start}-{}", &started.lists_digest[..8]);
+    let mut id = default.clone();
+    for number in 2.. {
+        if let Some(folder) = journal::create_run_folder(&settings.audit.dir, &id).map_err(lost)? {
+            return Ok((id, folder));
+        }
+        id = format!("{default}-{number}");
+    }
+    unreachable!("a folder has fewer than 2^31 runs of one second")
+}
+
+fn start_journal(folder: &Path, started: RunStarted, clock: &Clock) -> io::Result<Journal> {
+    let path = folder.join(journal::FILE_NAME);
+    let journal = Journal::new(path.clone(), FileStorage::create(&path)?, Chain::EMPTY);
+    let io_error = |error: JournalError| io::Error::other(error.problem);
+    journal.append(&Record::RunStarted(Box::new(started)), clock.timestamp()).map_err(io_error)?;
+    journal.sync().map_err(io_error)?;
+    journal::sync_folder(folder)?;
+    Ok(journal)
 }
 
 /// Reads the lists a second time, on a thread of its own, no further ahead than the run can take.

@@ -19,13 +19,17 @@ pub fn is_run_id(text: &str) -> bool {
 }
 
 /// Makes the folder of a new run in `audit_dir`, and `audit_dir` too where it is missing. Both are on the disk when this
-/// returns.
-pub fn create_run_folder(audit_dir: &Path, run_id: &str) -> io::Result<PathBuf> {
+/// returns; none where a run of this id is there already.
+pub fn create_run_folder(audit_dir: &Path, run_id: &str) -> io::Result<Option<PathBuf>> {
     DirBuilder::new().mode(0o700).recursive(true).create(audit_dir)?;
     let folder = audit_dir.join(run_id);
-    DirBuilder::new().mode(0o700).create(&folder)?;
+    match DirBuilder::new().mode(0o700).create(&folder) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+        Err(error) => return Err(error),
+    }
     File::open(audit_dir)?.sync_all()?;
-    Ok(folder)
+    Ok(Some(folder))
 }
 
 /// Puts a folder's list of names on the disk, so that a file made in it survives a power loss.
@@ -59,10 +63,10 @@ mod tests {
     fn folders_are_their_owners_alone_and_never_shared_by_two_runs() {
         let root = tempfile::tempdir().unwrap();
         let audit = root.path().join("a/b");
-        let folder = create_run_folder(&audit, "r").unwrap();
+        let folder = create_run_folder(&audit, "r").unwrap().unwrap();
         for made in [&audit, &folder] {
             assert_eq!(fs::metadata(made).unwrap().permissions().mode() & 0o777, 0o700);
         }
-        assert_eq!(create_run_folder(&audit, "r").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(create_run_folder(&audit, "r").unwrap(), None);
     }
 }

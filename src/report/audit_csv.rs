@@ -93,6 +93,8 @@ fn cells<'a>(run: &'a RunStarted, outcome: &'a OutcomeRecord) -> [Cow<'a, str>; 
 /// spreadsheet in an East Asian language runs them too.
 fn harmless(text: &str) -> Cow<'_, str> {
     match text.chars().next() {
+        // A sign alone computes nothing, and `-` is standard input.
+        Some(_) if text.chars().nth(1).is_none() => text.into(),
         Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠') => {
             format!("'{text}").into()
         }
@@ -109,7 +111,7 @@ mod tests {
         for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1"] {
             assert_eq!(harmless(text), format!("'{text}"));
         }
-        for text in ["", "a=1", "607452e01401526ee39609e1", "会议", "1-1"] {
+        for text in ["", "-", "a=1", "607452e01401526ee39609e1", "会议", "1-1"] {
             assert_eq!(harmless(text), text);
         }
     }

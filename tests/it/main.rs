@@ -1,4 +1,13 @@
 //! meeting-closer as its users have it: the real binary, real sockets, a real clock.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod answers;
+mod audit;
+mod guards;
+mod lists;
+mod network;
 mod python_sdk;
+mod rehearsal;
 mod support;
+mod tokens;
+mod wrong_usage;

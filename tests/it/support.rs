@@ -1,8 +1,18 @@
-//! What the tests stand on.
+//! What the tests stand on: the real binary, a stand-in on a socket, and the files that a run leaves.
 
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
-use meeting_closer::sandbox::{Quotas, SandboxSettings};
+use meeting_closer::sandbox::{Quotas, Sandbox, SandboxSettings};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+/// The path of the binary under test.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_meeting-closer");
 
 /// A stand-in that answers at once, refuses nothing for its number and keeps every call.
 pub(crate) fn fast_sandbox() -> SandboxSettings {
@@ -11,5 +21,147 @@ pub(crate) fn fast_sandbox() -> SandboxSettings {
         quotas: Quotas::unlimited(),
         keep_calls: true,
         ..SandboxSettings::default()
+    }
+}
+
+/// A place to run the binary in: a folder of its own, and an environment without ours.
+pub(crate) struct Closer {
+    pub(crate) folder: TempDir,
+    environment: HashMap<String, String>,
+}
+
+/// What a run of the binary came to.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Closer {
+    /// Without any configuration.
+    pub(crate) fn bare() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), environment: HashMap::new() }
+    }
+
+    /// Configured for a stand-in: no limit on the rate, and no time lost before a retry.
+    pub(crate) fn at(sandbox: &Sandbox) -> Self {
+        Self::bare()
+            .set("DINGTALK__BASE_URL", &sandbox.base_url())
+            .set("DINGTALK__APP_KEY", "key")
+            .set("DINGTALK__APP_SECRET", "hunter2")
+            .set("PACE__REQUESTS_PER_SECOND", "1000")
+            .set("RETRY__INITIAL_INTERVAL", "1ms")
+            .set("RETRY__MAX_INTERVAL", "1ms")
+    }
+
+    /// With `MEETING_CLOSER__{key}` in the environment.
+    pub(crate) fn set(self, key: &str, value: &str) -> Self {
+        self.variable(&format!("MEETING_CLOSER__{key}"), value)
+    }
+
+    /// With any variable in the environment.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// Writes a file into the folder.
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// A list of meetings, all of one host.
+    pub(crate) fn list<'a>(&self, conference_ids: impl IntoIterator<Item = &'a str>) {
+        let rows: Vec<String> = conference_ids.into_iter().map(|id| format!("{id},host\n")).collect();
+        self.file("list.csv", format!("conferenceId,unionId\n{}", rows.concat()));
+    }
+
+    /// The command, not started yet.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env_clear()
+            .envs(&self.environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs the binary to its end.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
+        Ran::of(self.command(arguments).output().await.unwrap())
+    }
+
+    /// Runs the binary to its end with this on standard input.
+    pub(crate) async fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Ran {
+        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // A program that does not read its input to the end is no error of the test.
+        let _ = stdin.write_all(input).await;
+        drop(stdin);
+        Ran::of(child.wait_with_output().await.unwrap())
+    }
+
+    /// `close --yes list.csv`.
+    pub(crate) async fn close(&self) -> Ran {
+        self.run(&["close", "--yes", "list.csv"]).await
+    }
+
+    /// The folder of the one run that there is.
+    pub(crate) fn run_folder(&self) -> PathBuf {
+        let mut folders = self.run_folders();
+        assert_eq!(folders.len(), 1, "{folders:?}");
+        folders.remove(0)
+    }
+
+    /// The folders of all runs, the oldest first.
+    pub(crate) fn run_folders(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(self.folder.path().join("audit")) else { return vec![] };
+        let mut folders: Vec<_> =
+            entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+        folders.sort();
+        folders
+    }
+
+    /// The rows of the one run's audit report, in order.
+    pub(crate) fn audit(&self) -> Vec<HashMap<String, String>> {
+        audit_of(&self.run_folder())
+    }
+
+    /// The one run's summary.
+    pub(crate) fn summary(&self) -> Value {
+        summary_of(&self.run_folder())
+    }
+}
+
+pub(crate) fn audit_of(folder: &Path) -> Vec<HashMap<String, String>> {
+    let bytes = std::fs::read(folder.join("audit.csv")).unwrap();
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").expect("audit.csv begins with a byte order mark");
+    csv::Reader::from_reader(text).deserialize().map(Result::unwrap).collect()
+}
+
+pub(crate) fn summary_of(folder: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(folder.join("summary.json")).unwrap()).unwrap()
+}
+
+impl Ran {
+    fn of(output: std::process::Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Everything that was printed.
+    pub(crate) fn said(&self) -> String {
+        format!("exit {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
     }
 }

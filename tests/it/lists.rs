@@ -1,0 +1,153 @@
+//! Lists as people make them, through the real binary.
+
+use std::collections::HashMap;
+
+use meeting_closer::sandbox::Sandbox;
+
+use crate::support::{Closer, fast_sandbox};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ids_reach_dingtalk_as_ids_whatever_they_look_like() {
+    let ids = ["../x", "a?unionId=b", "a/b", "a#b", "%2e%2e", "a b+c", "会议", "a&b=c", ";,\"'", "x\\y"];
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = Closer::at(&sandbox);
+    let mut csv = csv::Writer::from_writer(vec![]);
+    csv.write_record(["conferenceId", "unionId"]).unwrap();
+    for id in ids {
+        csv.write_record([id, &format!("host of {id}")]).unwrap();
+    }
+    closer.file("list.csv", csv.into_inner().unwrap());
+    let ran = closer.close().await;
+    assert_eq!(ran.code, 0, "{}", ran.said());
+    let mut reached: Vec<_> =
+        sandbox.statistics().calls.into_iter().map(|call| (call.conference_id, call.union_id)).collect();
+    let mut expected: Vec<_> = ids.iter().map(|id| ((*id).to_owned(), format!("host of {id}"))).collect();
+    reached.sort();
+    expected.sort();
+    assert_eq!(reached, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_lists_and_standard_input_are_one_run_in_their_order() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = Closer::at(&sandbox);
+    closer.file("utf8.csv", "\u{feff}会议ID;主持人\r\na;host\r\nb;host\r\n");
+    let (gb18030, ..) = encoding_rs::GB18030.encode("会议ID\t主持人\nc\t张三\n");
+    closer.file("gb.csv", &gb18030);
+    let ran = closer
+        .run_with_input(
+            &["close", "--yes", "utf8.csv", "-", "gb.csv"],
+            b"host union id,Conference ID\nhost,d\nhost,a\n",
+        )
+        .await;
+    assert_eq!(ran.code, 0, "{}", ran.said());
+    let rows: Vec<String> = closer
+        .audit()
+        .iter()
+        .map(|row| {
+            format!(
+                "{}:{} {} {} {}",
+                row["source"], row["line"], row["conference_id"], row["union_id"], row["outcome"]
+            )
+        })
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            "utf8.csv:2 a host closed",
+            "utf8.csv:3 b host closed",
+            "-:2 d host closed",
+            "-:3 a host duplicate",
+            "gb.csv:2 c 张三 closed",
+        ]
+    );
+    assert!(ran.stderr.contains("read as GB18030"), "{}", ran.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_row_is_invalid_with_its_place_and_reason_and_the_run_goes_on() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = Closer::at(&sandbox);
+    closer.file(
+        "list.csv",
+        "conferenceId,unionId\na,host\n,host\n6.07E+23,host\nc\n\"d\u{1}\",host\n\te,'host\n",
+    );
+    let ran = closer.close().await;
+    assert_eq!(ran.code, 1, "{}", ran.said());
+    let rows: Vec<String> = closer
+        .audit()
+        .iter()
+        .map(|row| format!("{} {} {}", row["line"], row["outcome"], row["message"].replace("[sandbox] ", "")))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            "2 closed sucess",
+            "3 invalid column \"conferenceId\" is empty",
+            "4 invalid column \"conferenceId\" is a number that a spreadsheet has rounded: 6.07E+23",
+            "5 invalid column \"unionId\" is number 2, and the row has 1",
+            "6 invalid column \"conferenceId\" holds the control character U+0001",
+            "7 closed sucess",
+        ]
+    );
+    assert!(
+        ran.stderr.contains("invalid row list.csv:3: column \"conferenceId\" is empty"),
+        "{}",
+        ran.said()
+    );
+    assert_eq!(sandbox.statistics().close_calls, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_is_asked_once_and_an_excluded_meeting_never() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = Closer::at(&sandbox);
+    closer.list(["a", "vip", "a", "b", "vip"]);
+    closer.file("keep.csv", "meeting id\nvip\n");
+    let ran = closer.run(&["close", "--yes", "--exclude", "keep.csv", "list.csv"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.said());
+    let outcomes: Vec<_> = closer.audit().into_iter().map(|mut row| row.remove("outcome").unwrap()).collect();
+    assert_eq!(outcomes, ["closed", "excluded", "duplicate", "closed", "excluded"]);
+    let asked: Vec<_> = sandbox.statistics().calls.into_iter().map(|call| call.conference_id).collect();
+    assert_eq!(asked.len(), 2);
+    assert!(!asked.contains(&"vip".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn digits_only_get_the_hint_that_they_may_be_a_room_code() {
+    let closer = Closer::bare();
+    closer.list(["607452e01401526ee39609e1", "42261597832"]);
+    let ran = closer.run(&["close", "--dry-run", "list.csv"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.said());
+    assert!(
+        ran.stderr.contains("hint: 1 conference ids have digits only (the first at list.csv:3)"),
+        "{}",
+        ran.said()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_report_is_itself_a_list() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = Closer::at(&sandbox);
+    closer.file("list.csv", "conferenceId,unionId\n=1+1,-host\n@x,host\n\"say \"\"hi\"\"\",host\n");
+    assert_eq!(closer.run(&["close", "--yes", "--run-id", "first", "list.csv"]).await.code, 0);
+    let first = closer.folder.path().join("audit/first/audit.csv");
+    let text = std::fs::read_to_string(&first).unwrap();
+    assert!(text.contains(",'=1+1,'-host,") && text.contains(",'@x,"), "{text}");
+    let ran = closer.run(&["close", "--yes", "--run-id", "second", "audit/first/audit.csv"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.said());
+    let again = crate::support::audit_of(&closer.folder.path().join("audit/second"));
+    assert!(again.iter().all(|row: &HashMap<_, _>| row["outcome"] == "already_closed"), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_of_other_names_are_configured() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = Closer::at(&sandbox)
+        .set("INPUT__CONFERENCE_ID_COLUMN", "Raum")
+        .set("INPUT__UNION_ID_COLUMN", "Gastgeber");
+    closer.file("list.csv", "Gastgeber,Raum\nhost,a\n");
+    assert_eq!(closer.close().await.code, 0);
+    assert!(sandbox.has_ended("a"));
+}
