@@ -74,7 +74,7 @@ Exit codes:
   1  the run finished, and at least one row is failed or invalid
   2  wrong usage, configuration or input: nothing was called
   3  halted: every row would meet the same refusal; the rest is not_attempted
-  4  interrupted, or out of time: the same command continues it
+  4  interrupted, or out of time: the rest is not_attempted
   5  the audit could not be written: nothing more was called";
 
 /// `close`.

@@ -43,7 +43,7 @@ impl ExitCode {
             Self::Incomplete => "the run finished, and at least one row is failed or invalid",
             Self::Usage => "wrong usage, configuration or input: nothing was called",
             Self::Halted => "halted: every row would meet the same refusal; the rest is not_attempted",
-            Self::Interrupted => "interrupted, or out of time: the same command continues it",
+            Self::Interrupted => "interrupted, or out of time: the rest is not_attempted",
             Self::AuditLost => "the audit could not be written: nothing more was called",
         }
     }

@@ -16,7 +16,8 @@ use crate::events::Observers;
 use crate::exit::{ExitCode, Failure};
 use crate::intake::{Entry, Exclusions, IntakeError, ListFacts, Lists, Survey, Triage};
 use crate::journal::{
-    self, Chain, FileStorage, Journal, JournalError, ListRecord, Record, RowCounts, RunFinished, RunStarted,
+    self, Chain, FileStorage, Hasher, Journal, JournalError, ListRecord, Record, RowCounts, RunFinished,
+    RunStarted,
 };
 use crate::pace::Pacer;
 use crate::printer;
@@ -57,8 +58,9 @@ pub(super) async fn run(
     let rehearsal = settings.dingtalk.base_url.is_loopback();
     confirm(&args, &survey, &settings, rehearsal)?;
 
-    let started = run_started(&lists, &survey, &settings, rehearsal);
-    let begun = begin(&args, &settings, started, &clock)?;
+    let hasher = hasher(&settings)?;
+    let started = run_started(&lists, &survey, &settings, rehearsal, &hasher);
+    let begun = begin(&args, &settings, started, hasher, &clock)?;
     let signals = super::signals::listen().map_err(|error| Failure::new(ExitCode::Usage, error))?;
     let progress = Progress::start(progress_mode(args.progress), survey.total, rehearsal, terminal, &clock);
     let mut observer = Observers(vec![Box::new(RunLog::new(&begun.run_id)), Box::new(progress.observer())]);
@@ -79,7 +81,7 @@ pub(super) async fn run(
     let end = run::run(parts, feed(lists, exclusions)).instrument(span).await;
     drop(progress);
     drop(sandbox);
-    finish(&end, &begun.journal, &begun.folder, &clock)
+    finish(&end, &begun, &clock)
 }
 
 fn options(args: &CloseArgs) -> Vec<(&'static str, Value)> {
@@ -146,7 +148,13 @@ fn confirm(args: &CloseArgs, survey: &Survey, settings: &Settings, rehearsal: bo
 }
 
 /// The first record, but for the run's id.
-fn run_started(lists: &Lists, survey: &Survey, settings: &Settings, sandbox: bool) -> RunStarted {
+fn run_started(
+    lists: &Lists,
+    survey: &Survey,
+    settings: &Settings,
+    sandbox: bool,
+    hasher: &Hasher,
+) -> RunStarted {
     let list = |facts: ListFacts| ListRecord {
         source: facts.source.to_string(),
         sha256: facts.sha256,
@@ -155,6 +163,8 @@ fn run_started(lists: &Lists, survey: &Survey, settings: &Settings, sandbox: boo
     RunStarted {
         run_id: String::new(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        keyed: hasher.is_keyed(),
         sandbox,
         lists: lists.facts().into_iter().map(list).collect(),
         lists_digest: lists.digest(),
@@ -169,11 +179,21 @@ fn run_started(lists: &Lists, survey: &Survey, settings: &Settings, sandbox: boo
     }
 }
 
+/// How the journal is hashed: under the configured key, if there is one.
+fn hasher(settings: &Settings) -> Result<Hasher, Failure> {
+    let Some(path) = &settings.audit.hmac_key_file else { return Ok(Hasher::PLAIN) };
+    Hasher::from_key_file(path).map_err(|error| {
+        let problem = format!("cannot read {}, which audit.hmac_key_file names: {error}", path.display());
+        Failure::new(ExitCode::Usage, problem)
+    })
+}
+
 /// A run whose folder and first record are on the disk.
 struct Begun {
     run_id: String,
     folder: PathBuf,
     journal: Journal,
+    hasher: Hasher,
 }
 
 /// Makes the run's folder and its first record, and proves both durable before anything is called.
@@ -181,6 +201,7 @@ fn begin(
     args: &CloseArgs,
     settings: &Settings,
     started: RunStarted,
+    hasher: Hasher,
     clock: &Clock,
 ) -> Result<Begun, Failure> {
     let lost = |error: &dyn std::fmt::Display| {
@@ -192,9 +213,10 @@ fn begin(
         .hint("make the folder writable, or name another with --audit-dir (audit.dir)")
     };
     let (run_id, folder) = make_folder(args, settings, &started, clock, &|error| lost(&error))?;
-    let begun = start_journal(&folder, RunStarted { run_id: run_id.clone(), ..started }, clock);
+    let begun =
+        start_journal(&folder, RunStarted { run_id: run_id.clone(), ..started }, hasher.clone(), clock);
     match begun {
-        Ok(journal) => Ok(Begun { run_id, folder, journal }),
+        Ok(journal) => Ok(Begun { run_id, folder, journal, hasher }),
         Err(error) => {
             journal::discard_run_folder(&folder);
             Err(lost(&error))
@@ -235,9 +257,9 @@ fn make_folder(
     unreachable!("a folder has fewer than 2^31 runs of one second")
 }
 
-fn start_journal(folder: &Path, started: RunStarted, clock: &Clock) -> io::Result<Journal> {
+fn start_journal(folder: &Path, started: RunStarted, hasher: Hasher, clock: &Clock) -> io::Result<Journal> {
     let path = folder.join(journal::FILE_NAME);
-    let journal = Journal::new(path.clone(), FileStorage::create(&path)?, Chain::EMPTY);
+    let journal = Journal::new(path.clone(), FileStorage::create(&path)?, Chain::new(hasher));
     let io_error = |error: JournalError| io::Error::other(error.problem);
     journal.append(&Record::RunStarted(Box::new(started)), clock.timestamp()).map_err(io_error)?;
     journal.sync().map_err(io_error)?;
@@ -268,7 +290,8 @@ fn progress_mode(arg: ProgressArg) -> ProgressMode {
 }
 
 /// The last record, the reports, the table and the hints.
-fn finish(end: &RunEnd, journal: &Journal, folder: &Path, clock: &Clock) -> Result<ExitCode, Failure> {
+fn finish(end: &RunEnd, begun: &Begun, clock: &Clock) -> Result<ExitCode, Failure> {
+    let Begun { folder, journal, hasher, .. } = begun;
     if let Some(Stop::AuditLost(error)) = &end.stop {
         return Err(error.clone().into());
     }
@@ -285,7 +308,7 @@ fn finish(end: &RunEnd, journal: &Journal, folder: &Path, clock: &Clock) -> Resu
     };
     journal.append(&Record::RunFinished(Box::new(finished)), clock.timestamp())?;
     journal.sync()?;
-    let summary = report::write_reports(folder)?;
+    let summary = report::write_reports(folder, hasher.clone())?;
     print_end(&summary, folder);
     Ok(code)
 }

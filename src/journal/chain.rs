@@ -1,10 +1,15 @@
 //! The hash chain: what makes an altered, missing or swapped record show.
 //!
-//! Invariant: a line that [`Chain::open`] takes is, byte for byte, one that [`Chain::seal`] gave.
+//! With a key the hashes are HMACs, and whoever lacks the key cannot write the chain anew either.
+//!
+//! Invariant: a line that [`Chain::open`] takes is, byte for byte, one that [`Chain::seal`] gave under the same key.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 
-use sha2::{Digest, Sha256};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
 
 use crate::hex::hex;
 
@@ -12,17 +17,13 @@ use crate::hex::hex;
 const SEAL_BYTES: usize = HASH_KEY.len() + 64 + 2;
 const HASH_KEY: &str = ",\"hash\":\"";
 
-/// A SHA-256 as 64 hex digits.
+/// A SHA-256 or HMAC-SHA-256 as 64 hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hash([u8; 32]);
 
 impl Hash {
     /// What the first record names as the hash before it.
     pub const ZERO: Self = Self([0; 32]);
-
-    fn of(text: &str) -> Self {
-        Self(Sha256::digest(text).into())
-    }
 }
 
 impl fmt::Display for Hash {
@@ -31,23 +32,67 @@ impl fmt::Display for Hash {
     }
 }
 
+/// How records are hashed.
+#[derive(Clone, Default)]
+pub struct Hasher(Option<Hmac<Sha256>>);
+
+impl Hasher {
+    /// Plain SHA-256.
+    pub const PLAIN: Self = Self(None);
+
+    /// HMAC-SHA-256 under this key.
+    pub fn keyed(key: &[u8]) -> Self {
+        Self(Some(Hmac::new_from_slice(key).expect("HMAC takes keys of any length")))
+    }
+
+    /// HMAC-SHA-256 under the key that a file holds, its final line break left out.
+    pub fn from_key_file(path: &Path) -> io::Result<Self> {
+        let content = std::fs::read(path)?;
+        match content.trim_ascii_end() {
+            [] => Err(io::Error::new(io::ErrorKind::InvalidData, "it is empty")),
+            key => Ok(Self::keyed(key)),
+        }
+    }
+
+    /// Whether there is a key.
+    pub fn is_keyed(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn hash(&self, text: &str) -> Hash {
+        match &self.0 {
+            None => Hash(Sha256::digest(text).into()),
+            Some(keyed) => Hash(keyed.clone().chain_update(text).finalize().into_bytes().into()),
+        }
+    }
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_keyed() { "Hasher(keyed)" } else { "Hasher(plain)" })
+    }
+}
+
 /// Where a chain stands: how many records it has, and the hash of the last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Chain {
     /// The last record's number; 0 before the first.
     pub seq: u64,
     /// The last record's hash.
     pub head: Hash,
+    hasher: Hasher,
 }
 
 impl Chain {
     /// A chain without records.
-    pub const EMPTY: Self = Self { seq: 0, head: Hash::ZERO };
+    pub fn new(hasher: Hasher) -> Self {
+        Self { seq: 0, head: Hash::ZERO, hasher }
+    }
 
     /// Turns a record's canonical text (an object that names [`Chain::head`] as `prev`) into its line, without a line
     /// break, and moves on.
     pub fn seal(&mut self, canonical: &str) -> String {
-        self.head = Hash::of(canonical);
+        self.head = self.hasher.hash(canonical);
         self.seq += 1;
         let open = &canonical[..canonical.len() - 1];
         format!("{open}{HASH_KEY}{}\"}}", self.head)
@@ -60,7 +105,7 @@ impl Chain {
         let (open, seal) = (line.get(..cut)?, line.get(cut..)?);
         let claimed = seal.strip_prefix(HASH_KEY)?.strip_suffix("\"}")?;
         let canonical = format!("{open}}}");
-        let hash = Hash::of(&canonical);
+        let hash = self.hasher.hash(&canonical);
         if hash.to_string() != claimed {
             return None;
         }
@@ -74,34 +119,60 @@ impl Chain {
 mod tests {
     use super::*;
 
+    fn chains() -> [Chain; 2] {
+        [Chain::new(Hasher::PLAIN), Chain::new(Hasher::keyed(b"key"))]
+    }
+
     #[test]
     fn a_sealed_line_opens_to_its_text() {
-        let (mut writer, mut reader) = (Chain::EMPTY, Chain::EMPTY);
-        for canonical in [r#"{"a":1}"#, r#"{"b":"会议"}"#] {
-            assert_eq!(reader.open(&writer.seal(canonical)).unwrap(), canonical);
+        for chain in chains() {
+            let (mut writer, mut reader) = (chain.clone(), chain);
+            for canonical in [r#"{"a":1}"#, r#"{"b":"会议"}"#] {
+                assert_eq!(reader.open(&writer.seal(canonical)).unwrap(), canonical);
+            }
+            assert_eq!((writer.seq, writer.head), (2, reader.head));
         }
-        assert_eq!(writer, reader);
-        assert_eq!(writer.seq, 2);
     }
 
     #[test]
     fn the_hash_is_the_sha_256_of_the_line_without_it() {
-        let line = Chain::EMPTY.clone().seal(r#"{"a":1}"#);
+        let line = Chain::new(Hasher::PLAIN).seal(r#"{"a":1}"#);
         let hash = "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862";
         assert_eq!(line, format!(r#"{{"a":1,"hash":"{hash}"}}"#));
     }
 
     #[test]
+    fn a_keyed_hash_is_the_hmac_and_opens_under_its_key_alone() {
+        let [mut plain, mut keyed] = chains();
+        let line = keyed.seal(r#"{"a":1}"#);
+        assert!(line.contains("88a67f24bbcdaed0e6c997404bb79a74"), "{line}");
+        assert_eq!(plain.open(&line), None);
+        assert_eq!(Chain::new(Hasher::keyed(b"other")).open(&line), None);
+        assert!(!format!("{keyed:?}").contains("key\""));
+    }
+
+    #[test]
     fn any_changed_byte_shows() {
-        let line = Chain::EMPTY.clone().seal(r#"{"a":1,"b":"x"}"#);
-        for position in 0..line.len() {
-            for flip in [1, 2, 0x20] {
-                let mut bytes = line.clone().into_bytes();
-                bytes[position] ^= flip;
-                let Ok(altered) = String::from_utf8(bytes) else { continue };
-                assert_eq!(Chain::EMPTY.clone().open(&altered), None, "{altered}");
+        for chain in chains() {
+            let line = chain.clone().seal(r#"{"a":1,"b":"x"}"#);
+            for position in 0..line.len() {
+                for flip in [1, 2, 0x20] {
+                    let mut bytes = line.clone().into_bytes();
+                    bytes[position] ^= flip;
+                    let Ok(altered) = String::from_utf8(bytes) else { continue };
+                    assert_eq!(chain.clone().open(&altered), None, "{altered}");
+                }
+                assert_eq!(chain.clone().open(&line[..position]), None);
             }
-            assert_eq!(Chain::EMPTY.clone().open(&line[..position]), None);
         }
+    }
+
+    #[test]
+    fn a_key_file_holds_a_key() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(Hasher::from_key_file(file.path()).is_err());
+        std::fs::write(file.path(), "key\n").unwrap();
+        let mut chain = Chain::new(Hasher::from_key_file(file.path()).unwrap());
+        assert_eq!(chain.seal("{}"), Chain::new(Hasher::keyed(b"key")).seal("{}"));
     }
 }

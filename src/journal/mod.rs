@@ -4,6 +4,8 @@
 //! which comes last: `hash` is the hex SHA-256 of the line without `,"hash":"…"`, and that text holds `prev`, the hash of
 //! the line before (64 zeros in the first). So `jq -cS 'del(.hash)'` gives the hashed text back, and `sha256sum` checks it.
 //!
+//! With `audit.hmac_key_file` the hashes are HMAC-SHA-256 under that key.
+//!
 //! Invariant: a record is with the operating system when [`Journal::append`] returns, and on the disk once
 //! [`Journal::sync`] has returned; after a failure nothing is taken any more.
 
@@ -14,7 +16,7 @@ mod record;
 mod storage;
 mod writer;
 
-pub use chain::{Chain, Hash};
+pub use chain::{Chain, Hash, Hasher};
 pub use folder::{create_run_folder, discard_run_folder, is_run_id, sync_folder};
 pub use reader::{Entry, ReadError, Reader};
 pub use record::{

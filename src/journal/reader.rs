@@ -3,14 +3,14 @@
 //! Invariant: every entry that is yielded follows the one before it, by number and by hash.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::io::{self, BufRead as _, BufReader, Seek as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::{Chain, Record};
+use super::{Chain, Hasher, Record};
 use crate::clock::rfc3339_serde;
 
 /// Why a journal cannot be read to its end.
@@ -69,20 +69,20 @@ struct Envelope<'a> {
 
 impl Reader {
     /// Opens a journal at its first record.
-    pub fn open(path: &Path) -> Result<Self, ReadError> {
+    pub fn open(path: &Path, hasher: Hasher) -> Result<Self, ReadError> {
         let file = File::open(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
         Ok(Self {
             path: path.to_owned(),
             file: BufReader::with_capacity(1 << 16, file),
-            chain: Chain::EMPTY,
+            chain: Chain::new(hasher),
             offset: 0,
             line: vec![],
         })
     }
 
     /// Where the chain stands after the last entry.
-    pub fn chain(&self) -> Chain {
-        self.chain
+    pub fn chain(&self) -> &Chain {
+        &self.chain
     }
 
     /// The next entry, or none at the journal's end.
@@ -94,11 +94,13 @@ impl Reader {
         if length == 0 {
             return Ok(None);
         }
-        self.offset += length as u64;
-        let before = self.chain;
+        let seq = self.chain.seq + 1;
         match decode(&self.line, &mut self.chain) {
-            Ok((at, record)) => Ok(Some(Entry { seq: self.chain.seq, at, offset, record })),
-            Err(problem) => Err(ReadError::Broken { path: self.path.clone(), seq: before.seq + 1, problem }),
+            Ok((at, record)) => {
+                self.offset += length as u64;
+                Ok(Some(Entry { seq, at, offset, record }))
+            }
+            Err(problem) => Err(ReadError::Broken { path: self.path.clone(), seq, problem }),
         }
     }
 
@@ -113,22 +115,15 @@ impl Reader {
         self.file.read_until(b'\n', &mut self.line).map_err(io_error)?;
         serde_json::from_slice(&self.line).map_err(|error| io_error(error.into()))
     }
-
-    /// Goes back to the first record.
-    pub fn rewind(&mut self) -> Result<(), ReadError> {
-        self.file
-            .seek(SeekFrom::Start(0))
-            .map_err(|source| ReadError::Io { path: self.path.clone(), source })?;
-        (self.chain, self.offset) = (Chain::EMPTY, 0);
-        Ok(())
-    }
 }
 
+/// A record, and the chain moved on; the chain stays where it is on an error.
 fn decode(line: &[u8], chain: &mut Chain) -> Result<(Timestamp, Record), &'static str> {
     let line = line.strip_suffix(b"\n").ok_or("its line is cut off")?;
     let line = std::str::from_utf8(line).map_err(|_| "it is not text")?;
-    let before = *chain;
-    let canonical = chain.open(line).ok_or("its hash does not match its content")?;
+    let before = chain.clone();
+    let mut after = before.clone();
+    let canonical = after.open(line).ok_or("its hash does not match its content")?;
     let envelope: Envelope<'_> = serde_json::from_str(&canonical).map_err(|_| "it is not a record")?;
     if envelope.prev != before.head.to_string() {
         return Err("it does not follow the record before it");
@@ -137,6 +132,7 @@ fn decode(line: &[u8], chain: &mut Chain) -> Result<(Timestamp, Record), &'stati
         return Err("its number does not follow the one before it");
     }
     let record = serde_json::from_str(&canonical).map_err(|_| "it is of no known type")?;
+    *chain = after;
     Ok((envelope.at, record))
 }
 
@@ -147,7 +143,8 @@ mod tests {
 
     fn written(folder: &Path, records: u32) -> PathBuf {
         let path = folder.join("journal.jsonl");
-        let journal = Journal::new(path.clone(), FileStorage::create(&path).unwrap(), Chain::EMPTY);
+        let journal =
+            Journal::new(path.clone(), FileStorage::create(&path).unwrap(), Chain::new(Hasher::PLAIN));
         for attempt in 1..=records {
             let record = AttemptStarted { conference_id: "c".into(), union_id: "u".into(), attempt };
             journal.append(&Record::Attempt(record), Timestamp::UNIX_EPOCH).unwrap();
@@ -157,7 +154,7 @@ mod tests {
     }
 
     fn read(path: &Path) -> Result<Vec<Entry>, ReadError> {
-        let mut reader = Reader::open(path)?;
+        let mut reader = Reader::open(path, Hasher::PLAIN)?;
         std::iter::from_fn(|| reader.next_entry().transpose()).collect()
     }
 
@@ -167,7 +164,7 @@ mod tests {
         let path = written(folder.path(), 5);
         let entries = read(&path).unwrap();
         assert_eq!(entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
-        let mut reader = Reader::open(&path).unwrap();
+        let mut reader = Reader::open(&path, Hasher::PLAIN).unwrap();
         for index in [3, 0, 4, 1, 2] {
             assert_eq!(reader.record_at(entries[index].offset).unwrap(), entries[index].record);
         }

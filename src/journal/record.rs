@@ -37,6 +37,10 @@ pub struct RunStarted {
     pub run_id: String,
     /// The version of meeting-closer.
     pub version: String,
+    /// The process that runs it.
+    pub pid: u32,
+    /// Whether the hashes are keyed.
+    pub keyed: bool,
     /// Whether the run is a rehearsal against the built-in stand-in.
     pub sandbox: bool,
     /// The lists, in the order in which they were given.
@@ -249,6 +253,7 @@ mod optional_timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::journal::Hasher;
 
     fn attempt() -> Record {
         Record::Attempt(AttemptStarted {
@@ -263,7 +268,7 @@ mod tests {
         let at = "2026-11-23T18:00:00.5Z".parse().unwrap();
         let zeros = "0".repeat(64);
         assert_eq!(
-            attempt().canonical(&Chain::EMPTY, at),
+            attempt().canonical(&Chain::new(Hasher::PLAIN), at),
             format!(
                 r#"{{"at":"2026-11-23T18:00:00.500Z","attempt":2,"conference_id":"c\u007f\n","prev":"{zeros}","seq":1,"type":"attempt","union_id":"会议","v":1}}"#
             )
@@ -289,7 +294,7 @@ mod tests {
             finished_at: "2026-11-23T18:00:01Z".parse().unwrap(),
         };
         let record = Record::Outcome(Box::new(OutcomeRecord::from(&outcome)));
-        let text = record.canonical(&Chain::EMPTY, outcome.finished_at);
+        let text = record.canonical(&Chain::new(Hasher::PLAIN), outcome.finished_at);
         let Record::Outcome(read) = serde_json::from_str(&text).unwrap() else { panic!("{text}") };
         assert_eq!(read.duration_ms, Some(750));
         assert_eq!(Outcome::from(*read), outcome);

@@ -17,14 +17,18 @@ pub trait Storage: Send + Sync + 'static {
     fn sync(&self) -> io::Result<()>;
 }
 
-/// A file.
+/// A file, locked for as long as it is open: the lock goes with the process, however that ends.
 #[derive(Debug, Clone)]
 pub struct FileStorage(Arc<File>);
 
 impl FileStorage {
     /// Makes a new file that its owner alone can read; it must not be there yet.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
+        Self::lock(OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?)
+    }
+
+    fn lock(file: File) -> io::Result<Self> {
+        file.try_lock().map_err(io::Error::from)?;
         Ok(Self(Arc::new(file)))
     }
 }

@@ -53,7 +53,8 @@ struct State {
 impl Journal {
     /// Continues `chain` in `storage`. `path` is for errors alone.
     pub fn new(path: PathBuf, storage: impl Storage, chain: Chain) -> Self {
-        let state = State { chain, durable: chain.seq, failed: None, closing: false };
+        let durable = chain.seq;
+        let state = State { chain, durable, failed: None, closing: false };
         let shared = Arc::new(Shared {
             path,
             storage: Box::new(storage),
@@ -86,7 +87,7 @@ impl Journal {
 
     /// Returns once everything added so far is on the disk.
     pub fn sync(&self) -> Result<Chain, JournalError> {
-        let chain = self.shared.lock().chain;
+        let chain = self.shared.lock().chain.clone();
         let synced = self.shared.storage.sync();
         let mut state = self.shared.lock();
         match (&state.failed, synced) {
@@ -159,7 +160,7 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::AttemptStarted;
+    use crate::journal::{AttemptStarted, Hasher};
 
     /// A disk of so many bytes.
     struct SmallDisk {
@@ -181,7 +182,7 @@ mod tests {
 
     fn journal(room: usize, syncs_fail: bool) -> Journal {
         let disk = SmallDisk { room: Mutex::new(room), syncs_fail };
-        Journal::new("audit/r/journal.jsonl".into(), disk, Chain::EMPTY)
+        Journal::new("audit/r/journal.jsonl".into(), disk, Chain::new(Hasher::PLAIN))
     }
 
     fn append(journal: &Journal) -> Result<u64, JournalError> {

@@ -22,7 +22,7 @@ pub use progress::{Progress, ProgressMode};
 pub use run_index::RunIndex;
 pub use summary::Summary;
 
-use crate::journal::{ReadError, Reader};
+use crate::journal::{Hasher, ReadError, Reader};
 
 /// The audit report's name in a run's folder.
 pub const AUDIT_CSV: &str = "audit.csv";
@@ -49,9 +49,9 @@ pub enum ReportError {
 }
 
 /// Writes `audit.csv` and `summary.json` beside the journal in `folder`.
-pub fn write_reports(folder: &Path) -> Result<Summary, ReportError> {
+pub fn write_reports(folder: &Path, hasher: Hasher) -> Result<Summary, ReportError> {
     let journal = folder.join(crate::journal::FILE_NAME);
-    let mut reader = Reader::open(&journal)?;
+    let mut reader = Reader::open(&journal, hasher)?;
     let index = RunIndex::read(&mut reader, &journal)?;
     audit_csv::write(&index, &mut reader, &folder.join(AUDIT_CSV))?;
     let summary = Summary::of(&index);

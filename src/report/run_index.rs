@@ -68,7 +68,7 @@ impl RunIndex {
             paused_ms: 0,
             outcomes: OutcomeKind::ALL.map(|kind| (kind.name(), 0)).into(),
             codes: BTreeMap::new(),
-            chain: reader.chain(),
+            chain: reader.chain().clone(),
             rows: vec![],
             started,
         };
@@ -95,7 +95,7 @@ impl RunIndex {
                 }
             }
         }
-        index.chain = reader.chain();
+        index.chain = reader.chain().clone();
         index.rows.sort_unstable();
         Ok(index)
     }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::dingtalk::Answer;
-use crate::journal::{Chain, Storage};
+use crate::journal::{Chain, Hasher, Storage};
 use crate::meeting::{Cells, CloseRequest, ConferenceId, Origin, UnionId};
 use crate::outcome::Said;
 use crate::settings::tests::load_text;
@@ -127,7 +127,8 @@ impl Scene {
 
     async fn play(self) -> (RunEnd, Heard, Arc<Simulated>) {
         let settings = load_text(self.settings).unwrap();
-        let journal = Journal::new("j".into(), Room(Mutex::new(self.journal_records)), Chain::EMPTY);
+        let journal =
+            Journal::new("j".into(), Room(Mutex::new(self.journal_records)), Chain::new(Hasher::PLAIN));
         let (row_sender, rows) = mpsc::channel(4);
         let (signal_sender, signals) = mpsc::channel(4);
         let start = START.with(|start| *start.get_or_init(Instant::now));

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use meeting_closer::journal::{Reader, Record};
+use meeting_closer::journal::{Hasher, Reader, Record};
 use meeting_closer::sandbox::{Reply, Sandbox};
 
 use crate::support::{Closer, fast_sandbox};
@@ -43,7 +43,7 @@ async fn every_request_was_in_the_journal_before_it_left() {
     closer.list(["a", "b", "c"]);
     sandbox.script("b", [Reply::failure(500, "systemError", "x")]);
     closer.close().await;
-    let mut reader = Reader::open(&closer.run_folder().join("journal.jsonl")).unwrap();
+    let mut reader = Reader::open(&closer.run_folder().join("journal.jsonl"), Hasher::PLAIN).unwrap();
     let (mut attempts, mut types) = (vec![], vec![]);
     while let Some(entry) = reader.next_entry().unwrap() {
         match entry.record {
@@ -115,4 +115,56 @@ async fn a_run_id_is_used_once() {
         ran.stderr,
         "error: \"../evening\" cannot be this run's id\nhint: letters, digits, dots, dashes and underscores can be in an id\n"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_key_the_journal_is_hashed_under_it_and_the_key_is_nowhere() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = Closer::at(&sandbox).set("AUDIT__HMAC_KEY_FILE", "key");
+    closer.file("key", "hunter2\n");
+    closer.list(["a"]);
+    let ran = closer.close().await;
+    assert_eq!(ran.code, 0, "{}", ran.said());
+    let journal = closer.run_folder().join("journal.jsonl");
+    let read = |hasher| {
+        let mut reader = Reader::open(&journal, hasher).unwrap();
+        std::iter::from_fn(|| reader.next_entry().transpose()).collect::<Result<Vec<_>, _>>()
+    };
+    assert_eq!(read(Hasher::keyed(b"hunter2")).unwrap().len(), 4);
+    assert!(read(Hasher::PLAIN).is_err() && read(Hasher::keyed(b"other")).is_err());
+    assert!(!std::fs::read_to_string(&journal).unwrap().contains("hunter2"));
+
+    let ran = closer.set("AUDIT__HMAC_KEY_FILE", "nowhere").close().await;
+    assert_eq!(ran.code, 2, "{}", ran.said());
+    assert!(
+        ran.stderr.starts_with("error: cannot read nowhere, which audit.hmac_key_file names"),
+        "{}",
+        ran.said()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chain_can_be_checked_with_jq_and_sha256sum_alone() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = Closer::at(&sandbox);
+    closer.file(
+        "list.csv",
+        "conferenceId,unionId\na,会议\n\"b\u{7f}\",host\n\"say \"\"hi\"\" \u{1f600}/\\\",host\n",
+    );
+    closer.close().await;
+    let journal = closer.run_folder().join("journal.jsonl");
+    let readme = include_str!("../../README.md");
+    let script = readme.split("```sh\n").find(|block| block.contains("sha256sum")).unwrap();
+    let script = script.split("```").next().unwrap().replace("JOURNAL", &journal.display().to_string());
+    let check = || std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+    let checked = check();
+    assert_eq!(
+        String::from_utf8_lossy(&checked.stdout),
+        "whole\n",
+        "{}",
+        String::from_utf8_lossy(&checked.stderr)
+    );
+    let text = std::fs::read_to_string(&journal).unwrap();
+    std::fs::write(&journal, text.replacen("\"attempt\":1", "\"attempt\":2", 1)).unwrap();
+    assert!(String::from_utf8_lossy(&check().stdout).starts_with("broken at record "), "{script}");
 }

@@ -7,6 +7,7 @@ mod guards;
 mod lists;
 mod network;
 mod python_sdk;
+mod readme;
 mod rehearsal;
 mod support;
 mod tokens;
