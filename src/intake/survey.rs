@@ -82,6 +82,9 @@ mod tests {
         let lines: Vec<u64> = survey.first_invalid.iter().map(|(origin, _)| origin.line).collect();
         assert_eq!(lines, [4, 6]);
         assert_eq!(survey.first_invalid[0].1, "column \"conf_id\" is empty");
-        assert_eq!(survey.first_invalid[1].1, "column \"host\" is number 2, and the row has 1");
+        assert_eq!(
+            survey.first_invalid[1].1,
+            "column \"host\" is number 2, and the row has 1; look for a missing delimiter on this line"
+        );
     }
 }

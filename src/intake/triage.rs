@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::{IntakeError, Lists};
-use crate::meeting::{Cells, CloseRequest, ConferenceId, Fingerprint, Origin, Row};
+use crate::meeting::{Cells, CloseRequest, ConferenceId, Fingerprint, InvalidRow, Origin, Row};
 use crate::outcome::OutcomeKind;
 use crate::settings::InputSettings;
 
@@ -51,7 +51,10 @@ impl Triage {
     pub fn sort(&mut self, row: Row) -> Entry {
         let Row { origin, cells, request } = row;
         let (kind, reason) = match request {
-            Err(invalid) => (OutcomeKind::Invalid, invalid.to_string()),
+            Err(InvalidRow { reason, hint: Some(hint) }) => {
+                (OutcomeKind::Invalid, format!("{reason}; {hint}"))
+            }
+            Err(InvalidRow { reason, hint: None }) => (OutcomeKind::Invalid, reason),
             Ok(request) if self.exclusions.0.contains(&request.conference_id) => {
                 (OutcomeKind::Excluded, "named by the exclusion list".to_owned())
             }

@@ -84,9 +84,9 @@ async fn a_bad_row_is_invalid_with_its_place_and_reason_and_the_run_goes_on() {
         [
             "2 closed sucess",
             "3 invalid column \"conferenceId\" is empty",
-            "4 invalid column \"conferenceId\" is a number that a spreadsheet has rounded: 6.07E+23",
-            "5 invalid column \"unionId\" is number 2, and the row has 1",
-            "6 invalid column \"conferenceId\" holds the control character U+0001",
+            "4 invalid column \"conferenceId\" is a number that a spreadsheet has rounded: 6.07E+23; format the column as text in the spreadsheet, paste the ids again and save once more",
+            "5 invalid column \"unionId\" is number 2, and the row has 1; look for a missing delimiter on this line",
+            "6 invalid column \"conferenceId\" holds the control character U+0001; remove the line break or invisible character from the cell",
             "7 closed sucess",
         ]
     );
