@@ -104,8 +104,9 @@ impl Observe for RunLog {
                     request_id = outcome.said.request_id,
                     "not closed: {}", outcome.said.message
                 ),
+                // They were named before the run.
                 OutcomeKind::Invalid => {
-                    warn!(run_id, row = %outcome.origin, "invalid row: {}", outcome.said.message);
+                    debug!(run_id, row = %outcome.origin, "invalid row: {}", outcome.said.message);
                 }
                 OutcomeKind::Closed
                 | OutcomeKind::AlreadyClosed

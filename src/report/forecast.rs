@@ -27,7 +27,7 @@ pub fn remarks(survey: &Survey) -> Vec<String> {
         .collect();
     let more = survey.invalid - survey.first_invalid.len() as u64;
     if more > 0 {
-        lines.push(format!("and {more} invalid rows more"));
+        lines.push(format!("and {more} invalid rows more; audit.csv names them all"));
     }
     if let Some(origin) = &survey.first_room_code {
         lines.push(format!(

@@ -155,9 +155,12 @@ impl<'a, A: Api> Runner<'a, A> {
                 biased;
                 Some(signal) = self.parts.signals.recv() => self.heed(signal)?,
                 Some(done) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
-                    // A task of ours never panics and is cancelled only after its flight was taken off the list.
-                    if let Ok((id, done)) = done {
-                        self.done(id, done)?;
+                    match done {
+                        Ok((id, done)) => self.done(id, done)?,
+                        // Without its answer the run would wait for ever; the journal holds what is known.
+                        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                        // Cancelled: its flight was taken off the list before.
+                        Err(_) => {}
                     }
                 }
                 row = self.rows.recv(), if self.rows_open && self.dispatcher.wants_row() => self.row(row)?,
