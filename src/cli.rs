@@ -74,12 +74,13 @@ Exit codes:
   1  the run finished, and at least one row is failed or invalid
   2  wrong usage, configuration or input: nothing was called
   3  halted: every row would meet the same refusal; the rest is not_attempted
-  4  interrupted, or out of time: the rest is not_attempted
+  4  interrupted, or out of time: the same command continues it
   5  the audit could not be written: nothing more was called";
 
 /// `close`.
 #[derive(Debug, Args)]
 #[command(after_help = CLOSE_EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct CloseArgs {
     /// Lists of meetings: CSV files, or - for standard input
     #[arg(value_name = "INPUT", required = true)]
@@ -114,6 +115,9 @@ pub struct CloseArgs {
     /// This run's id [default: start time and eight digits of the lists' digest]
     #[arg(long, value_name = "ID")]
     pub run_id: Option<String>,
+    /// Start a new run even where an unfinished one of the same lists stands
+    #[arg(long)]
+    pub fresh: bool,
     /// How progress is shown: a bar on a terminal, a line every few seconds elsewhere
     #[arg(long, value_enum, default_value_t, value_name = "auto|plain|none", hide_possible_values = true)]
     pub progress: ProgressArg,

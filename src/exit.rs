@@ -43,14 +43,15 @@ impl ExitCode {
             Self::Incomplete => "the run finished, and at least one row is failed or invalid",
             Self::Usage => "wrong usage, configuration or input: nothing was called",
             Self::Halted => "halted: every row would meet the same refusal; the rest is not_attempted",
-            Self::Interrupted => "interrupted, or out of time: the rest is not_attempted",
+            Self::Interrupted => "interrupted, or out of time: the same command continues it",
             Self::AuditLost => "the audit could not be written: nothing more was called",
         }
     }
 
-    /// The code of a run that ended so.
-    pub fn of(end: &RunEnd) -> Self {
-        let count = |kind: OutcomeKind| end.totals.outcomes.get(kind.name()).copied().unwrap_or(0);
+    /// The code of a run that ended so; `earlier` counts the rows that have an outcome from before it was continued.
+    pub fn of(end: &RunEnd, earlier: impl Fn(OutcomeKind) -> u64) -> Self {
+        let count =
+            |kind: OutcomeKind| earlier(kind) + end.totals.outcomes.get(kind.name()).copied().unwrap_or(0);
         match &end.stop {
             Some(Stop::AuditLost(_)) => Self::AuditLost,
             Some(Stop::Halted(_)) => Self::Halted,
@@ -117,7 +118,7 @@ mod tests {
     fn code(stop: Option<Stop>, aborted: bool, outcomes: &[(OutcomeKind, u64)]) -> u8 {
         let outcomes = outcomes.iter().map(|(kind, count)| (kind.name().to_owned(), *count)).collect();
         let end = RunEnd { stop, aborted, totals: Totals { outcomes, ..Totals::default() } };
-        ExitCode::of(&end).number()
+        ExitCode::of(&end, |_| 0).number()
     }
 
     #[test]
@@ -134,6 +135,13 @@ mod tests {
         assert_eq!(code(None, true, &[]), 4);
         let lost = JournalError { path: "j".into(), problem: "full".into(), durable_records: 0 };
         assert_eq!(code(Some(Stop::AuditLost(lost)), false, &[]), 5);
+    }
+
+    #[test]
+    fn a_row_that_failed_before_the_run_was_continued_still_counts() {
+        let end = RunEnd { stop: None, aborted: false, totals: Totals::default() };
+        let earlier = |kind| u64::from(kind == OutcomeKind::Failed);
+        assert_eq!(ExitCode::of(&end, earlier).number(), 1);
     }
 
     #[test]

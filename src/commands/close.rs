@@ -1,6 +1,5 @@
 //! `close`: lists in, meetings ended, audit out.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,20 +8,19 @@ use indicatif::MultiProgress;
 use tokio::sync::mpsc;
 use tracing::{Instrument as _, info_span};
 
+use super::begin::{Begun, begin, hasher};
 use crate::cli::{CloseArgs, ProgressArg};
 use crate::clock::Clock;
 use crate::dingtalk::HttpApi;
 use crate::events::Observers;
 use crate::exit::{ExitCode, Failure};
-use crate::intake::{Entry, Exclusions, IntakeError, ListFacts, Lists, Survey, Triage};
-use crate::journal::{
-    self, Chain, FileStorage, Hasher, Journal, JournalError, ListRecord, Record, RowCounts, RunFinished,
-    RunStarted,
-};
+use crate::intake::{Exclusions, IntakeError, ListFacts, Lists, Survey, Triage};
+use crate::journal::{self, Hasher, ListRecord, Record, RowCounts, RunFinished, RunStarted};
+use crate::outcome::OutcomeKind;
 use crate::pace::Pacer;
 use crate::printer;
 use crate::report::{self, Progress, ProgressMode, Summary};
-use crate::run::{self, Parts, RunEnd, Stop};
+use crate::run::{self, Arrival, History, Parts, RunEnd, Stop};
 use crate::sandbox::{Sandbox, SandboxSettings};
 use crate::settings::{Auth, BaseUrl, Secret, Settings};
 use crate::telemetry::RunLog;
@@ -60,9 +58,12 @@ pub(super) async fn run(
 
     let hasher = hasher(&settings)?;
     let started = run_started(&lists, &survey, &settings, rehearsal, &hasher);
-    let begun = begin(&args, &settings, started, hasher, &clock)?;
+    let (begun, history) = begin(&args, &settings, started, hasher, &clock)?;
+    let earlier = OutcomeKind::ALL.map(|kind| (kind, history.count(kind)));
+    let rows_done = history.rows_done();
     let signals = super::signals::listen().map_err(|error| Failure::new(ExitCode::Usage, error))?;
-    let progress = Progress::start(progress_mode(args.progress), survey.total, rehearsal, terminal, &clock);
+    let progress =
+        Progress::start(progress_mode(args.progress), (rows_done, survey.total), rehearsal, terminal, &clock);
     let mut observer = Observers(vec![Box::new(RunLog::new(&begun.run_id)), Box::new(progress.observer())]);
     let parts = Parts {
         api: Arc::new(api),
@@ -78,10 +79,10 @@ pub(super) async fn run(
     };
     // The span's name stands in every line that the run logs.
     let span = if rehearsal { info_span!("sandbox") } else { tracing::Span::none() };
-    let end = run::run(parts, feed(lists, exclusions)).instrument(span).await;
+    let end = run::run(parts, feed(lists, exclusions, history)).instrument(span).await;
     drop(progress);
     drop(sandbox);
-    finish(&end, &begun, &clock)
+    finish(&end, &begun, &earlier, &clock)
 }
 
 fn options(args: &CloseArgs) -> Vec<(&'static str, Value)> {
@@ -179,101 +180,21 @@ fn run_started(
     }
 }
 
-/// How the journal is hashed: under the configured key, if there is one.
-fn hasher(settings: &Settings) -> Result<Hasher, Failure> {
-    let Some(path) = &settings.audit.hmac_key_file else { return Ok(Hasher::PLAIN) };
-    Hasher::from_key_file(path).map_err(|error| {
-        let problem = format!("cannot read {}, which audit.hmac_key_file names: {error}", path.display());
-        Failure::new(ExitCode::Usage, problem)
-    })
-}
-
-/// A run whose folder and first record are on the disk.
-struct Begun {
-    run_id: String,
-    folder: PathBuf,
-    journal: Journal,
-    hasher: Hasher,
-}
-
-/// Makes the run's folder and its first record, and proves both durable before anything is called.
-fn begin(
-    args: &CloseArgs,
-    settings: &Settings,
-    started: RunStarted,
-    hasher: Hasher,
-    clock: &Clock,
-) -> Result<Begun, Failure> {
-    let lost = |error: &dyn std::fmt::Display| {
-        let dir = settings.audit.dir.display();
-        Failure::new(
-            ExitCode::AuditLost,
-            format!("cannot write the audit to {dir}: {error}; nothing was called"),
-        )
-        .hint("make the folder writable, or name another with --audit-dir (audit.dir)")
-    };
-    let (run_id, folder) = make_folder(args, settings, &started, clock, &|error| lost(&error))?;
-    let begun =
-        start_journal(&folder, RunStarted { run_id: run_id.clone(), ..started }, hasher.clone(), clock);
-    match begun {
-        Ok(journal) => Ok(Begun { run_id, folder, journal, hasher }),
-        Err(error) => {
-            journal::discard_run_folder(&folder);
-            Err(lost(&error))
-        }
-    }
-}
-
-/// The folder of the id that was asked for, or of the default one: start time and eight digits of the lists' digest, and
-/// a number where two runs of the same lists start within a second.
-fn make_folder(
-    args: &CloseArgs,
-    settings: &Settings,
-    started: &RunStarted,
-    clock: &Clock,
-    lost: &dyn Fn(io::Error) -> Failure,
-) -> Result<(String, PathBuf), Failure> {
-    let refuse = |id: &str, hint: &str| {
-        Err(Failure::new(ExitCode::Usage, format!("{id:?} cannot be this run's id")).hint(hint))
-    };
-    if let Some(id) = &args.run_id {
-        if !journal::is_run_id(id) {
-            return refuse(id, "letters, digits, dots, dashes and underscores can be in an id");
-        }
-        return match journal::create_run_folder(&settings.audit.dir, id).map_err(lost)? {
-            Some(folder) => Ok((id.clone(), folder)),
-            None => refuse(id, "a run of this id is there already: choose another --run-id"),
-        };
-    }
-    let start = clock.timestamp().strftime("%Y%m%dT%H%M%SZ");
-    let default = format!("{start}-{}", &started.lists_digest[..8]);
-    let mut id = default.clone();
-    for number in 2.. {
-        if let Some(folder) = journal::create_run_folder(&settings.audit.dir, &id).map_err(lost)? {
-            return Ok((id, folder));
-        }
-        id = format!("{default}-{number}");
-    }
-    unreachable!("a folder has fewer than 2^31 runs of one second")
-}
-
-fn start_journal(folder: &Path, started: RunStarted, hasher: Hasher, clock: &Clock) -> io::Result<Journal> {
-    let path = folder.join(journal::FILE_NAME);
-    let journal = Journal::new(path.clone(), FileStorage::create(&path)?, Chain::new(hasher));
-    let io_error = |error: JournalError| io::Error::other(error.problem);
-    journal.append(&Record::RunStarted(Box::new(started)), clock.timestamp()).map_err(io_error)?;
-    journal.sync().map_err(io_error)?;
-    journal::sync_folder(folder)?;
-    Ok(journal)
-}
-
 /// Reads the lists a second time, on a thread of its own, no further ahead than the run can take.
-fn feed(lists: Lists, exclusions: Exclusions) -> mpsc::Receiver<Result<Entry, IntakeError>> {
+/// Rows that the journal knows are left out.
+fn feed(
+    lists: Lists,
+    exclusions: Exclusions,
+    mut history: History,
+) -> mpsc::Receiver<Result<Arrival, IntakeError>> {
     let (sender, receiver) = mpsc::channel(ROWS_AHEAD);
     tokio::task::spawn_blocking(move || {
         let mut triage = Triage::new(exclusions);
         for row in lists.rows() {
-            if sender.blocking_send(row.map(|row| triage.sort(row))).is_err() {
+            let arrival = row.map(|row| history.admit(triage.sort(row))).transpose();
+            if let Some(arrival) = arrival
+                && sender.blocking_send(arrival).is_err()
+            {
                 return;
             }
         }
@@ -290,16 +211,24 @@ fn progress_mode(arg: ProgressArg) -> ProgressMode {
 }
 
 /// The last record, the reports, the table and the hints.
-fn finish(end: &RunEnd, begun: &Begun, clock: &Clock) -> Result<ExitCode, Failure> {
+fn finish(
+    end: &RunEnd,
+    begun: &Begun,
+    earlier: &[(OutcomeKind, u64)],
+    clock: &Clock,
+) -> Result<ExitCode, Failure> {
     let Begun { folder, journal, hasher, .. } = begun;
     if let Some(Stop::AuditLost(error)) = &end.stop {
+        say_how_to_continue();
         return Err(error.clone().into());
     }
     if end.aborted {
         journal.sync()?;
+        say_how_to_continue();
         return Err(Failure::new(ExitCode::Interrupted, "let go of everything at the second signal"));
     }
-    let code = ExitCode::of(end);
+    let code =
+        ExitCode::of(end, |kind| earlier.iter().filter(|(of, _)| *of == kind).map(|(_, rows)| rows).sum());
     let finished = RunFinished {
         exit_code: code.number(),
         reason: end.stop.as_ref().map_or(journal::EndReason::Completed, Stop::reason),
@@ -310,7 +239,26 @@ fn finish(end: &RunEnd, begun: &Begun, clock: &Clock) -> Result<ExitCode, Failur
     journal.sync()?;
     let summary = report::write_reports(folder, hasher.clone())?;
     print_end(&summary, folder);
+    if end.stop.is_some() {
+        say_how_to_continue();
+    }
     Ok(code)
+}
+
+/// The same command again goes on where this one stopped.
+fn say_how_to_continue() {
+    let words = std::env::args().filter(|word| word != "--fresh").map(|word| quoted(&word));
+    printer::err(&format!("to continue: {}", words.collect::<Vec<_>>().join(" ")));
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 fn print_end(summary: &Summary, folder: &Path) {

@@ -1,5 +1,6 @@
 //! One file a command: it wires the parts together and decides nothing of its own.
 
+mod begin;
 mod close;
 mod sandbox;
 mod signals;

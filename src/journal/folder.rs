@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The longest run id, in characters.
@@ -16,6 +16,16 @@ pub fn is_run_id(text: &str) -> bool {
         && text.chars().all(allowed)
         && !text.starts_with(['.', '-'])
         && text != "latest"
+}
+
+/// Locks an audit folder, and makes it where it is missing: for the moment in which an invocation chooses its run, so that
+/// two of the same lists cannot both begin. The lock goes with the file.
+pub fn lock_audit_dir(audit_dir: &Path) -> io::Result<File> {
+    DirBuilder::new().mode(0o700).recursive(true).create(audit_dir)?;
+    let options = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).clone();
+    let file = options.open(audit_dir.join(".lock"))?;
+    file.lock()?;
+    Ok(file)
 }
 
 /// Makes the folder of a new run in `audit_dir`, and `audit_dir` too where it is missing. Both are on the disk when this

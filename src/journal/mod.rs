@@ -13,15 +13,19 @@ mod chain;
 mod folder;
 mod reader;
 mod record;
+mod recovery;
+mod runs;
 mod storage;
 mod writer;
 
 pub use chain::{Chain, Hash, Hasher};
-pub use folder::{create_run_folder, discard_run_folder, is_run_id, sync_folder};
+pub use folder::{create_run_folder, discard_run_folder, is_run_id, lock_audit_dir, sync_folder};
 pub use reader::{Entry, ReadError, Reader};
 pub use record::{
     AttemptStarted, EndReason, ListRecord, OutcomeRecord, Record, RowCounts, RunFinished, RunStarted, Totals,
 };
+pub use recovery::{RecoverError, Recovered, recover};
+pub use runs::{Unfinished, find_unfinished};
 pub use storage::{FileStorage, Storage};
 pub use writer::{Journal, JournalError};
 

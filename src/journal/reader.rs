@@ -3,7 +3,7 @@
 //! Invariant: every entry that is yielded follows the one before it, by number and by hash.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Seek as _};
+use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -83,6 +83,21 @@ impl Reader {
     /// Where the chain stands after the last entry.
     pub fn chain(&self) -> &Chain {
         &self.chain
+    }
+
+    /// The byte behind the last entry.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Whether nothing is left but the beginning of a record: what a crash or a full disk leaves behind. A broken record
+    /// with others behind it is none of their doing.
+    pub fn is_at_torn_tail(&mut self) -> Result<bool, ReadError> {
+        let io_error = |source| ReadError::Io { path: self.path.clone(), source };
+        self.file.seek(SeekFrom::Start(self.offset)).map_err(io_error)?;
+        self.line.clear();
+        let length = self.file.read_until(b'\n', &mut self.line).map_err(io_error)?;
+        Ok(length > 0 && !self.line.ends_with(b"\n"))
     }
 
     /// The next entry, or none at the journal's end.

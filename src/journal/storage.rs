@@ -27,6 +27,17 @@ impl FileStorage {
         Self::lock(OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?)
     }
 
+    /// Opens a file to go on at its end. An error of the kind `WouldBlock` says that another process has it.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Self::lock(OpenOptions::new().append(true).open(path)?)
+    }
+
+    /// Cuts the file to a length.
+    pub fn truncate(&self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)?;
+        self.0.sync_all()
+    }
+
     fn lock(file: File) -> io::Result<Self> {
         file.try_lock().map_err(io::Error::from)?;
         Ok(Self(Arc::new(file)))

@@ -33,19 +33,25 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins to show how many of `rows` are done; `sandbox` says whether this is a rehearsal.
+    /// Begins to show how many rows are done, from `done` of `rows` on; `sandbox` says whether this is a rehearsal.
     pub fn start(
         mode: ProgressMode,
-        rows: u64,
+        (done, rows): (u64, u64),
         sandbox: bool,
         terminal: &MultiProgress,
         clock: &Clock,
     ) -> Self {
-        let counts = Arc::new(Mutex::new(Counts { rows, sandbox, ..Counts::new(clock.now()) }));
+        let counts = Arc::new(Mutex::new(Counts {
+            rows,
+            done,
+            done_before: done,
+            sandbox,
+            ..Counts::new(clock.now())
+        }));
         match mode {
             ProgressMode::None => Self { counts, bar: None, lines: None },
             ProgressMode::Bar => {
-                let bar = terminal.add(ProgressBar::new(rows));
+                let bar = terminal.add(ProgressBar::new(rows).with_position(done));
                 bar.set_style(style());
                 bar.set_message(if sandbox { "sandbox, " } else { "" });
                 bar.enable_steady_tick(Duration::from_millis(200));
@@ -93,6 +99,7 @@ struct Counts {
     rows: u64,
     sandbox: bool,
     done: u64,
+    done_before: u64,
     failed: u64,
     retries: u64,
     pause: Option<(String, Instant)>,
@@ -101,7 +108,7 @@ struct Counts {
 
 impl Counts {
     fn new(started: Instant) -> Self {
-        Self { rows: 0, sandbox: false, done: 0, failed: 0, retries: 0, pause: None, started }
+        Self { rows: 0, sandbox: false, done: 0, done_before: 0, failed: 0, retries: 0, pause: None, started }
     }
 
     fn count(&mut self, event: &RunEvent<'_>, now: Instant) {
@@ -140,7 +147,8 @@ impl Counts {
 
     fn line(&self, now: Instant) -> String {
         let seconds = now.saturating_duration_since(self.started).as_secs_f64();
-        let (done, left) = (self.done as f64, self.rows.saturating_sub(self.done) as f64);
+        let (done, left) =
+            ((self.done - self.done_before) as f64, self.rows.saturating_sub(self.done) as f64);
         let rate = if seconds > 0.0 { done / seconds } else { 0.0 };
         let left = if rate > 0.0 { format!("{:.0}s left", left / rate) } else { "time left unknown".into() };
         format!("{} of {} rows, {rate:.1} a second, {}{left}", self.done, self.rows, self.message(now))

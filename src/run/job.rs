@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::Prior;
 use crate::meeting::{CloseRequest, Origin};
 use crate::outcome::{EndedBy, Outcome, OutcomeKind, Said};
 
@@ -33,6 +34,12 @@ impl Job {
             token_refusals: 0,
             last: Said::default(),
         }
+    }
+
+    /// The same row after what it has been through in earlier processes.
+    #[must_use]
+    pub fn after(self, prior: Prior) -> Self {
+        Self { attempts: prior.attempts, first_attempt_at: prior.first_attempt_at, ..self }
     }
 
     /// The row's end.

@@ -13,7 +13,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use super::dispatcher::{AfterAttempt, Dispatcher, Next};
-use super::{Job, Signal, Stop};
+use super::{Arrival, Job, Signal, Stop};
 use crate::clock::Clock;
 use crate::dingtalk::{AccessToken, Api, Exchange, Grant, Supply, TokenError, TokenKeeper, judge};
 use crate::events::{Observe, RunEvent};
@@ -62,7 +62,7 @@ pub struct RunEnd {
 }
 
 /// Runs until every row has its outcome or the run is stopped.
-pub async fn run<A: Api>(parts: Parts<'_, A>, rows: mpsc::Receiver<Result<Entry, IntakeError>>) -> RunEnd {
+pub async fn run<A: Api>(parts: Parts<'_, A>, rows: mpsc::Receiver<Result<Arrival, IntakeError>>) -> RunEnd {
     let mut runner = Runner::new(parts, rows);
     let finished = runner.drive().await;
     let finished = finished.and_then(|()| runner.leave_out_the_rest());
@@ -107,7 +107,7 @@ struct Flight {
 
 struct Runner<'a, A> {
     parts: Parts<'a, A>,
-    rows: mpsc::Receiver<Result<Entry, IntakeError>>,
+    rows: mpsc::Receiver<Result<Arrival, IntakeError>>,
     rows_open: bool,
     dispatcher: Dispatcher,
     keeper: TokenKeeper,
@@ -119,7 +119,7 @@ struct Runner<'a, A> {
 }
 
 impl<'a, A: Api> Runner<'a, A> {
-    fn new(parts: Parts<'a, A>, rows: mpsc::Receiver<Result<Entry, IntakeError>>) -> Self {
+    fn new(parts: Parts<'a, A>, rows: mpsc::Receiver<Result<Arrival, IntakeError>>) -> Self {
         Self {
             dispatcher: Dispatcher::new(&parts.pace, &parts.retry, parts.seed),
             keeper: TokenKeeper::default(),
@@ -291,15 +291,17 @@ impl<'a, A: Api> Runner<'a, A> {
         }
     }
 
-    fn row(&mut self, row: Option<Result<Entry, IntakeError>>) -> Result<(), Break> {
+    fn row(&mut self, row: Option<Result<Arrival, IntakeError>>) -> Result<(), Break> {
         match row {
             None => self.rows_open = false,
             Some(Err(error)) => {
                 self.rows_open = false;
                 self.stop(Stop::ListsLost(error.to_string()));
             }
-            Some(Ok(Entry::ToClose { origin, request })) => self.dispatcher.offer(Job::new(origin, request)),
-            Some(Ok(Entry::Unasked { origin, cells, kind, reason })) => {
+            Some(Ok(Arrival { entry: Entry::ToClose { origin, request }, prior })) => {
+                self.dispatcher.offer(Job::new(origin, request).after(prior));
+            }
+            Some(Ok(Arrival { entry: Entry::Unasked { origin, cells, kind, reason }, .. })) => {
                 let at = self.parts.clock.timestamp();
                 self.record(&Outcome::unasked(origin, cells, kind, reason, at))?;
             }
@@ -349,8 +351,8 @@ impl<'a, A: Api> Runner<'a, A> {
         while self.rows_open {
             match self.rows.recv().await {
                 None => self.rows_open = false,
-                Some(Ok(Entry::ToClose { origin, request })) => {
-                    let job = self.dispatcher.leave_out(Job::new(origin, request));
+                Some(Ok(Arrival { entry: Entry::ToClose { origin, request }, prior })) => {
+                    let job = self.dispatcher.leave_out(Job::new(origin, request).after(prior));
                     self.end(job, OutcomeKind::NotAttempted)?;
                 }
                 Some(other) => self.row(Some(other))?,

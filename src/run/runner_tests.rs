@@ -9,6 +9,7 @@ use crate::dingtalk::Answer;
 use crate::journal::{Chain, Hasher, Storage};
 use crate::meeting::{Cells, CloseRequest, ConferenceId, Origin, UnionId};
 use crate::outcome::Said;
+use crate::run::Prior;
 use crate::settings::tests::load_text;
 
 /// A DingTalk that answers each meeting's script in turn, then "closed", each answer after 50 ms.
@@ -134,7 +135,7 @@ impl Scene {
         let start = START.with(|start| *start.get_or_init(Instant::now));
         tokio::spawn(async move {
             for row in self.rows {
-                let _ = row_sender.send(Ok(row)).await;
+                let _ = row_sender.send(Ok(Arrival { entry: row, prior: Prior::default() })).await;
             }
         });
         tokio::spawn(async move {

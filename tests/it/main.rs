@@ -3,6 +3,7 @@
 
 mod answers;
 mod audit;
+mod continuing;
 mod guards;
 mod lists;
 mod network;

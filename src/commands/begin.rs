@@ -1,0 +1,164 @@
+//! Beginning a run, or going on with one that was left unfinished.
+
+use std::fmt::Display;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::cli::CloseArgs;
+use crate::clock::Clock;
+use crate::exit::{ExitCode, Failure};
+use crate::journal::{
+    self, Chain, FileStorage, Hasher, Journal, JournalError, Record, RecoverError, RunStarted, Unfinished,
+};
+use crate::printer;
+use crate::run::History;
+use crate::settings::Settings;
+
+/// A run whose folder and first record are on the disk.
+pub(super) struct Begun {
+    pub(super) run_id: String,
+    pub(super) folder: PathBuf,
+    pub(super) journal: Journal,
+    pub(super) hasher: Hasher,
+}
+
+/// How the journal is hashed: under the configured key, if there is one.
+pub(super) fn hasher(settings: &Settings) -> Result<Hasher, Failure> {
+    let Some(path) = &settings.audit.hmac_key_file else { return Ok(Hasher::PLAIN) };
+    Hasher::from_key_file(path).map_err(|error| {
+        let problem = format!("cannot read {}, which audit.hmac_key_file names: {error}", path.display());
+        Failure::new(ExitCode::Usage, problem)
+    })
+}
+
+/// Goes on with the unfinished run of the same lists, or makes a new one, and proves its journal writable before anything
+/// is called. The audit folder is locked meanwhile, so that two invocations with the same lists cannot both begin.
+pub(super) fn begin(
+    args: &CloseArgs,
+    settings: &Settings,
+    started: RunStarted,
+    hasher: Hasher,
+    clock: &Clock,
+) -> Result<(Begun, History), Failure> {
+    let audit_dir = &settings.audit.dir;
+    let lost = |error: &dyn Display| lost(audit_dir, error);
+    let _lock = journal::lock_audit_dir(audit_dir).map_err(|error| lost(&error))?;
+    if let Some(unfinished) = journal::find_unfinished(audit_dir, &started).map_err(|error| lost(&error))? {
+        let id = &unfinished.started.run_id;
+        let same_id = args.run_id.as_ref().is_none_or(|wanted| wanted == id);
+        if let Some(begun) = go_on(&unfinished, &started, &hasher, same_id && !args.fresh, clock)? {
+            return Ok(begun);
+        }
+    }
+    let (run_id, folder) = make_folder(args, audit_dir, &started, clock)?;
+    let begun =
+        start_journal(&folder, RunStarted { run_id: run_id.clone(), ..started }, hasher.clone(), clock);
+    match begun {
+        Ok(journal) => Ok((Begun { run_id, folder, journal, hasher }, History::default())),
+        Err(error) => {
+            journal::discard_run_folder(&folder);
+            Err(lost(&error))
+        }
+    }
+}
+
+fn lost(audit_dir: &Path, error: &dyn Display) -> Failure {
+    let dir = audit_dir.display();
+    Failure::new(ExitCode::AuditLost, format!("cannot write the audit to {dir}: {error}; nothing was called"))
+        .hint("make the folder writable, or name another with --audit-dir (audit.dir)")
+}
+
+/// Goes on with a run where that is wanted. One that is being run right now refuses in any case: its meetings would be
+/// asked for twice.
+fn go_on(
+    unfinished: &Unfinished,
+    started: &RunStarted,
+    hasher: &Hasher,
+    wanted: bool,
+    clock: &Clock,
+) -> Result<Option<(Begun, History)>, Failure> {
+    let folder = unfinished.folder.clone();
+    let run_id = unfinished.started.run_id.clone();
+    let path = folder.join(journal::FILE_NAME);
+    if !wanted {
+        return match FileStorage::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(busy(unfinished)),
+            Ok(_) | Err(_) => Ok(None),
+        };
+    }
+    let mut history = History::default();
+    let recovered = journal::recover(&path, hasher.clone(), |entry| history.learn(&entry.record, entry.at));
+    let recovered = recovered.map_err(|error| match error {
+        RecoverError::Busy(_) => busy(unfinished),
+        RecoverError::Read(_) | RecoverError::Io { .. } => Failure::new(ExitCode::Usage, error)
+            .hint("keep the folder for whoever looks into it, and begin anew with --fresh"),
+    })?;
+    if let Some(torn) = &recovered.torn {
+        printer::err(&format!(
+            "the journal's last record was cut off; what was there is kept in {}",
+            torn.display()
+        ));
+    }
+    let journal = Journal::new(path, recovered.storage, recovered.chain);
+    let continued = RunStarted { run_id: run_id.clone(), ..started.clone() };
+    journal.append(&Record::RunContinued(Box::new(continued)), clock.timestamp())?;
+    journal.sync()?;
+    printer::err(&format!(
+        "continuing run {run_id}: {} of {} rows done",
+        history.rows_done(),
+        started.rows.total
+    ));
+    Ok(Some((Begun { run_id, folder, journal, hasher: hasher.clone() }, history)))
+}
+
+fn busy(unfinished: &Unfinished) -> Failure {
+    let problem = format!(
+        "process {} is closing the meetings of these lists right now (run {})",
+        unfinished.pid, unfinished.started.run_id
+    );
+    Failure::new(ExitCode::Usage, problem).hint("wait until it has ended")
+}
+
+/// The folder of the id that was asked for, or of the default one: start time and eight digits of the lists' digest, and
+/// a number where two runs of the same lists start within a second.
+fn make_folder(
+    args: &CloseArgs,
+    audit_dir: &Path,
+    started: &RunStarted,
+    clock: &Clock,
+) -> Result<(String, PathBuf), Failure> {
+    let create =
+        |id: &str| journal::create_run_folder(audit_dir, id).map_err(|error| lost(audit_dir, &error));
+    let refuse = |id: &str, hint: &str| {
+        Err(Failure::new(ExitCode::Usage, format!("{id:?} cannot be this run's id")).hint(hint))
+    };
+    if let Some(id) = &args.run_id {
+        if !journal::is_run_id(id) {
+            return refuse(id, "letters, digits, dots, dashes and underscores can be in an id");
+        }
+        return match create(id)? {
+            Some(folder) => Ok((id.clone(), folder)),
+            None => refuse(id, "a run of this id is there already: choose another --run-id"),
+        };
+    }
+    let start = clock.timestamp().strftime("%Y%m%dT%H%M%SZ");
+    let default = format!("{start}-{}", &started.lists_digest[..8]);
+    let mut id = default.clone();
+    for number in 2.. {
+        if let Some(folder) = create(&id)? {
+            return Ok((id, folder));
+        }
+        id = format!("{default}-{number}");
+    }
+    unreachable!("a folder has fewer than 2^31 runs of one second")
+}
+
+fn start_journal(folder: &Path, started: RunStarted, hasher: Hasher, clock: &Clock) -> io::Result<Journal> {
+    let path = folder.join(journal::FILE_NAME);
+    let journal = Journal::new(path.clone(), FileStorage::create(&path)?, Chain::new(hasher));
+    let io_error = |error: JournalError| io::Error::other(error.problem);
+    journal.append(&Record::RunStarted(Box::new(started)), clock.timestamp()).map_err(io_error)?;
+    journal.sync().map_err(io_error)?;
+    journal::sync_folder(folder)?;
+    Ok(journal)
+}
