@@ -53,6 +53,11 @@ pub enum LogFormat {
 pub enum Command {
     /// Close every meeting in the lists, write the audit, exit
     Close(CloseArgs),
+    /// Write the reports of a run again from its journal
+    Report(RunArgs),
+    /// Prove that a run's journal is whole and unaltered
+    #[command(after_help = VERIFY_HELP)]
+    Verify(RunArgs),
     /// Run a local stand-in for DingTalk, to rehearse against
     Sandbox(SandboxArgs),
 }
@@ -121,6 +126,20 @@ pub struct CloseArgs {
     /// How progress is shown: a bar on a terminal, a line every few seconds elsewhere
     #[arg(long, value_enum, default_value_t, value_name = "auto|plain|none", hide_possible_values = true)]
     pub progress: ProgressArg,
+}
+
+const VERIFY_HELP: &str = "\
+Exit codes:\n  0  whole\n  1  broken; the first bad record is named\n  2  unreadable";
+
+/// `report` and `verify`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// A run's folder, its id, or latest
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Where runs are kept [default: audit]
+    #[arg(long, value_name = "DIR")]
+    pub audit_dir: Option<PathBuf>,
 }
 
 /// How progress is shown.

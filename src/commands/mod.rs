@@ -2,6 +2,7 @@
 
 mod begin;
 mod close;
+mod past_run;
 mod sandbox;
 mod signals;
 
@@ -17,6 +18,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     crate::telemetry::start(&cli.global, &terminal);
     match cli.command {
         Command::Close(args) => close::run(args, cli.global.config, &terminal).await,
+        Command::Report(args) => past_run::report(&args, cli.global.config),
+        Command::Verify(args) => past_run::verify(&args, cli.global.config),
         Command::Sandbox(args) => sandbox::run(args).await,
     }
 }

@@ -22,6 +22,28 @@ pub struct Unfinished {
     started_at: Timestamp,
 }
 
+/// The folder of a run: its path, its id in the audit folder, or `latest`.
+pub fn find_run(audit_dir: &Path, run: &str) -> io::Result<Option<PathBuf>> {
+    let holds_run = |folder: &PathBuf| folder.join(FILE_NAME).is_file();
+    if run != "latest" {
+        return Ok([PathBuf::from(run), audit_dir.join(run)].into_iter().find(holds_run));
+    }
+    let mut newest: Option<(Timestamp, PathBuf)> = None;
+    for entry in fs::read_dir(audit_dir)? {
+        let folder = entry?.path();
+        let begun = first_line(&folder)?.map(|line| (line.at, folder));
+        newest = newest.into_iter().chain(begun).max();
+    }
+    Ok(newest.map(|(_, folder)| folder))
+}
+
+/// A journal's first record, if there is one that can be read.
+fn first_line(folder: &Path) -> io::Result<Option<Line>> {
+    let Ok(file) = File::open(folder.join(FILE_NAME)) else { return Ok(None) };
+    let first = BufReader::new(file).split(b'\n').next().transpose()?;
+    Ok(first.and_then(|line| serde_json::from_slice(&line).ok()))
+}
+
 /// The newest unfinished run of the same lists at the same place, if there is one. A rehearsal is never gone on with for
 /// real: what it closed is still open.
 pub fn find_unfinished(audit_dir: &Path, wanted: &RunStarted) -> io::Result<Option<Unfinished>> {

@@ -10,6 +10,7 @@ mod hints;
 mod progress;
 mod run_index;
 mod summary;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,7 @@ pub use hints::{Hint, hint};
 pub use progress::{Progress, ProgressMode};
 pub use run_index::RunIndex;
 pub use summary::Summary;
+pub use verify::{Verified, VerifyError, verify};
 
 use crate::journal::{Hasher, ReadError, Reader};
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::ReportError;
-use crate::journal::{Chain, OutcomeRecord, Reader, Record, RunFinished, RunStarted};
+use crate::journal::{Chain, Entry, OutcomeRecord, ReadError, Reader, Record, RunFinished, RunStarted};
 use crate::meeting::Fingerprint;
 use crate::outcome::OutcomeKind;
 
@@ -75,7 +75,7 @@ impl RunIndex {
         let mut sources = Sources::default();
         sources.learn(&index.started);
         let mut open: HashMap<Fingerprint, (usize, String)> = HashMap::new();
-        while let Some(entry) = reader.next_entry()? {
+        while let Some(entry) = next_whole(reader)? {
             index.last_at = entry.at;
             match entry.record {
                 Record::RunStarted(more) | Record::RunContinued(more) => sources.learn(&more),
@@ -137,6 +137,14 @@ impl RunIndex {
     /// Rows with an outcome.
     pub fn rows_in(&self) -> u64 {
         self.rows.len() as u64
+    }
+}
+
+/// The next record, or none at the journal's end, torn or not: a run that was killed has reports too.
+fn next_whole(reader: &mut Reader) -> Result<Option<Entry>, ReadError> {
+    match reader.next_entry() {
+        Err(ReadError::Broken { .. }) if reader.is_at_torn_tail()? => Ok(None),
+        next => next,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use meeting_closer::journal::{Hasher, Reader, Record};
+use meeting_closer::journal::{Chain, FileStorage, Hasher, Journal, Reader, Record};
 use meeting_closer::sandbox::{Reply, Sandbox};
 
 use crate::support::{Closer, fast_sandbox};
@@ -167,4 +167,79 @@ async fn the_chain_can_be_checked_with_jq_and_sha256sum_alone() {
     let text = std::fs::read_to_string(&journal).unwrap();
     std::fs::write(&journal, text.replacen("\"attempt\":1", "\"attempt\":2", 1)).unwrap();
     assert!(String::from_utf8_lossy(&check().stdout).starts_with("broken at record "), "{script}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_made_again_are_the_same_to_the_byte() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = Closer::at(&sandbox);
+    closer.list(["b", "a", "b", "", "ended"]);
+    closer.close().await;
+    let folder = closer.run_folder();
+    let read = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    let before = (read("audit.csv"), read("summary.json"));
+    std::fs::remove_file(folder.join("audit.csv")).unwrap();
+    let id = folder.file_name().unwrap().to_str().unwrap();
+    for run in [id, "latest", folder.to_str().unwrap()] {
+        let ran = closer.run(&["report", run]).await;
+        assert_eq!(ran.code, 0, "{}", ran.said());
+        assert_eq!((read("audit.csv"), read("summary.json")), before);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_tells_a_whole_journal_from_a_broken_and_an_unreadable_one() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = Closer::at(&sandbox);
+    closer.list(["a", "b", "b", ""]);
+    closer.close().await;
+    let head = closer.summary()["head_hash"].as_str().unwrap().to_owned();
+    let whole = closer.run(&["verify", "latest"]).await;
+    let expected = format!("whole: 8 records, 4 rows with a final outcome\nhead hash {head}\n");
+    assert_eq!((whole.code, whole.stdout), (0, expected));
+
+    let journal = closer.run_folder().join("journal.jsonl");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    std::fs::write(&journal, text.replacen("\"outcome\":\"invalid\"", "\"outcome\":\"closed\"", 1)).unwrap();
+    let broken = closer.run(&["verify", "latest"]).await;
+    assert_eq!(broken.code, 1, "{}", broken.said());
+    assert!(broken.stderr.contains("is broken: its hash does not match its content"), "{}", broken.said());
+    let missing = closer.run(&["verify", "nowhere"]).await;
+    assert_eq!(missing.code, 2, "{}", missing.said());
+    assert!(
+        missing.stderr.starts_with("error: there is no run \"nowhere\" in audit\n"),
+        "{}",
+        missing.said()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_sees_a_chain_written_anew_with_another_outcome_or_total() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.jsonl");
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = Closer::at(&sandbox);
+    closer.list(["a", "b"]);
+    closer.close().await;
+    let mut reader = Reader::open(&closer.run_folder().join("journal.jsonl"), Hasher::PLAIN).unwrap();
+    let entries: Vec<_> = std::iter::from_fn(|| reader.next_entry().unwrap()).collect();
+    let write = |records: Vec<Record>| {
+        let _ = std::fs::remove_file(&path);
+        let storage = FileStorage::create(&path).unwrap();
+        let journal = Journal::new(path.clone(), storage, Chain::new(Hasher::PLAIN));
+        for record in records {
+            journal.append(&record, entries[0].at).unwrap();
+        }
+        journal.sync().unwrap();
+        meeting_closer::report::verify(&path, Hasher::PLAIN).map_err(|error| error.to_string())
+    };
+    let records: Vec<Record> = entries.iter().map(|entry| entry.record.clone()).collect();
+    assert!(write(records.clone()).is_ok());
+    let outcome = records.iter().find(|record| matches!(record, Record::Outcome(_))).unwrap().clone();
+    let twice = [records[..records.len() - 1].to_vec(), vec![outcome]].concat();
+    assert!(write(twice).unwrap_err().starts_with("record 6: a second outcome of the row list.csv:"));
+    let mut without = records.clone();
+    without.retain(|record| !matches!(record, Record::Attempt(_)));
+    assert_eq!(write(without).unwrap_err(), "record 4: its totals are not those of the records before it");
+    assert_eq!(write(records[1..].to_vec()).unwrap_err(), "record 1: the journal does not begin with a run");
 }
