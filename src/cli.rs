@@ -57,7 +57,7 @@ pub enum Command {
     Report(RunArgs),
     /// Prove that a run's journal is whole and unaltered
     #[command(after_help = VERIFY_HELP)]
-    Verify(RunArgs),
+    Verify(VerifyArgs),
     /// Run a local stand-in for DingTalk, to rehearse against
     Sandbox(SandboxArgs),
 }
@@ -73,6 +73,10 @@ Examples:
     meeting-closer close --dry-run tonight.csv
   From cron, with a limit and an exclusion list:
     meeting-closer close --yes --max-meetings 500 --exclude keep.csv tonight.csv
+  Once more for what did not end in the last run:
+    meeting-closer close --yes --retry-failed latest
+
+The same command again continues a run that was left unfinished, whatever ended it.
 
 Exit codes:
   0  every meeting asked for has ended
@@ -88,7 +92,7 @@ Exit codes:
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct CloseArgs {
     /// Lists of meetings: CSV files, or - for standard input
-    #[arg(value_name = "INPUT", required = true)]
+    #[arg(value_name = "INPUT", required_unless_present_any = ["resume", "retry_failed"])]
     pub inputs: Vec<PathBuf>,
     /// Close against a built-in stand-in: no account, no credential, no real meeting
     #[arg(long)]
@@ -123,6 +127,12 @@ pub struct CloseArgs {
     /// Start a new run even where an unfinished one of the same lists stands
     #[arg(long)]
     pub fresh: bool,
+    /// Continue that run, also where the lists have changed; without INPUT, with the lists that it had
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["fresh", "run_id", "retry_failed"])]
+    pub resume: Option<String>,
+    /// A new run over the rows of that run that failed or were not attempted
+    #[arg(long, value_name = "RUN", conflicts_with = "inputs")]
+    pub retry_failed: Option<String>,
     /// How progress is shown: a bar on a terminal, a line every few seconds elsewhere
     #[arg(long, value_enum, default_value_t, value_name = "auto|plain|none", hide_possible_values = true)]
     pub progress: ProgressArg,
@@ -140,6 +150,17 @@ pub struct RunArgs {
     /// Where runs are kept [default: audit]
     #[arg(long, value_name = "DIR")]
     pub audit_dir: Option<PathBuf>,
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The run.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// A list of the run: each of its rows must have exactly one outcome; can be given more than once
+    #[arg(long = "input", value_name = "LIST")]
+    pub inputs: Vec<PathBuf>,
 }
 
 /// How progress is shown.

@@ -58,6 +58,8 @@ impl ExitCode {
             Some(Stop::Deadline | Stop::Interrupted | Stop::ListsLost(_)) => Self::Interrupted,
             None if end.aborted => Self::Interrupted,
             None if count(OutcomeKind::Failed) + count(OutcomeKind::Invalid) > 0 => Self::Incomplete,
+            // A row in doubt that was taken off the lists: whether its meeting has ended, nobody knows.
+            None if end.totals.outcomes.contains_key(OutcomeKind::NotAttempted.name()) => Self::Incomplete,
             None => Self::Done,
         }
     }
@@ -123,11 +125,12 @@ mod tests {
 
     #[test]
     fn each_end_has_its_number() {
-        use OutcomeKind::{AlreadyClosed, Closed, Duplicate, Excluded, Failed, Invalid};
+        use OutcomeKind::{AlreadyClosed, Closed, Duplicate, Excluded, Failed, Invalid, NotAttempted};
         assert_eq!(code(None, false, &[]), 0);
         assert_eq!(code(None, false, &[(Closed, 3), (AlreadyClosed, 1), (Duplicate, 1), (Excluded, 1)]), 0);
         assert_eq!(code(None, false, &[(Closed, 3), (Failed, 1)]), 1);
         assert_eq!(code(None, false, &[(Invalid, 1)]), 1);
+        assert_eq!(code(None, false, &[(Closed, 3), (NotAttempted, 1)]), 1);
         assert_eq!(code(Some(Stop::Halted(Said::default())), false, &[(Failed, 1)]), 3);
         assert_eq!(code(Some(Stop::Deadline), false, &[(Failed, 1)]), 4);
         assert_eq!(code(Some(Stop::Interrupted), false, &[]), 4);

@@ -4,11 +4,12 @@ use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::orders::Named;
 use crate::cli::CloseArgs;
 use crate::clock::Clock;
 use crate::exit::{ExitCode, Failure};
 use crate::journal::{
-    self, Chain, FileStorage, Hasher, Journal, JournalError, Record, RecoverError, RunStarted, Unfinished,
+    self, Chain, FileStorage, Hasher, Journal, JournalError, PastRun, Record, RecoverError, RunStarted,
 };
 use crate::printer;
 use crate::run::History;
@@ -20,6 +21,9 @@ pub(super) struct Begun {
     pub(super) folder: PathBuf,
     pub(super) journal: Journal,
     pub(super) hasher: Hasher,
+    pub(super) is_continued: bool,
+    /// The run of which this one is a retry.
+    pub(super) retry_of: Option<String>,
 }
 
 /// How the journal is hashed: under the configured key, if there is one.
@@ -31,11 +35,13 @@ pub(super) fn hasher(settings: &Settings) -> Result<Hasher, Failure> {
     })
 }
 
-/// Goes on with the unfinished run of the same lists, or makes a new one, and proves its journal writable before anything
-/// is called. The audit folder is locked meanwhile, so that two invocations with the same lists cannot both begin.
+/// Goes on with the run that was named, or with the unfinished one of the same lists, or makes a new one, and proves its
+/// journal writable before anything is called. The audit folder is locked meanwhile, so that two invocations with the same
+/// lists cannot both begin.
 pub(super) fn begin(
     args: &CloseArgs,
     settings: &Settings,
+    named: Option<Named>,
     started: RunStarted,
     hasher: Hasher,
     clock: &Clock,
@@ -43,22 +49,53 @@ pub(super) fn begin(
     let audit_dir = &settings.audit.dir;
     let lost = |error: &dyn Display| lost(audit_dir, error);
     let _lock = journal::lock_audit_dir(audit_dir).map_err(|error| lost(&error))?;
-    if let Some(unfinished) = journal::find_unfinished(audit_dir, &started).map_err(|error| lost(&error))? {
-        let id = &unfinished.started.run_id;
+    let unfinished = match to_resume(named, &started)? {
+        Some(run) => Some(run),
+        None => journal::find_unfinished(audit_dir, &started).map_err(|error| lost(&error))?,
+    };
+    if let Some(unfinished) = unfinished {
+        let id = &unfinished.latest.run_id;
         let same_id = args.run_id.as_ref().is_none_or(|wanted| wanted == id);
         if let Some(begun) = go_on(&unfinished, &started, &hasher, same_id && !args.fresh, clock)? {
             return Ok(begun);
         }
     }
+    let retry_of = started.retry_of.clone();
     let (run_id, folder) = make_folder(args, audit_dir, &started, clock)?;
     let begun =
         start_journal(&folder, RunStarted { run_id: run_id.clone(), ..started }, hasher.clone(), clock);
     match begun {
-        Ok(journal) => Ok((Begun { run_id, folder, journal, hasher }, History::default())),
+        Ok(journal) => {
+            Ok((Begun { run_id, folder, journal, hasher, is_continued: false, retry_of }, History::default()))
+        }
         Err(error) => {
             journal::discard_run_folder(&folder);
             Err(lost(&error))
         }
+    }
+}
+
+/// The named run, where there is something to go on with. A complete run of the same lists is never redone: a new one
+/// starts, and says so.
+fn to_resume(named: Option<Named>, started: &RunStarted) -> Result<Option<PastRun>, Failure> {
+    let Some(named) = named else { return Ok(None) };
+    let run = named.run();
+    let id = &run.latest.run_id;
+    if !run.is_at_the_same_place(started) {
+        let problem = format!(
+            "run {id} was not against this DingTalk: one of the two is a rehearsal, or the addresses differ"
+        );
+        return Err(Failure::new(ExitCode::Usage, problem).hint(
+            "a rehearsal is gone on with by --sandbox, and any other run by the same dingtalk.base_url",
+        ));
+    }
+    match named {
+        Named::Retry(_) => Ok(None),
+        Named::Resume(run) if run.is_complete() && run.latest.lists_digest == started.lists_digest => {
+            printer::err(&format!("run {} is complete: a new one starts", run.latest.run_id));
+            Ok(None)
+        }
+        Named::Resume(run) => Ok(Some(run)),
     }
 }
 
@@ -71,14 +108,14 @@ fn lost(audit_dir: &Path, error: &dyn Display) -> Failure {
 /// Goes on with a run where that is wanted. One that is being run right now refuses in any case: its meetings would be
 /// asked for twice.
 fn go_on(
-    unfinished: &Unfinished,
+    unfinished: &PastRun,
     started: &RunStarted,
     hasher: &Hasher,
     wanted: bool,
     clock: &Clock,
 ) -> Result<Option<(Begun, History)>, Failure> {
     let folder = unfinished.folder.clone();
-    let run_id = unfinished.started.run_id.clone();
+    let run_id = unfinished.latest.run_id.clone();
     let path = folder.join(journal::FILE_NAME);
     if !wanted {
         return match FileStorage::open(&path) {
@@ -100,21 +137,20 @@ fn go_on(
         ));
     }
     let journal = Journal::new(path, recovered.storage, recovered.chain);
+    let retry_of = started.retry_of.clone();
     let continued = RunStarted { run_id: run_id.clone(), ..started.clone() };
     journal.append(&Record::RunContinued(Box::new(continued)), clock.timestamp())?;
     journal.sync()?;
-    printer::err(&format!(
-        "continuing run {run_id}: {} of {} rows done",
-        history.rows_done(),
-        started.rows.total
-    ));
-    Ok(Some((Begun { run_id, folder, journal, hasher: hasher.clone() }, history)))
+    Ok(Some((
+        Begun { run_id, folder, journal, hasher: hasher.clone(), is_continued: true, retry_of },
+        history,
+    )))
 }
 
-fn busy(unfinished: &Unfinished) -> Failure {
+fn busy(unfinished: &PastRun) -> Failure {
     let problem = format!(
         "process {} is closing the meetings of these lists right now (run {})",
-        unfinished.pid, unfinished.started.run_id
+        unfinished.latest.pid, unfinished.latest.run_id
     );
     Failure::new(ExitCode::Usage, problem).hint("wait until it has ended")
 }

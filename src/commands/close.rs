@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tracing::{Instrument as _, info_span};
 
 use super::begin::{Begun, begin, hasher};
+use super::orders::Orders;
 use crate::cli::{CloseArgs, ProgressArg};
 use crate::clock::Clock;
 use crate::dingtalk::HttpApi;
@@ -37,7 +38,10 @@ pub(super) async fn run(
     terminal: &MultiProgress,
 ) -> Result<ExitCode, Failure> {
     let mut settings = super::settings(config, options(&args))?;
-    let lists = Lists::open(&args.inputs, &settings.input)?;
+    let hasher = hasher(&settings)?;
+    let orders = Orders::of(&args, &settings, &hasher)?;
+    let retry_of = orders.retry_of();
+    let Orders { lists, named } = orders;
     let exclusions = match &args.exclude {
         Some(path) => Exclusions::read(path, &settings.input)?,
         None => Exclusions::default(),
@@ -45,6 +49,12 @@ pub(super) async fn run(
     let survey = Survey::of(&lists, exclusions.clone())?;
     for line in report::remarks(&survey) {
         printer::err(&line);
+    }
+    if survey.total == 0
+        && let Some(run) = &retry_of
+    {
+        printer::out(&format!("run {run} has no failed and no not_attempted row: nothing to do"));
+        return Ok(ExitCode::Done);
     }
     guard(&survey, &settings)?;
     if args.dry_run {
@@ -56,11 +66,14 @@ pub(super) async fn run(
     let rehearsal = settings.dingtalk.base_url.is_loopback();
     confirm(&args, &survey, &settings, rehearsal)?;
 
-    let hasher = hasher(&settings)?;
-    let started = run_started(&lists, &survey, &settings, rehearsal, &hasher);
-    let (begun, history) = begin(&args, &settings, started, hasher, &clock)?;
+    let started = RunStarted { retry_of, ..run_started(&lists, &survey, &settings, rehearsal, &hasher) };
+    let (begun, history) = begin(&args, &settings, named, started, hasher, &clock)?;
     let earlier = OutcomeKind::ALL.map(|kind| (kind, history.count(kind)));
-    let rows_done = history.rows_done();
+    let mut rows_done = 0;
+    if begun.is_continued {
+        rows_done = survey.total - rows_left(&lists, exclusions.clone(), history.clone())?;
+        printer::err(&format!("continuing run {}: {rows_done} of {} rows done", begun.run_id, survey.total));
+    }
     let signals = super::signals::listen().map_err(|error| Failure::new(ExitCode::Usage, error))?;
     let progress =
         Progress::start(progress_mode(args.progress), (rows_done, survey.total), rehearsal, terminal, &clock);
@@ -177,10 +190,21 @@ fn run_started(
             excluded: survey.excluded,
         },
         settings: settings.for_journal(),
+        retry_of: None,
     }
 }
 
-/// Reads the lists a second time, on a thread of its own, no further ahead than the run can take.
+/// How many rows of the lists the journal knows no outcome of.
+fn rows_left(lists: &Lists, exclusions: Exclusions, mut history: History) -> Result<u64, IntakeError> {
+    let mut triage = Triage::new(exclusions);
+    let mut left = 0;
+    for row in lists.rows() {
+        left += u64::from(history.admit(triage.sort(row?)).is_some());
+    }
+    Ok(left)
+}
+
+/// Reads the lists once more, on a thread of its own, no further ahead than the run can take.
 /// Rows that the journal knows are left out.
 fn feed(
     lists: Lists,
@@ -195,6 +219,11 @@ fn feed(
             if let Some(arrival) = arrival
                 && sender.blocking_send(arrival).is_err()
             {
+                return;
+            }
+        }
+        for arrival in history.left_in_doubt() {
+            if sender.blocking_send(Ok(arrival)).is_err() {
                 return;
             }
         }
@@ -219,12 +248,12 @@ fn finish(
 ) -> Result<ExitCode, Failure> {
     let Begun { folder, journal, hasher, .. } = begun;
     if let Some(Stop::AuditLost(error)) = &end.stop {
-        say_how_to_continue();
+        say_how_to_continue(begun);
         return Err(error.clone().into());
     }
     if end.aborted {
         journal.sync()?;
-        say_how_to_continue();
+        say_how_to_continue(begun);
         return Err(Failure::new(ExitCode::Interrupted, "let go of everything at the second signal"));
     }
     let code =
@@ -240,14 +269,23 @@ fn finish(
     let summary = report::write_reports(folder, hasher.clone())?;
     print_end(&summary, folder);
     if end.stop.is_some() {
-        say_how_to_continue();
+        say_how_to_continue(begun);
     }
     Ok(code)
 }
 
-/// The same command again goes on where this one stopped.
-fn say_how_to_continue() {
-    let words = std::env::args().filter(|word| word != "--fresh").map(|word| quoted(&word));
+/// The same command again goes on where this one stopped; `latest` may be another run by then.
+fn say_how_to_continue(begun: &Begun) {
+    let mut named = None;
+    let words = std::env::args().filter(|word| word != "--fresh").map(|word| {
+        let id = if word == "latest" { named.take() } else { None };
+        named = match word.as_str() {
+            "--resume" => Some(begun.run_id.clone()),
+            "--retry-failed" => begun.retry_of.clone(),
+            _ => None,
+        };
+        quoted(&id.unwrap_or(word))
+    });
     printer::err(&format!("to continue: {}", words.collect::<Vec<_>>().join(" ")));
 }
 

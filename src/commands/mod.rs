@@ -2,6 +2,7 @@
 
 mod begin;
 mod close;
+mod orders;
 mod past_run;
 mod sandbox;
 mod signals;

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use super::begin::hasher;
-use crate::cli::RunArgs;
+use super::orders;
+use crate::cli::{RunArgs, VerifyArgs};
 use crate::exit::{ExitCode, Failure};
+use crate::intake::Lists;
 use crate::journal::{self, ReadError};
 use crate::printer;
-use crate::report::{self, VerifyError};
+use crate::report::{self, Accounts, Verified, VerifyError};
 use crate::settings::Settings;
 
 /// Writes the reports again from the journal.
@@ -20,16 +22,18 @@ pub(super) fn report(args: &RunArgs, config: Option<PathBuf>) -> Result<ExitCode
 }
 
 /// Proves that the journal is whole and unaltered.
-pub(super) fn verify(args: &RunArgs, config: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let (settings, folder) = find(args, config)?;
+pub(super) fn verify(args: &VerifyArgs, config: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let (settings, folder) = find(&args.run, config)?;
     let path = folder.join(journal::FILE_NAME);
     match report::verify(&path, hasher(&settings)?) {
         Ok(verified) => {
-            let report::Verified { records, rows, head_hash } = verified;
-            printer::out(&format!(
-                "whole: {records} records, {rows} rows with a final outcome\nhead hash {head_hash}"
-            ));
-            Ok(ExitCode::Done)
+            let Verified { records, rows, head_hash, .. } = &verified;
+            printer::out(&format!("whole: {records} records, {rows} rows with a final outcome"));
+            printer::out(&format!("head hash {head_hash}"));
+            if args.inputs.is_empty() {
+                return Ok(ExitCode::Done);
+            }
+            account_for(verified, &Lists::open(&args.inputs, &settings.input)?)
         }
         Err(VerifyError::Read(error @ ReadError::Io { .. })) => Err(Failure::new(ExitCode::Usage, error)),
         Err(error) => {
@@ -40,15 +44,29 @@ pub(super) fn verify(args: &RunArgs, config: Option<PathBuf>) -> Result<ExitCode
     }
 }
 
+/// Holds the outcomes against the lists.
+fn account_for(verified: Verified, lists: &Lists) -> Result<ExitCode, Failure> {
+    let accounts = verified.account_for(lists)?;
+    let Accounts { rows, without, first_without, surplus, of_other_rows } = &accounts;
+    if *of_other_rows > 0 {
+        printer::err(&format!("note: {of_other_rows} outcomes are of rows that these lists do not hold"));
+    }
+    if accounts.balance() {
+        printer::out(&format!("every one of {rows} rows has exactly one outcome"));
+        return Ok(ExitCode::Done);
+    }
+    let first = first_without.as_ref().map(|origin| format!(", the first is {origin}")).unwrap_or_default();
+    let problem = format!(
+        "of {rows} rows, {without} have no outcome{first}; {surplus} outcomes are more than one of the same row"
+    );
+    Err(Failure::new(ExitCode::Incomplete, problem)
+        .hint("--resume goes on with a run, also where lists have grown"))
+}
+
 fn find(args: &RunArgs, config: Option<PathBuf>) -> Result<(Settings, PathBuf), Failure> {
     let audit_dir = args.audit_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned());
     let options = audit_dir.map(|dir| ("audit.dir", dir.into())).into_iter().collect();
     let settings = super::settings(config, options)?;
-    let dir = &settings.audit.dir;
-    let found = journal::find_run(dir, &args.run).map_err(|error| Failure::new(ExitCode::Usage, error))?;
-    let folder = found.ok_or_else(|| {
-        Failure::new(ExitCode::Usage, format!("there is no run {:?} in {}", args.run, dir.display()))
-            .hint("name a run's folder, its id, or latest; --audit-dir says where runs are kept")
-    })?;
+    let folder = orders::find(&settings.audit.dir, &args.run)?;
     Ok((settings, folder))
 }

@@ -25,6 +25,8 @@ pub(super) struct Header {
     pub(super) conference_id: Column,
     /// None in a list of exclusions, which needs none.
     pub(super) union_id: Option<Column>,
+    /// Where rows that are carried over say which list and which line they come from. Such rows were cleaned before.
+    pub(super) origin: Option<[usize; 2]>,
 }
 
 /// A column's place, from 0, and its name as the list has it.
@@ -81,7 +83,7 @@ pub(super) fn read(
             ));
         }
     };
-    Ok(Header { line: number, delimiter, conference_id, union_id })
+    Ok(Header { line: number, delimiter, conference_id, union_id, origin: None })
 }
 
 fn split(line: &str, delimiter: u8) -> Vec<String> {

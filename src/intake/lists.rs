@@ -23,10 +23,17 @@ pub struct Lists {
     lists: Vec<List>,
 }
 
+/// One list.
 #[derive(Debug, Clone)]
-struct List {
-    spool: Spool,
-    header: Header,
+pub(super) struct List {
+    pub(super) spool: Spool,
+    pub(super) header: Header,
+}
+
+impl From<List> for Lists {
+    fn from(list: List) -> Self {
+        Self { lists: vec![list] }
+    }
 }
 
 /// What a run notes about a list.

@@ -6,6 +6,7 @@
 //! Invariant: every row of a list comes out of [`Lists::rows`], valid or not, with the line on which it begins; a list
 //! whose rows cannot be told apart is refused whole.
 
+mod carried;
 mod cell;
 mod error;
 mod header;

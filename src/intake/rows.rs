@@ -65,7 +65,15 @@ impl Rows {
             };
             Ok(CloseRequest { conference_id, union_id })
         });
-        Row { origin: Origin { source: Arc::clone(&self.source), line: self.line() }, cells, request }
+        Row { origin: self.origin(), cells, request }
+    }
+
+    fn origin(&self) -> Origin {
+        let Some([source, line]) = self.header.origin else {
+            return Origin { source: Arc::clone(&self.source), line: self.line() };
+        };
+        let line = self.record[line].parse().expect("we wrote the number");
+        Origin { source: self.record[source].into(), line }
     }
 
     fn cell(&self, column: &Column) -> Result<&str, InvalidRow> {
@@ -76,7 +84,7 @@ impl Rows {
                 format!("column {:?} is number {}, and the row has {fields}", column.name, column.index + 1);
             return Err(invalid(reason, Some("look for a missing delimiter on this line")));
         };
-        let cell = clean(cell);
+        let cell = if self.header.origin.is_some() { cell } else { clean(cell) };
         if cell.contains(REPLACEMENT) {
             let reason = format!("column {:?} is text neither in UTF-8 nor in GB18030", column.name);
             return Err(invalid(reason, Some("save the list once more as \"CSV UTF-8\"")));

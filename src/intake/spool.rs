@@ -40,11 +40,13 @@ impl Spool {
         Self::copy(source, file)
     }
 
-    fn copy(source: Arc<str>, mut from: impl Read) -> Result<Self, IntakeError> {
-        let no_room = |error: io::Error| {
-            IntakeError::new(&source, format!("cannot copy it to a temporary file: {error}"))
-                .hint("make room in the folder for temporary files, or name another one in TMPDIR")
-        };
+    pub(super) fn no_room(source: &Arc<str>, error: &dyn std::fmt::Display) -> IntakeError {
+        IntakeError::new(source, format!("cannot copy it to a temporary file: {error}"))
+            .hint("make room in the folder for temporary files, or name another one in TMPDIR")
+    }
+
+    pub(super) fn copy(source: Arc<str>, mut from: impl Read) -> Result<Self, IntakeError> {
+        let no_room = |error: io::Error| Self::no_room(&source, &error);
         let mut file = tempfile::tempfile().map_err(no_room)?;
         let (mut digest, mut sniffer, mut buffer) = (Sha256::new(), Sniffer::default(), vec![0; 1 << 16]);
         loop {

@@ -25,7 +25,7 @@ pub use record::{
     AttemptStarted, EndReason, ListRecord, OutcomeRecord, Record, RowCounts, RunFinished, RunStarted, Totals,
 };
 pub use recovery::{RecoverError, Recovered, recover};
-pub use runs::{Unfinished, find_run, find_unfinished};
+pub use runs::{PastRun, find_run, find_unfinished};
 pub use storage::{FileStorage, Storage};
 pub use writer::{Journal, JournalError};
 

@@ -161,7 +161,13 @@ mod tests {
         let journal =
             Journal::new(path.clone(), FileStorage::create(&path).unwrap(), Chain::new(Hasher::PLAIN));
         for attempt in 1..=records {
-            let record = AttemptStarted { conference_id: "c".into(), union_id: "u".into(), attempt };
+            let record = AttemptStarted {
+                source: "a.csv".into(),
+                line: 2,
+                conference_id: "c".into(),
+                union_id: "u".into(),
+                attempt,
+            };
             journal.append(&Record::Attempt(record), Timestamp::UNIX_EPOCH).unwrap();
         }
         journal.sync().unwrap();

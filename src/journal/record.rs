@@ -51,6 +51,8 @@ pub struct RunStarted {
     pub rows: RowCounts,
     /// The settings that shape a run, as text, without secrets.
     pub settings: BTreeMap<String, String>,
+    /// The run whose failed and not attempted rows this one asks for again.
+    pub retry_of: Option<String>,
 }
 
 /// One list.
@@ -82,6 +84,10 @@ pub struct RowCounts {
 /// A request that is about to leave.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptStarted {
+    /// The list that asks for it.
+    pub source: Arc<str>,
+    /// The line of that list.
+    pub line: u64,
     /// Which meeting.
     pub conference_id: String,
     /// On whose behalf.
@@ -257,6 +263,8 @@ mod tests {
 
     fn attempt() -> Record {
         Record::Attempt(AttemptStarted {
+            source: "a.csv".into(),
+            line: 2,
             conference_id: "c\u{7f}\n".into(),
             union_id: "会议".into(),
             attempt: 2,
@@ -270,7 +278,7 @@ mod tests {
         assert_eq!(
             attempt().canonical(&Chain::new(Hasher::PLAIN), at),
             format!(
-                r#"{{"at":"2026-11-23T18:00:00.500Z","attempt":2,"conference_id":"c\u007f\n","prev":"{zeros}","seq":1,"type":"attempt","union_id":"会议","v":1}}"#
+                r#"{{"at":"2026-11-23T18:00:00.500Z","attempt":2,"conference_id":"c\u007f\n","line":2,"prev":"{zeros}","seq":1,"source":"a.csv","type":"attempt","union_id":"会议","v":1}}"#
             )
         );
     }

@@ -102,7 +102,13 @@ mod tests {
     const RECORDS: u32 = 6;
 
     fn attempt(attempt: u32) -> Record {
-        Record::Attempt(AttemptStarted { conference_id: "c".into(), union_id: "会议".into(), attempt })
+        Record::Attempt(AttemptStarted {
+            source: "a.csv".into(),
+            line: 2,
+            conference_id: "c".into(),
+            union_id: "会议".into(),
+            attempt,
+        })
     }
 
     fn written(folder: &Path) -> PathBuf {

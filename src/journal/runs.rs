@@ -10,16 +10,61 @@ use serde::Deserialize;
 use super::{EndReason, FILE_NAME, Record, RunStarted};
 use crate::clock::rfc3339_serde;
 
-/// A run that has not come to its end.
+/// A run as its journal's first and last records tell of it. The chain is not checked: whoever goes on with the run reads
+/// it whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfinished {
+pub struct PastRun {
     /// Its folder.
     pub folder: PathBuf,
-    /// How it began.
-    pub started: RunStarted,
-    /// The process that last went on with it.
-    pub pid: u32,
-    started_at: Timestamp,
+    /// What it set out to do when it was last begun or continued.
+    pub latest: RunStarted,
+    /// Why it ended; none where it did not come to its last record.
+    pub ended: Option<EndReason>,
+    begun_at: Timestamp,
+}
+
+impl PastRun {
+    /// The run in a folder, if there is one whose first record can be read.
+    pub fn look_into(folder: &Path) -> io::Result<Option<Self>> {
+        let Some((mut journal, Line { at, record: Record::RunStarted(mut latest) })) = begun(folder)? else {
+            return Ok(None);
+        };
+        let mut line = vec![];
+        let mut last = None;
+        while journal.read_until(b'\n', &mut line)? > 0 {
+            // Most records are attempts and outcomes, whose content does not matter here.
+            if names_type(&line, "run_continued")
+                && let Ok(Line { record: Record::RunContinued(continued), .. }) =
+                    serde_json::from_slice(&line)
+            {
+                latest = continued;
+            }
+            std::mem::swap(last.get_or_insert_with(Vec::new), &mut line);
+            line.clear();
+        }
+        let ended = last.and_then(|line| match serde_json::from_slice::<Line>(&line).ok()?.record {
+            Record::RunFinished(finished) => Some(finished.reason),
+            Record::RunStarted(_) | Record::RunContinued(_) | Record::Attempt(_) | Record::Outcome(_) => None,
+        });
+        Ok(Some(Self { folder: folder.to_owned(), latest: *latest, ended, begun_at: at }))
+    }
+
+    /// Whether every row of its lists has its final outcome.
+    pub fn is_complete(&self) -> bool {
+        self.ended == Some(EndReason::Completed)
+    }
+
+    /// Whether a run would do the same at the same place. A rehearsal is never gone on with for real: what it closed is
+    /// still open.
+    pub fn is_at_the_same_place(&self, wanted: &RunStarted) -> bool {
+        let base_url = |run: &RunStarted| run.settings.get("dingtalk.base_url").cloned();
+        self.latest.sandbox == wanted.sandbox
+            && (wanted.sandbox || base_url(&self.latest) == base_url(wanted))
+    }
+
+    fn is_same_work(&self, wanted: &RunStarted) -> bool {
+        self.latest.lists_digest == wanted.lists_digest && self.is_at_the_same_place(wanted)
+    }
 }
 
 /// The folder of a run: its path, its id in the audit folder, or `latest`.
@@ -29,59 +74,44 @@ pub fn find_run(audit_dir: &Path, run: &str) -> io::Result<Option<PathBuf>> {
         return Ok([PathBuf::from(run), audit_dir.join(run)].into_iter().find(holds_run));
     }
     let mut newest: Option<(Timestamp, PathBuf)> = None;
-    for entry in fs::read_dir(audit_dir)? {
-        let folder = entry?.path();
-        let begun = first_line(&folder)?.map(|line| (line.at, folder));
+    for folder in folders(audit_dir)? {
+        let begun = begun(&folder)?.map(|(_, line)| (line.at, folder));
         newest = newest.into_iter().chain(begun).max();
     }
     Ok(newest.map(|(_, folder)| folder))
 }
 
-/// A journal's first record, if there is one that can be read.
-fn first_line(folder: &Path) -> io::Result<Option<Line>> {
-    let Ok(file) = File::open(folder.join(FILE_NAME)) else { return Ok(None) };
-    let first = BufReader::new(file).split(b'\n').next().transpose()?;
-    Ok(first.and_then(|line| serde_json::from_slice(&line).ok()))
-}
-
-/// The newest unfinished run of the same lists at the same place, if there is one. A rehearsal is never gone on with for
-/// real: what it closed is still open.
-pub fn find_unfinished(audit_dir: &Path, wanted: &RunStarted) -> io::Result<Option<Unfinished>> {
-    let entries = match fs::read_dir(audit_dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut newest: Option<Unfinished> = None;
-    for entry in entries {
-        let folder = entry?.path();
-        let found = look_into(folder, wanted)?;
-        newest = newest.into_iter().chain(found).max_by_key(|run| run.started_at);
+/// The newest unfinished run of the same lists at the same place, if there is one.
+pub fn find_unfinished(audit_dir: &Path, wanted: &RunStarted) -> io::Result<Option<PastRun>> {
+    let mut newest: Option<PastRun> = None;
+    for folder in folders(audit_dir)? {
+        let run = PastRun::look_into(&folder)?.filter(|run| !run.is_complete() && run.is_same_work(wanted));
+        newest = newest.into_iter().chain(run).max_by_key(|run| run.begun_at);
     }
     Ok(newest)
 }
 
-/// The run in a folder, if it is the same work and has not come to its end. The chain is not checked here: whoever goes on
-/// with the run reads it whole.
-fn look_into(folder: PathBuf, wanted: &RunStarted) -> io::Result<Option<Unfinished>> {
+fn folders(audit_dir: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(audit_dir) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
+        Err(error) => Err(error),
+    }
+}
+
+/// A journal behind its first record, and that record, if it can be read.
+fn begun(folder: &Path) -> io::Result<Option<(BufReader<File>, Line)>> {
     let Ok(file) = File::open(folder.join(FILE_NAME)) else { return Ok(None) };
-    let mut lines = BufReader::new(file).split(b'\n');
-    let Some(first) = lines.next().transpose()? else { return Ok(None) };
-    let Ok(Line { at, record: Record::RunStarted(started) }) = serde_json::from_slice(&first) else {
-        return Ok(None);
-    };
-    if !is_same_work(&started, wanted) {
-        return Ok(None);
-    }
-    let (mut completed, mut pid) = (false, started.pid);
-    for line in lines {
-        match serde_json::from_slice::<Line>(&line?).map(|line| line.record) {
-            Ok(Record::RunFinished(finished)) => completed = finished.reason == EndReason::Completed,
-            Ok(Record::RunContinued(continued)) => (completed, pid) = (false, continued.pid),
-            Ok(Record::RunStarted(_) | Record::Attempt(_) | Record::Outcome(_)) | Err(_) => {}
-        }
-    }
-    Ok((!completed).then_some(Unfinished { folder, started: *started, pid, started_at: at }))
+    let mut journal = BufReader::with_capacity(1 << 16, file);
+    let mut first = vec![];
+    journal.read_until(b'\n', &mut first)?;
+    Ok(serde_json::from_slice(&first).ok().map(|line| (journal, line)))
+}
+
+/// Whether a line can be a record of this type: its content could name the type too, and parsing tells.
+fn names_type(line: &[u8], name: &str) -> bool {
+    let wanted = format!("\"type\":\"{name}\"");
+    line.windows(wanted.len()).any(|window| window == wanted.as_bytes())
 }
 
 #[derive(Deserialize)]
@@ -90,13 +120,6 @@ struct Line {
     at: Timestamp,
     #[serde(flatten)]
     record: Record,
-}
-
-fn is_same_work(started: &RunStarted, wanted: &RunStarted) -> bool {
-    let base_url = |run: &RunStarted| run.settings.get("dingtalk.base_url").cloned();
-    started.lists_digest == wanted.lists_digest
-        && started.sandbox == wanted.sandbox
-        && (started.sandbox || base_url(started) == base_url(wanted))
 }
 
 #[cfg(test)]
@@ -117,16 +140,21 @@ mod tests {
             lists_digest: digest.into(),
             rows: RowCounts::default(),
             settings: BTreeMap::from([("dingtalk.base_url".into(), base_url.into())]),
+            retry_of: None,
         }
     }
 
     #[test]
     fn a_rehearsal_is_never_gone_on_with_for_real_nor_one_account_with_another() {
         let real = run("a", false, "https://api.dingtalk.io");
-        assert!(is_same_work(&real, &real));
-        assert!(!is_same_work(&run("a", true, "https://api.dingtalk.io"), &real));
-        assert!(!is_same_work(&run("b", false, "https://api.dingtalk.io"), &real));
-        assert!(!is_same_work(&run("a", false, "https://api.dingtalk.com"), &real));
-        assert!(is_same_work(&run("a", true, "http://127.0.0.1:1"), &run("a", true, "http://127.0.0.1:2")));
+        let goes_on = |latest: RunStarted, wanted: &RunStarted| {
+            let folder = PathBuf::new();
+            PastRun { folder, latest, ended: None, begun_at: Timestamp::UNIX_EPOCH }.is_same_work(wanted)
+        };
+        assert!(goes_on(real.clone(), &real));
+        assert!(!goes_on(run("a", true, "https://api.dingtalk.io"), &real));
+        assert!(!goes_on(run("b", false, "https://api.dingtalk.io"), &real));
+        assert!(!goes_on(run("a", false, "https://api.dingtalk.com"), &real));
+        assert!(goes_on(run("a", true, "http://127.0.0.1:1"), &run("a", true, "http://127.0.0.1:2")));
     }
 }

@@ -4,7 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -49,7 +49,28 @@ impl Storage for FileStorage {
         (&*self.0).write_all(bytes)
     }
 
+    /// A file that was removed takes bytes as before, and nobody will ever read them: that is a failure too.
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.0.sync_data()?;
+        if self.0.metadata()?.nlink() == 0 {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "somebody removed it"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_removed_is_a_disk_that_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let storage = FileStorage::create(&path).unwrap();
+        storage.append(b"x").and_then(|()| storage.sync()).unwrap();
+        std::fs::remove_file(path).unwrap();
+        assert!(storage.append(b"y").is_ok());
+        assert_eq!(storage.sync().unwrap_err().to_string(), "somebody removed it");
     }
 }

@@ -186,7 +186,13 @@ mod tests {
     }
 
     fn append(journal: &Journal) -> Result<u64, JournalError> {
-        let record = AttemptStarted { conference_id: "c".into(), union_id: "u".into(), attempt: 1 };
+        let record = AttemptStarted {
+            source: "a.csv".into(),
+            line: 2,
+            conference_id: "c".into(),
+            union_id: "u".into(),
+            attempt: 1,
+        };
         journal.append(&Record::Attempt(record), "2026-11-23T18:00:00Z".parse().unwrap())
     }
 

@@ -7,6 +7,7 @@ mod audit_csv;
 mod closing_table;
 mod forecast;
 mod hints;
+mod left_over;
 mod progress;
 mod run_index;
 mod summary;
@@ -19,10 +20,11 @@ use thiserror::Error;
 pub use closing_table::closing_table;
 pub use forecast::{contents, forecast, remarks};
 pub use hints::{Hint, hint};
+pub use left_over::left_over;
 pub use progress::{Progress, ProgressMode};
 pub use run_index::RunIndex;
 pub use summary::Summary;
-pub use verify::{Verified, VerifyError, verify};
+pub use verify::{Accounts, Verified, VerifyError, verify};
 
 use crate::journal::{Hasher, ReadError, Reader};
 

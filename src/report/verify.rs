@@ -1,12 +1,17 @@
-//! Proving a journal: that nothing was altered, left out or added, and that what it sums up is what it says.
+//! Proving a journal: that nothing was altered, left out or added, that what it sums up is what it says, and that every
+//! row of the lists has its outcome.
+//!
+//! Memory: one fingerprint a row.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use thiserror::Error;
 
-use crate::journal::{Hasher, ReadError, Reader, Record, Totals};
-use crate::meeting::Fingerprint;
+use crate::intake::{IntakeError, Lists};
+use crate::journal::{Hasher, OutcomeRecord, ReadError, Reader, Record, Totals};
+use crate::meeting::{Fingerprint, Origin};
 use crate::outcome::OutcomeKind;
 
 /// A whole journal.
@@ -18,6 +23,7 @@ pub struct Verified {
     pub rows: u64,
     /// The last record's hash.
     pub head_hash: String,
+    outcomes: Outcomes,
 }
 
 /// Why a journal is not whole.
@@ -36,10 +42,85 @@ pub enum VerifyError {
     },
 }
 
+/// How many outcomes the rows have that say the same. `not_attempted` counts until another outcome takes its place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Outcomes {
+    of_row: HashMap<Fingerprint, u32>,
+    open: HashSet<Fingerprint>,
+}
+
+impl Outcomes {
+    fn count(&mut self, row: Fingerprint, kind: OutcomeKind) {
+        let in_place_of_another = match kind {
+            OutcomeKind::Duplicate | OutcomeKind::Invalid => false,
+            OutcomeKind::Closed
+            | OutcomeKind::AlreadyClosed
+            | OutcomeKind::Failed
+            | OutcomeKind::Excluded
+            | OutcomeKind::NotAttempted => self.open.remove(&row),
+        };
+        if !in_place_of_another {
+            *self.of_row.entry(row).or_default() += 1;
+        }
+        if kind == OutcomeKind::NotAttempted {
+            self.open.insert(row);
+        }
+    }
+}
+
+/// How lists and outcomes compare.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Accounts {
+    /// Rows of the lists.
+    pub rows: u64,
+    /// Those without an outcome, and the first of them.
+    pub without: u64,
+    /// The first row without an outcome.
+    pub first_without: Option<Origin>,
+    /// Outcomes beyond one a row, of rows that the lists hold.
+    pub surplus: u64,
+    /// Outcomes of rows that the lists do not hold.
+    pub of_other_rows: u64,
+}
+
+impl Accounts {
+    /// Whether every row of the lists has exactly one outcome.
+    pub fn balance(&self) -> bool {
+        self.without == 0 && self.surplus == 0
+    }
+}
+
+impl Verified {
+    /// Holds the outcomes against the rows of lists, which are known by what they say.
+    pub fn account_for(mut self, lists: &Lists) -> Result<Accounts, IntakeError> {
+        let (mut accounts, mut named) = (Accounts::default(), HashSet::new());
+        for row in lists.rows() {
+            let row = row?;
+            let fingerprint = Fingerprint::of(&row.cells.conference_id, &row.cells.union_id);
+            accounts.rows += 1;
+            named.insert(fingerprint);
+            match self.outcomes.of_row.entry(fingerprint) {
+                Entry::Occupied(mut outcomes) if *outcomes.get() > 0 => *outcomes.get_mut() -= 1,
+                Entry::Occupied(_) | Entry::Vacant(_) => {
+                    accounts.without += 1;
+                    accounts.first_without.get_or_insert(row.origin);
+                }
+            }
+        }
+        for (row, left) in self.outcomes.of_row {
+            let count =
+                if named.contains(&row) { &mut accounts.surplus } else { &mut accounts.of_other_rows };
+            *count += u64::from(left);
+        }
+        Ok(accounts)
+    }
+}
+
 /// Reads a journal to its end.
 pub fn verify(path: &Path, hasher: Hasher) -> Result<Verified, VerifyError> {
     let mut reader = Reader::open(path, hasher)?;
     let (mut ended, mut counted, mut rows) = (HashSet::new(), Totals::default(), 0);
+    let mut outcomes = Outcomes::default();
     while let Some(entry) = reader.next_entry()? {
         let wrong = |problem: String| Err(VerifyError::Contradiction { seq: entry.seq, problem });
         match entry.record {
@@ -49,12 +130,14 @@ pub fn verify(path: &Path, hasher: Hasher) -> Result<Verified, VerifyError> {
             Record::RunContinued(_) => counted = Totals::default(),
             Record::Attempt(_) => counted.calls += 1,
             Record::Outcome(outcome) => {
-                *counted.outcomes.entry(outcome.outcome.name().to_owned()).or_default() += 1;
+                let OutcomeRecord { outcome: kind, source, line, .. } = *outcome;
                 let row = Fingerprint::of(&outcome.conference_id, &outcome.union_id);
-                if is_asked_for(outcome.outcome) && !ended.insert(row) {
-                    return wrong(format!("a second outcome of the row {}:{}", outcome.source, outcome.line));
+                *counted.outcomes.entry(kind.name().to_owned()).or_default() += 1;
+                outcomes.count(row, kind);
+                if is_asked_for(kind) && !ended.insert(row) {
+                    return wrong(format!("a second outcome of the row {source}:{line}"));
                 }
-                rows += u64::from(outcome.outcome != OutcomeKind::NotAttempted);
+                rows += u64::from(kind != OutcomeKind::NotAttempted);
             }
             Record::RunFinished(finished) => {
                 let Totals { calls, outcomes, .. } = &finished.totals;
@@ -68,7 +151,7 @@ pub fn verify(path: &Path, hasher: Hasher) -> Result<Verified, VerifyError> {
     if chain.seq == 0 {
         return Err(VerifyError::Contradiction { seq: 1, problem: "the journal is empty".into() });
     }
-    Ok(Verified { records: chain.seq, rows, head_hash: chain.head.to_string() })
+    Ok(Verified { records: chain.seq, rows, head_hash: chain.head.to_string(), outcomes })
 }
 
 /// Whether an outcome is final and of a row that DingTalk was asked about: there is one for each such row.

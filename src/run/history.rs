@@ -3,12 +3,13 @@
 //! Rows are known by what they say, never by their line: lists are edited between runs. Memory: one fingerprint a row.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::intake::Entry;
 use crate::journal::{OutcomeRecord, Record};
-use crate::meeting::Fingerprint;
+use crate::meeting::{Cells, Fingerprint, Origin};
 use crate::outcome::OutcomeKind;
 
 /// What a row has been through in earlier processes of its run.
@@ -30,12 +31,40 @@ pub struct Arrival {
 }
 
 /// What a journal knows.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct History {
     ended: HashSet<Fingerprint>,
     open: HashMap<Fingerprint, Prior>,
-    unasked: HashMap<(Fingerprint, OutcomeKind), u32>,
+    in_doubt: HashMap<Fingerprint, (Origin, Cells)>,
+    unasked: HashMap<Fingerprint, Unasked>,
     outcomes: BTreeMap<OutcomeKind, u64>,
+}
+
+/// Outcomes of rows that say the same and of which nothing was asked.
+#[derive(Debug, Clone, Copy, Default)]
+struct Unasked {
+    /// Those that stood behind a row that was to be closed.
+    duplicate: u32,
+    /// Those that were not to be closed at all.
+    other: u32,
+}
+
+impl Unasked {
+    /// Takes one of these outcomes for a row that is of `kind` now: one of the same kind, else any. So a row that was a
+    /// duplicate, and is excluded now, does not get a second outcome.
+    fn take(&mut self, kind: OutcomeKind) -> bool {
+        let (first, second) = match kind {
+            OutcomeKind::Duplicate => (&mut self.duplicate, &mut self.other),
+            _ => (&mut self.other, &mut self.duplicate),
+        };
+        take_one(first) || take_one(second)
+    }
+}
+
+fn take_one(count: &mut u32) -> bool {
+    let some = *count > 0;
+    *count -= u32::from(some);
+    some
 }
 
 impl History {
@@ -47,6 +76,9 @@ impl History {
                 let prior = self.open.entry(row).or_default();
                 prior.attempts = prior.attempts.max(attempt.attempt);
                 prior.first_attempt_at.get_or_insert(at);
+                let origin = Origin { source: Arc::clone(&attempt.source), line: attempt.line };
+                let (conference_id, union_id) = (attempt.conference_id.clone(), attempt.union_id.clone());
+                self.in_doubt.insert(row, (origin, Cells { conference_id, union_id }));
             }
             Record::Outcome(outcome) => self.learn_outcome(outcome),
             Record::RunStarted(_) | Record::RunContinued(_) | Record::RunFinished(_) => {}
@@ -55,6 +87,7 @@ impl History {
 
     fn learn_outcome(&mut self, outcome: &OutcomeRecord) {
         let row = Fingerprint::of(&outcome.conference_id, &outcome.union_id);
+        self.in_doubt.remove(&row);
         match outcome.outcome {
             // No end: the row is asked when the run goes on, and what it has been through stays known.
             OutcomeKind::NotAttempted => return,
@@ -62,9 +95,8 @@ impl History {
                 self.open.remove(&row);
                 self.ended.insert(row);
             }
-            OutcomeKind::Invalid | OutcomeKind::Duplicate | OutcomeKind::Excluded => {
-                *self.unasked.entry((row, outcome.outcome)).or_default() += 1;
-            }
+            OutcomeKind::Duplicate => self.unasked.entry(row).or_default().duplicate += 1,
+            OutcomeKind::Invalid | OutcomeKind::Excluded => self.unasked.entry(row).or_default().other += 1,
         }
         *self.outcomes.entry(outcome.outcome).or_default() += 1;
     }
@@ -79,26 +111,39 @@ impl History {
         self.outcomes.get(&kind).copied().unwrap_or(0)
     }
 
-    /// A row of the lists, unless the journal has its outcome.
+    /// A row of the lists, unless the journal has its outcome. What was excluded once stays so for the rest of the run.
     pub fn admit(&mut self, entry: Entry) -> Option<Arrival> {
-        let prior = match &entry {
+        let (row, done) = match &entry {
             Entry::ToClose { request, .. } => {
                 let row = request.fingerprint();
-                if self.ended.contains(&row) {
-                    return None;
-                }
-                self.open.get(&row).copied().unwrap_or_default()
+                let excluded = self.unasked.get_mut(&row).is_some_and(|unasked| take_one(&mut unasked.other));
+                (row, excluded || self.ended.contains(&row))
             }
             Entry::Unasked { cells, kind, .. } => {
                 let row = Fingerprint::of(&cells.conference_id, &cells.union_id);
-                if let Some(left @ 1..) = self.unasked.get_mut(&(row, *kind)) {
-                    *left -= 1;
-                    return None;
-                }
-                Prior::default()
+                (row, self.unasked.get_mut(&row).is_some_and(|unasked| unasked.take(*kind)))
             }
         };
-        Some(Arrival { entry, prior })
+        if done {
+            return None;
+        }
+        self.in_doubt.remove(&row);
+        Some(Arrival { entry, prior: self.open.get(&row).copied().unwrap_or_default() })
+    }
+
+    /// The rows that were asked without an answer and have not come again: somebody took them off the lists meanwhile.
+    /// They are not asked any more, and they are not lost.
+    pub fn left_in_doubt(self) -> impl Iterator<Item = Arrival> {
+        let Self { in_doubt, open, .. } = self;
+        in_doubt.into_iter().map(move |(row, (origin, cells))| Arrival {
+            entry: Entry::Unasked {
+                origin,
+                cells,
+                kind: OutcomeKind::NotAttempted,
+                reason: "asked without an answer, and taken off the lists since".to_owned(),
+            },
+            prior: open.get(&row).copied().unwrap_or_default(),
+        })
     }
 }
 
@@ -136,6 +181,8 @@ mod tests {
         for (name, kind) in records {
             let record = match kind {
                 None => Record::Attempt(AttemptStarted {
+                    source: "a.csv".into(),
+                    line: 2,
                     conference_id: (*name).into(),
                     union_id: "host".into(),
                     attempt: 1,
@@ -176,6 +223,33 @@ mod tests {
         assert_eq!(history.admit(unasked("a", duplicate)), None);
         assert_eq!(history.admit(unasked("a", duplicate)), None);
         assert!(history.admit(unasked("a", duplicate)).is_some());
-        assert!(history.admit(unasked("a", OutcomeKind::Invalid)).is_some());
+        assert!(history.admit(unasked("b", OutcomeKind::Invalid)).is_some());
+    }
+
+    #[test]
+    fn exclusions_that_changed_between_processes_give_no_row_a_second_outcome() {
+        let (duplicate, excluded) = (OutcomeKind::Duplicate, OutcomeKind::Excluded);
+        // Two rows, one left over and one a duplicate of it; then both are excluded.
+        let mut tightened = history(&[("a", Some(OutcomeKind::NotAttempted)), ("a", Some(duplicate))]);
+        assert_eq!(tightened.admit(unasked("a", excluded)), None);
+        assert!(tightened.admit(unasked("a", excluded)).is_some());
+        // Two rows, both excluded; then the exclusion is taken back.
+        let mut loosened = history(&[("a", Some(excluded)), ("a", Some(excluded))]);
+        assert_eq!(loosened.admit(to_close("a", 2)), None);
+        assert_eq!(loosened.admit(unasked("a", duplicate)), None);
+        // A duplicate's outcome says nothing about the row that it stood behind.
+        assert!(history(&[("a", Some(duplicate))]).admit(to_close("a", 2)).is_some());
+    }
+
+    #[test]
+    fn a_row_in_doubt_that_was_taken_off_the_lists_is_left_over_and_no_other_is() {
+        let not_attempted = Some(OutcomeKind::NotAttempted);
+        let mut history =
+            history(&[("gone", None), ("there", None), ("told", None), ("told", not_attempted)]);
+        history.admit(to_close("there", 2));
+        let left: Vec<Arrival> = history.left_in_doubt().collect();
+        let Entry::Unasked { cells, kind, .. } = &left[0].entry else { panic!("{left:?}") };
+        assert_eq!((left.len(), cells.conference_id.as_str(), left[0].prior.attempts), (1, "gone", 1));
+        assert_eq!(*kind, OutcomeKind::NotAttempted);
     }
 }

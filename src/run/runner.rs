@@ -13,7 +13,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use super::dispatcher::{AfterAttempt, Dispatcher, Next};
-use super::{Arrival, Job, Signal, Stop};
+use super::{Arrival, Job, Prior, Signal, Stop};
 use crate::clock::Clock;
 use crate::dingtalk::{AccessToken, Api, Exchange, Grant, Supply, TokenError, TokenKeeper, judge};
 use crate::events::{Observe, RunEvent};
@@ -202,6 +202,8 @@ impl<'a, A: Api> Runner<'a, A> {
         job.attempts += 1;
         let at = self.parts.clock.timestamp();
         let record = AttemptStarted {
+            source: Arc::clone(&job.origin.source),
+            line: job.origin.line,
             conference_id: job.request.conference_id.to_string(),
             union_id: job.request.union_id.to_string(),
             attempt: job.attempts,
@@ -301,9 +303,11 @@ impl<'a, A: Api> Runner<'a, A> {
             Some(Ok(Arrival { entry: Entry::ToClose { origin, request }, prior })) => {
                 self.dispatcher.offer(Job::new(origin, request).after(prior));
             }
-            Some(Ok(Arrival { entry: Entry::Unasked { origin, cells, kind, reason }, .. })) => {
+            Some(Ok(Arrival { entry: Entry::Unasked { origin, cells, kind, reason }, prior })) => {
                 let at = self.parts.clock.timestamp();
-                self.record(&Outcome::unasked(origin, cells, kind, reason, at))?;
+                let Prior { attempts, first_attempt_at } = prior;
+                let unasked = Outcome::unasked(origin, cells, kind, reason, at);
+                self.record(&Outcome { attempts, first_attempt_at, ..unasked })?;
             }
         }
         Ok(())

@@ -1,13 +1,10 @@
 //! A run that was left unfinished, and the same command again.
 
-use std::collections::{HashMap, HashSet};
 use std::process::Stdio;
 
-use meeting_closer::journal::{Hasher, Reader, Record};
-use meeting_closer::outcome::{EndedBy, OutcomeKind};
-use meeting_closer::sandbox::{Reply, Sandbox, SandboxSettings};
+use meeting_closer::sandbox::{Reply, Sandbox};
 
-use crate::support::{Closer, fast_sandbox};
+use crate::support::{Closer, audit_of, calls_reach, fast_sandbox, summary_of};
 
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("m{n:04}")).collect()
@@ -16,13 +13,6 @@ fn names(count: usize) -> Vec<String> {
 fn with_rows(closer: Closer, names: &[String]) -> Closer {
     closer.list(names.iter().map(String::as_str));
     closer
-}
-
-/// Waits, without the clock, until the stand-in has had so many requests.
-async fn calls_reach(sandbox: &Sandbox, calls: u64) {
-    while sandbox.statistics().close_calls < calls {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,58 +95,6 @@ async fn a_signal_ends_the_run_in_order_and_the_same_command_finishes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_killed_again_and_again_loses_no_row_and_claims_nothing_it_cannot_know() {
-    let faults = ["systemError=0.03", "lost=0.03", "reset=0.03", "empty=0.02"];
-    let settings = SandboxSettings {
-        faults: faults.iter().map(|fault| fault.parse().unwrap()).collect(),
-        seed: 11,
-        ..fast_sandbox()
-    };
-    let sandbox = Sandbox::start(settings).await.unwrap();
-    let names = names(600);
-    let closer = with_rows(Closer::at(&sandbox), &names).set("RETRY__MAX_ATTEMPTS", "20");
-    for kill in 1..=15u64 {
-        let mut child = closer
-            .command(&["close", "--yes", "--progress", "none", "list.csv"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // A different number of calls each time, so that the kills fall on different moments.
-        calls_reach(&sandbox, sandbox.statistics().close_calls + 5 + kill * 7 % 31).await;
-        child.kill().await.unwrap();
-    }
-    let last = closer.close().await;
-    assert_eq!(last.code, 0, "{}", last.said());
-
-    let mut reader = Reader::open(&closer.run_folder().join("journal.jsonl"), Hasher::PLAIN).unwrap();
-    let (mut asked, mut ended): (HashMap<String, u32>, HashSet<String>) = (HashMap::new(), HashSet::new());
-    while let Some(entry) = reader.next_entry().unwrap() {
-        match entry.record {
-            Record::Attempt(attempt) => *asked.entry(attempt.conference_id).or_default() += 1,
-            Record::Outcome(outcome) => {
-                assert!(
-                    matches!(outcome.outcome, OutcomeKind::Closed | OutcomeKind::AlreadyClosed),
-                    "{outcome:?}"
-                );
-                assert!(
-                    outcome.ended_by != Some(EndedBy::Earlier) || asked[&outcome.conference_id] == 1,
-                    "{outcome:?}"
-                );
-                assert!(sandbox.has_ended(&outcome.conference_id), "{outcome:?}");
-                assert!(ended.insert(outcome.conference_id.clone()), "a second outcome: {outcome:?}");
-            }
-            Record::RunStarted(_) | Record::RunContinued(_) | Record::RunFinished(_) => {}
-        }
-    }
-    assert_eq!(ended.len(), names.len());
-    assert!(names.iter().all(|name| sandbox.has_ended(name)));
-    // Every request that came was in the journal before it left.
-    assert!(u64::from(asked.values().sum::<u32>()) >= sandbox.statistics().close_calls);
-    assert_eq!(closer.summary()["rows_in"], 600);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_torn_end_is_kept_beside_the_journal_and_an_altered_journal_is_refused() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = with_rows(Closer::at(&sandbox), &names(20)).set("PACE__REQUESTS_PER_SECOND", "20");
@@ -181,4 +119,131 @@ async fn a_torn_end_is_kept_beside_the_journal_and_an_altered_journal_is_refused
     let ran = closer.close().await;
     assert_eq!((ran.code, sandbox.statistics().close_calls), (2, calls), "{}", ran.said());
     assert!(ran.stderr.contains("record 2 is broken: its hash does not match its content"), "{}", ran.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resume_goes_on_with_a_list_that_was_edited_and_asks_what_is_new_alone() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = with_rows(Closer::at(&sandbox), &names(50)).set("PACE__REQUESTS_PER_SECOND", "100");
+    assert_eq!(closer.run(&["close", "--yes", "--deadline", "200ms", "list.csv"]).await.code, 4);
+    let done = sandbox.statistics().close_calls;
+    assert!((1..50).contains(&done));
+    let first = closer.run_folder();
+
+    // Another order, another name, three rows more, and one fewer that was not asked yet.
+    let mut edited: Vec<String> = names(53).into_iter().rev().collect();
+    let dropped = edited.remove(3);
+    assert!(!sandbox.has_ended(&dropped));
+    closer.list(edited.iter().map(String::as_str));
+    std::fs::rename(closer.folder.path().join("list.csv"), closer.folder.path().join("edited.csv")).unwrap();
+    let second = closer.run(&["close", "--yes", "--resume", "latest", "edited.csv"]).await;
+    assert_eq!(second.code, 0, "{}", second.said());
+    assert!(second.stderr.contains(&format!(": {done} of 52 rows done")), "{}", second.said());
+    assert_eq!(closer.run_folder(), first);
+    assert_eq!(sandbox.statistics().close_calls, 52);
+    assert!(edited.iter().all(|name| sandbox.has_ended(name)) && !sandbox.has_ended(&dropped));
+    // The row that is on no list any more keeps the outcome that it had.
+    let audit = closer.audit();
+    let left: Vec<&str> = audit
+        .iter()
+        .filter(|row| row["outcome"] == "not_attempted")
+        .map(|row| row["conference_id"].as_str())
+        .collect();
+    assert_eq!((left, audit.len()), (vec![dropped.as_str()], 53));
+
+    let accounted = closer.run(&["verify", "latest", "--input", "edited.csv"]).await;
+    assert_eq!(accounted.code, 0, "{}", accounted.said());
+    assert!(
+        accounted.stdout.contains("every one of 52 rows has exactly one outcome"),
+        "{}",
+        accounted.said()
+    );
+    assert!(accounted.stderr.contains("note: 1 outcomes are of rows that these lists do not hold"));
+    closer.list(["m0000", "m0000", "never"]);
+    let accounted = closer.run(&["verify", "latest", "--input", "list.csv"]).await;
+    assert_eq!(accounted.code, 1, "{}", accounted.said());
+    assert!(
+        accounted.stderr.contains("of 3 rows, 2 have no outcome, the first is list.csv:3"),
+        "{}",
+        accounted.said()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resume_needs_no_list_and_never_redoes_a_complete_run() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = with_rows(Closer::at(&sandbox), &names(30));
+    let stopped = closer.run(&["close", "--yes", "--run-id", "one", "--deadline", "1ms", "list.csv"]).await;
+    assert_eq!(stopped.code, 4);
+    let resumed = closer.run(&["close", "--yes", "--resume", "one"]).await;
+    assert_eq!((resumed.code, sandbox.statistics().close_calls), (0, 30), "{}", resumed.said());
+    let again = closer.run(&["close", "--yes", "--resume", "one"]).await;
+    assert!(again.stderr.contains("run one is complete: a new one starts"), "{}", again.said());
+    assert_eq!((closer.run_folders().len(), sandbox.statistics().close_calls), (2, 60));
+    let rehearsal = closer.run(&["close", "--sandbox", "--resume", "one"]).await;
+    // Both are rehearsals, and the built-in stand-in knows none of the other's meetings; but it is the same work.
+    assert_eq!(rehearsal.code, 0, "{}", rehearsal.said());
+    let wrong = closer.run(&["close", "--yes", "--resume", "two"]).await;
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.stderr.starts_with("error: there is no run \"two\" in audit"), "{}", wrong.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_failed_is_a_new_run_over_what_did_not_end() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    sandbox.script("m0003", [Reply::failure(404, "permissionError", "x")]);
+    sandbox.script("m0007", [Reply::failure(404, "permissionError", "x")]);
+    let closer = with_rows(Closer::at(&sandbox), &names(10));
+    assert_eq!(closer.run(&["close", "--yes", "--run-id", "one", "list.csv"]).await.code, 1);
+    let slow =
+        ["close", "--yes", "--run-id", "two", "--rate", "1", "--deadline", "300ms", "--retry-failed", "one"];
+    let retry = closer.run(&slow).await;
+    assert_eq!(retry.code, 4, "{}", retry.said());
+    assert!(retry.stderr.contains(" --retry-failed one"), "{}", retry.said());
+    // The same command, with the retry itself as the latest run, means the same rows still.
+    let retry = closer.run(&["close", "--yes", "--retry-failed", "latest"]).await;
+    assert_eq!(retry.code, 0, "{}", retry.said());
+    assert!(retry.stderr.contains("continuing run two: 1 of 2 rows done"), "{}", retry.said());
+    let two = closer.folder.path().join("audit/two");
+    let rows: Vec<_> =
+        audit_of(&two).into_iter().map(|row| (row["source"].clone(), row["line"].clone())).collect();
+    assert_eq!(rows, [("list.csv".into(), "5".into()), ("list.csv".into(), "9".to_owned())]);
+    assert_eq!(
+        (summary_of(&two)["outcomes"]["closed"].as_u64(), sandbox.statistics().close_calls),
+        (Some(2), 12)
+    );
+
+    let nothing = closer.run(&["close", "--yes", "--retry-failed", "two"]).await;
+    assert_eq!((nothing.code, closer.run_folders().len()), (0, 2), "{}", nothing.said());
+    assert!(nothing.stdout.contains("run two has no failed and no not_attempted row"), "{}", nothing.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_in_doubt_that_was_taken_off_the_list_is_neither_asked_nor_lost() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    sandbox.script("m0001", [Reply::Silence]);
+    let closer = with_rows(Closer::at(&sandbox), &names(2));
+    let mut child = closer.command(&["close", "--yes", "list.csv"]).spawn().unwrap();
+    calls_reach(&sandbox, 2).await;
+    child.kill().await.unwrap();
+    closer.list(["m0000"]);
+    let resumed = closer.run(&["close", "--yes", "--resume", "latest", "list.csv"]).await;
+    assert_eq!(resumed.code, 1, "{}", resumed.said());
+    let audit = closer.audit();
+    let doubtful = audit.iter().find(|row| row["conference_id"] == "m0001").unwrap();
+    assert_eq!((doubtful["outcome"].as_str(), doubtful["attempts"].as_str()), ("not_attempted", "1"));
+    assert_eq!(doubtful["message"], "[sandbox] asked without an answer, and taken off the lists since");
+    let statistics = sandbox.statistics();
+    let calls = statistics.calls.iter().filter(|call| call.conference_id == "m0001");
+    assert_eq!(calls.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_of_the_output_that_goes_away_harms_nothing() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = with_rows(Closer::at(&sandbox), &names(20));
+    let mut child = closer.command(&["close", "--yes", "list.csv"]).spawn().unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().await.unwrap().code(), Some(0));
+    assert_eq!(closer.summary()["outcomes"]["closed"], 20);
 }

@@ -4,7 +4,9 @@
 mod answers;
 mod audit;
 mod continuing;
+mod disk;
 mod guards;
+mod killed;
 mod lists;
 mod network;
 mod python_sdk;

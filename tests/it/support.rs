@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use meeting_closer::journal::{Hasher, Reader, Record};
 use meeting_closer::sandbox::{Quotas, Sandbox, SandboxSettings};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-/// The path of the binary under test.
-pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_meeting-closer");
+/// The path of the binary under test: the one that users have, which `tests/run` builds, else the debug one.
+pub(crate) fn binary() -> String {
+    std::env::var("MEETING_CLOSER_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_meeting-closer").into())
+}
 
 /// A stand-in that answers at once, refuses nothing for its number and keeps every call.
 pub(crate) fn fast_sandbox() -> SandboxSettings {
@@ -81,11 +84,17 @@ impl Closer {
 
     /// The command, not started yet.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(BINARY);
+        self.program(&binary(), arguments)
+    }
+
+    /// Another program in the same place, not started yet.
+    pub(crate) fn program(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .current_dir(self.folder.path())
             .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .envs(&self.environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -96,7 +105,12 @@ impl Closer {
 
     /// Runs the binary to its end.
     pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
-        Ran::of(self.command(arguments).output().await.unwrap())
+        self.finish(&mut self.command(arguments)).await
+    }
+
+    /// Runs a command to its end.
+    pub(crate) async fn finish(&self, command: &mut Command) -> Ran {
+        Ran::of(command.output().await.unwrap())
     }
 
     /// Runs the binary to its end with this on standard input.
@@ -139,6 +153,20 @@ impl Closer {
     pub(crate) fn summary(&self) -> Value {
         summary_of(&self.run_folder())
     }
+}
+
+/// Waits, without the clock, until the stand-in has had so many requests.
+pub(crate) async fn calls_reach(sandbox: &Sandbox, calls: u64) {
+    while sandbox.statistics().close_calls < calls {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The attempts in a run's journal.
+pub(crate) fn attempts_in(run: &Path) -> u64 {
+    let mut reader = Reader::open(&run.join("journal.jsonl"), Hasher::PLAIN).unwrap();
+    let entries = std::iter::from_fn(|| reader.next_entry().unwrap());
+    entries.filter(|entry| matches!(entry.record, Record::Attempt(_))).count() as u64
 }
 
 pub(crate) fn audit_of(folder: &Path) -> Vec<HashMap<String, String>> {

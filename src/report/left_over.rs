@@ -1,0 +1,38 @@
+//! The rows of a run that did not come to a good end, for another run to ask for.
+
+use std::path::Path;
+
+use super::{ReportError, RunIndex};
+use crate::journal::{Hasher, OutcomeRecord, Reader, Record};
+use crate::meeting::{Cells, Origin};
+use crate::outcome::OutcomeKind;
+
+/// The rows that ended `failed` or `not_attempted`, in input order.
+pub fn left_over(
+    journal: &Path,
+    hasher: Hasher,
+) -> Result<impl Iterator<Item = Result<(Origin, Cells), ReportError>> + use<>, ReportError> {
+    let mut reader = Reader::open(journal, hasher)?;
+    let index = RunIndex::read(&mut reader, journal)?;
+    Ok(index.rows.into_iter().filter_map(move |place| match reader.record_at(place.offset) {
+        Ok(Record::Outcome(outcome)) => is_left_over(outcome.outcome).then(|| Ok(row(*outcome))),
+        Ok(_) => unreachable!("the index holds places of outcomes"),
+        Err(error) => Some(Err(error.into())),
+    }))
+}
+
+fn is_left_over(kind: OutcomeKind) -> bool {
+    match kind {
+        OutcomeKind::Failed | OutcomeKind::NotAttempted => true,
+        OutcomeKind::Closed
+        | OutcomeKind::AlreadyClosed
+        | OutcomeKind::Invalid
+        | OutcomeKind::Duplicate
+        | OutcomeKind::Excluded => false,
+    }
+}
+
+fn row(outcome: OutcomeRecord) -> (Origin, Cells) {
+    let OutcomeRecord { source, line, conference_id, union_id, .. } = outcome;
+    (Origin { source, line }, Cells { conference_id, union_id })
+}
