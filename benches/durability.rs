@@ -1,0 +1,119 @@
+//! What durability costs: an unthrottled run with its journal synced to the disk, against the same without.
+//!
+//! `cargo bench --bench durability`. Both go over a loopback socket to the stand-in in this process. They take turns, so
+//! that what else the machine does meets both alike, and the medians are compared.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use meeting_closer::clock::Clock;
+use meeting_closer::dingtalk::HttpApi;
+use meeting_closer::events::Observers;
+use meeting_closer::intake::Entry;
+use meeting_closer::journal::{Chain, FileStorage, Hasher, Journal, Storage};
+use meeting_closer::meeting::{CloseRequest, ConferenceId, Origin, UnionId};
+use meeting_closer::pace::Pacer;
+use meeting_closer::printer;
+use meeting_closer::run::{self, Arrival, Parts, Prior};
+use meeting_closer::sandbox::{Quotas, Sandbox, SandboxSettings};
+use meeting_closer::settings::{Layers, Settings};
+use tokio::sync::mpsc;
+
+const ROWS: u64 = 10_000;
+const TURNS: usize = 9;
+
+/// A file that is never synced.
+struct Unsynced(FileStorage);
+
+impl Storage for Unsynced {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        self.0.append(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let folder = tempfile::tempdir_in(".").expect("a folder on a real disk");
+    let mut seconds: [Vec<f64>; 2] = [vec![], vec![]];
+    for turn in 0..TURNS {
+        for (synced, seconds) in [true, false].into_iter().zip(&mut seconds) {
+            let path = folder.path().join(format!("{turn}-{synced}.jsonl"));
+            seconds.push(one_run(&path, synced).await.as_secs_f64());
+        }
+    }
+    let [synced, unsynced] = seconds.map(|mut seconds| {
+        seconds.sort_by(f64::total_cmp);
+        ROWS as f64 / seconds[TURNS / 2]
+    });
+    printer::out(&format!("synced    {synced:>8.0} rows/s"));
+    printer::out(&format!("unsynced  {unsynced:>8.0} rows/s"));
+    printer::out(&format!("synced runs keep {:.0} % of the speed", 100.0 * synced / unsynced));
+}
+
+async fn one_run(path: &Path, synced: bool) -> Duration {
+    let unlimited = SandboxSettings {
+        latency: (Duration::ZERO, Duration::ZERO),
+        quotas: Quotas::unlimited(),
+        ..SandboxSettings::default()
+    };
+    let sandbox = Sandbox::start(unlimited).await.expect("a stand-in");
+    let variables = [
+        ("MEETING_CLOSER__DINGTALK__BASE_URL", sandbox.base_url()),
+        ("MEETING_CLOSER__DINGTALK__APP_KEY", "any".into()),
+        ("MEETING_CLOSER__DINGTALK__APP_SECRET", "any".into()),
+        ("MEETING_CLOSER__PACE__REQUESTS_PER_SECOND", "1000000".into()),
+        ("MEETING_CLOSER__PACE__CONCURRENCY", "64".into()),
+    ];
+    let environment = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let settings = Settings::load(&Layers { environment, ..Layers::default() }).expect("settings");
+    let auth = settings.dingtalk.auth().expect("credentials");
+    let file = FileStorage::create(path).expect("a journal");
+    let chain = Chain::new(Hasher::PLAIN);
+    let journal = if synced {
+        Journal::new(path.to_owned(), file, chain)
+    } else {
+        Journal::new(path.to_owned(), Unsynced(file), chain)
+    };
+    let clock = Clock::System;
+    let (_signal, signals) = mpsc::channel(1);
+    let parts = Parts {
+        api: Arc::new(HttpApi::new(&settings.dingtalk, auth, 64, clock.clone()).expect("a client")),
+        pacer: Pacer::new(&settings.pace),
+        pace: settings.pace,
+        retry: settings.retry,
+        seed: 1,
+        journal: &journal,
+        observer: &mut Observers::default(),
+        signals,
+        deadline: None,
+        clock: clock.clone(),
+    };
+    let start = clock.now();
+    let end = run::run(parts, rows()).await;
+    journal.sync().expect("a journal on the disk");
+    assert_eq!(end.totals.outcomes.get("closed"), Some(&ROWS), "{end:?}");
+    clock.now() - start
+}
+
+fn rows() -> mpsc::Receiver<Result<Arrival, meeting_closer::intake::IntakeError>> {
+    let (sender, receiver) = mpsc::channel(256);
+    tokio::spawn(async move {
+        for line in 0..ROWS {
+            let request = CloseRequest {
+                conference_id: ConferenceId::parse(&format!("meeting-{line}")).expect("an id"),
+                union_id: UnionId::parse("host").expect("an id"),
+            };
+            let entry = Entry::ToClose { origin: Origin { source: "list.csv".into(), line }, request };
+            if sender.send(Ok(Arrival { entry, prior: Prior::default() })).await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}

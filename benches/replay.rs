@@ -1,0 +1,101 @@
+//! What a long journal costs: reading a million outcomes back, for a run that goes on, for its reports, for `verify`.
+//!
+//! `cargo bench --bench replay`. Peak memory is of the whole process and only ever grows, so the steps stand in the order
+//! of what they need.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use meeting_closer::clock::Clock;
+use meeting_closer::journal::{
+    AttemptStarted, Chain, FileStorage, Hasher, Journal, OutcomeRecord, Record, RowCounts, RunStarted,
+    recover,
+};
+use meeting_closer::meeting::Origin;
+use meeting_closer::outcome::{EndedBy, Outcome, OutcomeKind, Said};
+use meeting_closer::run::History;
+use meeting_closer::{printer, report};
+
+const OUTCOMES: u64 = 1_000_000;
+
+fn main() {
+    let folder = tempfile::tempdir_in(".").expect("a folder on a real disk");
+    let path = folder.path().join("journal.jsonl");
+    timed("writing", || write(&path));
+    let bytes = std::fs::metadata(&path).expect("the journal").len();
+    printer::out(&format!("          {OUTCOMES} outcomes and as many attempts, {} MiB", bytes >> 20));
+    timed("going on", || {
+        let mut history = History::default();
+        let learn = |entry: meeting_closer::journal::Entry| history.learn(&entry.record, entry.at);
+        recover(&path, Hasher::PLAIN, learn).expect("a whole journal");
+        assert_eq!(history.rows_done(), OUTCOMES);
+    });
+    timed("verify", || {
+        assert_eq!(report::verify(&path, Hasher::PLAIN).expect("a whole journal").rows, OUTCOMES);
+    });
+    timed("reports", || {
+        report::write_reports(folder.path(), Hasher::PLAIN).expect("reports");
+    });
+}
+
+fn timed(what: &str, step: impl FnOnce()) {
+    let start = Clock::System.now();
+    step();
+    let seconds = (Clock::System.now() - start).as_secs_f64();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("unknown").trim();
+    printer::out(&format!("{what:<9} {seconds:>6.2} s, peak memory so far {peak}"));
+}
+
+fn write(path: &Path) {
+    let journal = Journal::new(
+        path.to_owned(),
+        FileStorage::create(path).expect("a journal"),
+        Chain::new(Hasher::PLAIN),
+    );
+    let at = |row: u64| {
+        Timestamp::from_millisecond(1_795_000_000_000 + i64::try_from(row).expect("small")).expect("a time")
+    };
+    let started = RunStarted {
+        run_id: "r".into(),
+        version: "1".into(),
+        pid: 1,
+        keyed: false,
+        sandbox: false,
+        lists: vec![],
+        lists_digest: String::new(),
+        rows: RowCounts::default(),
+        settings: [].into(),
+        retry_of: None,
+    };
+    journal.append(&Record::RunStarted(Box::new(started)), at(0)).expect("room");
+    for row in 0..OUTCOMES {
+        let (conference_id, union_id) = (format!("{row:024x}"), format!("u{row:023}"));
+        let attempt = AttemptStarted {
+            source: "list.csv".into(),
+            line: row + 2,
+            conference_id: conference_id.clone(),
+            union_id: union_id.clone(),
+            attempt: 1,
+        };
+        journal.append(&Record::Attempt(attempt), at(row)).expect("room");
+        let outcome = Outcome {
+            origin: Origin { source: "list.csv".into(), line: row + 2 },
+            conference_id,
+            union_id,
+            kind: OutcomeKind::Closed,
+            ended_by: Some(EndedBy::ThisRun),
+            said: Said {
+                code: "200".into(),
+                http_status: Some(200),
+                message: "sucess".into(),
+                request_id: format!("{row:036}"),
+            },
+            attempts: 1,
+            first_attempt_at: Some(at(row)),
+            finished_at: at(row),
+        };
+        journal.append(&Record::Outcome(Box::new(OutcomeRecord::from(&outcome))), at(row)).expect("room");
+    }
+    journal.sync().expect("a journal on the disk");
+}
