@@ -7,11 +7,10 @@ use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use serde::Deserialize;
 use thiserror::Error;
 
-use super::{Chain, Hasher, Record};
-use crate::clock::rfc3339_serde;
+use super::record::Line;
+use super::{Chain, Hash, Hasher, Record};
 
 /// Why a journal cannot be read to its end.
 #[derive(Debug, Error)]
@@ -59,12 +58,14 @@ pub struct Reader {
     line: Vec<u8>,
 }
 
-#[derive(Deserialize)]
-struct Envelope<'a> {
+/// A line that is what was written, by itself: whether it follows the one before it is not known yet.
+#[derive(Debug)]
+struct Opened {
+    hash: Hash,
+    prev: Hash,
     seq: u64,
-    prev: &'a str,
-    #[serde(with = "rfc3339_serde")]
     at: Timestamp,
+    record: Record,
 }
 
 impl Reader {
@@ -102,16 +103,25 @@ impl Reader {
 
     /// The next entry, or none at the journal's end.
     pub fn next_entry(&mut self) -> Result<Option<Entry>, ReadError> {
-        let offset = self.offset;
+        let (seq, offset) = (self.chain.seq + 1, self.offset);
         self.line.clear();
         let read = self.file.read_until(b'\n', &mut self.line);
         let length = read.map_err(|source| ReadError::Io { path: self.path.clone(), source })?;
         if length == 0 {
             return Ok(None);
         }
-        let seq = self.chain.seq + 1;
-        match decode(&self.line, &mut self.chain) {
-            Ok((at, record)) => {
+        let followed = open(&self.line, self.chain.hasher()).and_then(|opened| {
+            if opened.prev != self.chain.head {
+                return Err("it does not follow the record before it");
+            }
+            if opened.seq != seq {
+                return Err("its number does not follow the one before it");
+            }
+            Ok(opened)
+        });
+        match followed {
+            Ok(Opened { hash, at, record, .. }) => {
+                self.chain.advance(hash);
                 self.offset += length as u64;
                 Ok(Some(Entry { seq, at, offset, record }))
             }
@@ -128,27 +138,19 @@ impl Reader {
         self.file.seek_relative(way).map_err(io_error)?;
         self.line.clear();
         self.file.read_until(b'\n', &mut self.line).map_err(io_error)?;
-        serde_json::from_slice(&self.line).map_err(|error| io_error(error.into()))
+        let line = std::str::from_utf8(&self.line).map_err(|error| io_error(io::Error::other(error)))?;
+        Ok(Record::read(line).map_err(|error| io_error(error.into()))?.record)
     }
 }
 
-/// A record, and the chain moved on; the chain stays where it is on an error.
-fn decode(line: &[u8], chain: &mut Chain) -> Result<(Timestamp, Record), &'static str> {
+/// Takes a line apart.
+fn open(line: &[u8], hasher: &Hasher) -> Result<Opened, &'static str> {
     let line = line.strip_suffix(b"\n").ok_or("its line is cut off")?;
     let line = std::str::from_utf8(line).map_err(|_| "it is not text")?;
-    let before = chain.clone();
-    let mut after = before.clone();
-    let canonical = after.open(line).ok_or("its hash does not match its content")?;
-    let envelope: Envelope<'_> = serde_json::from_str(&canonical).map_err(|_| "it is not a record")?;
-    if envelope.prev != before.head.to_string() {
-        return Err("it does not follow the record before it");
-    }
-    if envelope.seq != before.seq + 1 {
-        return Err("its number does not follow the one before it");
-    }
-    let record = serde_json::from_str(&canonical).map_err(|_| "it is of no known type")?;
-    *chain = after;
-    Ok((envelope.at, record))
+    let hash = hasher.check(line).ok_or("its hash does not match its content")?;
+    let Line { seq, prev, at, record } = Record::read(line).map_err(|_| "it is no record of a known type")?;
+    let prev = Hash::parse(prev).ok_or("it does not follow the record before it")?;
+    Ok(Opened { hash, prev, seq, at, record })
 }
 
 #[cfg(test)]

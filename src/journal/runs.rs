@@ -5,10 +5,8 @@ use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use super::{EndReason, FILE_NAME, Record, RunStarted};
-use crate::clock::rfc3339_serde;
 
 /// A run as its journal's first and last records tell of it. The chain is not checked: whoever goes on with the run reads
 /// it whole.
@@ -26,7 +24,7 @@ pub struct PastRun {
 impl PastRun {
     /// The run in a folder, if there is one whose first record can be read.
     pub fn look_into(folder: &Path) -> io::Result<Option<Self>> {
-        let Some((mut journal, Line { at, record: Record::RunStarted(mut latest) })) = begun(folder)? else {
+        let Some((mut journal, begun_at, Record::RunStarted(mut latest))) = begun(folder)? else {
             return Ok(None);
         };
         let mut line = vec![];
@@ -34,19 +32,18 @@ impl PastRun {
         while journal.read_until(b'\n', &mut line)? > 0 {
             // Most records are attempts and outcomes, whose content does not matter here.
             if names_type(&line, "run_continued")
-                && let Ok(Line { record: Record::RunContinued(continued), .. }) =
-                    serde_json::from_slice(&line)
+                && let Some((_, Record::RunContinued(continued))) = read(&line)
             {
                 latest = continued;
             }
             std::mem::swap(last.get_or_insert_with(Vec::new), &mut line);
             line.clear();
         }
-        let ended = last.and_then(|line| match serde_json::from_slice::<Line>(&line).ok()?.record {
+        let ended = last.and_then(|line| match read(&line)?.1 {
             Record::RunFinished(finished) => Some(finished.reason),
             Record::RunStarted(_) | Record::RunContinued(_) | Record::Attempt(_) | Record::Outcome(_) => None,
         });
-        Ok(Some(Self { folder: folder.to_owned(), latest: *latest, ended, begun_at: at }))
+        Ok(Some(Self { folder: folder.to_owned(), latest: *latest, ended, begun_at }))
     }
 
     /// Whether every row of its lists has its final outcome.
@@ -75,7 +72,7 @@ pub fn find_run(audit_dir: &Path, run: &str) -> io::Result<Option<PathBuf>> {
     }
     let mut newest: Option<(Timestamp, PathBuf)> = None;
     for folder in folders(audit_dir)? {
-        let begun = begun(&folder)?.map(|(_, line)| (line.at, folder));
+        let begun = begun(&folder)?.map(|(_, at, _)| (at, folder));
         newest = newest.into_iter().chain(begun).max();
     }
     Ok(newest.map(|(_, folder)| folder))
@@ -100,26 +97,23 @@ fn folders(audit_dir: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// A journal behind its first record, and that record, if it can be read.
-fn begun(folder: &Path) -> io::Result<Option<(BufReader<File>, Line)>> {
+fn begun(folder: &Path) -> io::Result<Option<(BufReader<File>, Timestamp, Record)>> {
     let Ok(file) = File::open(folder.join(FILE_NAME)) else { return Ok(None) };
     let mut journal = BufReader::with_capacity(1 << 16, file);
     let mut first = vec![];
     journal.read_until(b'\n', &mut first)?;
-    Ok(serde_json::from_slice(&first).ok().map(|line| (journal, line)))
+    Ok(read(&first).map(|(at, record)| (journal, at, record)))
+}
+
+fn read(line: &[u8]) -> Option<(Timestamp, Record)> {
+    let line = Record::read(std::str::from_utf8(line).ok()?).ok()?;
+    Some((line.at, line.record))
 }
 
 /// Whether a line can be a record of this type: its content could name the type too, and parsing tells.
 fn names_type(line: &[u8], name: &str) -> bool {
     let wanted = format!("\"type\":\"{name}\"");
     line.windows(wanted.len()).any(|window| window == wanted.as_bytes())
-}
-
-#[derive(Deserialize)]
-struct Line {
-    #[serde(with = "rfc3339_serde")]
-    at: Timestamp,
-    #[serde(flatten)]
-    record: Record,
 }
 
 #[cfg(test)]
