@@ -16,17 +16,20 @@ mod record;
 mod recovery;
 mod runs;
 mod storage;
+mod timeline;
 mod writer;
 
 pub use chain::{Chain, Hash, Hasher};
 pub use folder::{create_run_folder, discard_run_folder, is_run_id, lock_audit_dir, sync_folder};
 pub use reader::{Entry, ReadError, Reader};
 pub use record::{
-    AttemptStarted, EndReason, ListRecord, OutcomeRecord, Record, RowCounts, RunFinished, RunStarted, Totals,
+    AttemptStarted, EndReason, ListRecord, OutcomeRecord, PaceTotals, Record, RowCounts, RunFinished,
+    RunStarted, Totals,
 };
 pub use recovery::{RecoverError, Recovered, recover};
 pub use runs::{PastRun, find_run, find_unfinished};
 pub use storage::{FileStorage, Storage};
+pub use timeline::{MAX_SPANS, Span, Timeline};
 pub use writer::{Journal, JournalError};
 
 /// The journal's name in a run's folder.

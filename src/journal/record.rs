@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Chain, FORMAT_VERSION};
+use super::{Chain, FORMAT_VERSION, Timeline};
 use crate::clock::{rfc3339, rfc3339_serde};
 use crate::meeting::Origin;
 use crate::outcome::{EndedBy, Outcome, OutcomeKind, Said};
@@ -170,6 +170,25 @@ pub struct Totals {
     pub throttled_calls: u64,
     /// Time during which no request was allowed to leave, in milliseconds.
     pub paused_ms: u64,
+    /// How the rate went.
+    #[serde(default)]
+    pub pace: PaceTotals,
+    /// Calls, refusals, pauses and rate over time.
+    #[serde(default)]
+    pub timeline: Timeline,
+}
+
+/// How the rate went, in requests per 1,000 seconds: whole numbers, as the canonical text wants them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaceTotals {
+    /// The rate that was configured.
+    pub configured: u64,
+    /// The lowest rate that was gone down to.
+    pub lowest: u64,
+    /// The rate at the end.
+    pub last: u64,
+    /// The rate below which nothing would have been refused, where something was.
+    pub unrefused: Option<u64>,
 }
 
 /// A line of a journal, taken apart; nothing is checked.
