@@ -92,6 +92,7 @@ async fn one_run(path: &Path, synced: bool) -> Duration {
         observer: &mut Observers::default(),
         signals,
         deadline: None,
+        patience: None,
         clock: clock.clone(),
     };
     let start = clock.now();

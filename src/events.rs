@@ -51,6 +51,15 @@ pub enum RunEvent<'a> {
         /// For how long.
         wait: Duration,
     },
+    /// The pause is over.
+    Resumed,
+    /// Requests leave at another rate from now on.
+    RateChanged {
+        /// The rate, in requests a second.
+        per_second: f64,
+        /// Why.
+        reason: &'a str,
+    },
     /// An access token was had.
     TokenFetched,
     /// No access token was had this time.

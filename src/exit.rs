@@ -55,7 +55,9 @@ impl ExitCode {
         match &end.stop {
             Some(Stop::AuditLost(_)) => Self::AuditLost,
             Some(Stop::Halted(_)) => Self::Halted,
-            Some(Stop::Deadline | Stop::Interrupted | Stop::ListsLost(_)) => Self::Interrupted,
+            Some(Stop::Deadline | Stop::Interrupted | Stop::Outage(_) | Stop::ListsLost(_)) => {
+                Self::Interrupted
+            }
             None if end.aborted => Self::Interrupted,
             None if count(OutcomeKind::Failed) + count(OutcomeKind::Invalid) > 0 => Self::Incomplete,
             // A row in doubt that was taken off the lists: whether its meeting has ended, nobody knows.
@@ -134,6 +136,7 @@ mod tests {
         assert_eq!(code(Some(Stop::Halted(Said::default())), false, &[(Failed, 1)]), 3);
         assert_eq!(code(Some(Stop::Deadline), false, &[(Failed, 1)]), 4);
         assert_eq!(code(Some(Stop::Interrupted), false, &[]), 4);
+        assert_eq!(code(Some(Stop::Outage(Said::default())), false, &[]), 4);
         assert_eq!(code(Some(Stop::ListsLost("x".into())), false, &[]), 4);
         assert_eq!(code(None, true, &[]), 4);
         let lost = JournalError { path: "j".into(), problem: "full".into(), durable_records: 0 };

@@ -119,6 +119,10 @@ impl Observe for RunLog {
             RunEvent::Paused { reason, wait } => {
                 warn!(run_id, wait_ms = millis(*wait), "everything pauses: {reason}");
             }
+            RunEvent::Resumed => info!(run_id, "the pause is over"),
+            RunEvent::RateChanged { per_second, reason } => {
+                info!(run_id, "{per_second:.1} requests a second from now on: {reason}");
+            }
             RunEvent::TokenFetched => debug!(run_id, "an access token was fetched"),
             RunEvent::TokenFetchFailed { problem, wait } => {
                 warn!(run_id, wait_ms = millis(*wait), "{problem}");

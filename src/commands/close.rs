@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use config::Value;
 use indicatif::MultiProgress;
@@ -28,6 +29,9 @@ use crate::telemetry::RunLog;
 
 /// Rows that are read ahead of the run.
 const ROWS_AHEAD: usize = 256;
+
+/// How long an outage of DingTalk is waited out where no deadline bounds the wait.
+const PATIENCE: Duration = Duration::from_mins(30);
 
 /// What every output of a rehearsal says.
 const REHEARSAL: &str = "SANDBOX: a rehearsal, no real meeting was touched";
@@ -88,6 +92,7 @@ pub(super) async fn run(
         observer: &mut observer,
         signals,
         deadline: settings.guard.deadline.map(|deadline| clock.now() + deadline),
+        patience: settings.guard.deadline.is_none().then_some(PATIENCE),
         clock: clock.clone(),
     };
     // The span's name stands in every line that the run logs.

@@ -155,6 +155,8 @@ pub enum EndReason {
     Deadline,
     /// A signal came.
     Interrupted,
+    /// DingTalk was out of reach for longer than is waited.
+    Outage,
     /// Every row would have met the same refusal.
     Halted,
 }

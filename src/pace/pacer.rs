@@ -1,83 +1,153 @@
-//! The rate limiter: governor, driven by tokio's clock and never by its own timer.
+//! When the next request may leave: the limiter's hard cap, and below it the rate that DingTalk was found to allow.
 //!
-//! governor's `until_ready` sleeps on a timer of its own, which a paused clock does not move, and a crowd of waiters polls
-//! it in a quadratic number of wake-ups. So here one task asks [`Pacer::try_take`] and is told when to ask again.
+//! Invariant: whatever is heard, the limiter's cap holds.
 
-use std::ops::Add;
 use std::time::Duration;
 
-use governor::clock::{Clock as GovernorClock, Reference};
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
+use super::{Adaptive, Limiter, Reduction, window};
+use crate::outcome::Throttle;
 use crate::settings::PaceSettings;
+
+/// How late a wake-up may be and still be caught up with, so that a rate below the cap is kept on the average.
+const CATCH_UP: Duration = Duration::from_millis(5);
+/// A hold that is shorter than this is a matter of the pace; a longer one is a pause of the run.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A rise of the rate by this share is worth telling.
+const WORTH_TELLING: f64 = 0.05;
+
+/// Why no token is granted now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotYet {
+    /// There is one at this instant.
+    Until(Instant),
+    /// Nobody knows when: [`Pacer::changed`] tells when it is worth asking again.
+    Untold,
+}
+
+/// What an answer says about the pace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// The request was let in.
+    LetIn,
+    /// The request was refused for its rate.
+    Refused {
+        /// Which quota.
+        throttle: Throttle,
+        /// How long DingTalk asked us to wait, if it did.
+        retry_after: Option<Duration>,
+    },
+    /// This address is banned for so long: nothing leaves meanwhile but one request at the end.
+    Banned(Duration),
+    /// Nothing: no answer came, or one that is trouble.
+    Nothing,
+}
+
+/// What becomes of the pace.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Change {
+    /// The new rate, in requests a second, where it is worth telling.
+    pub per_second: Option<f64>,
+    /// How long the run pauses.
+    pub hold: Duration,
+}
 
 /// Grants tokens, one for each request.
 #[derive(Debug)]
 pub struct Pacer {
-    limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>,
+    limiter: Limiter,
+    adaptive: Option<Adaptive>,
+    /// When the next request is due at a reduced rate.
+    due_at: Option<Instant>,
+    /// Until when nothing leaves, so that the refusing window has room again.
+    held_until: Option<Instant>,
+    told: f64,
 }
 
 impl Pacer {
-    /// A limiter that grants `requests_per_second`, and `burst` at once after a quiet moment.
+    /// A pacer of this process alone.
     pub fn new(settings: &PaceSettings) -> Self {
-        let quota = Quota::with_period(interval(settings.requests_per_second))
-            .expect("the interval of a checked rate is not zero")
-            .allow_burst(settings.burst);
-        Self { limiter: RateLimiter::direct_with_clock(quota, TokioClock) }
+        Self {
+            limiter: Limiter::new(settings),
+            adaptive: settings.adaptive.then(|| Adaptive::new(settings)),
+            due_at: None,
+            held_until: None,
+            told: settings.requests_per_second,
+        }
     }
 
-    /// Takes a token, or says when the next one is there.
-    pub fn try_take(&self) -> Result<(), Instant> {
-        self.limiter.check().map_err(|refusal| refusal.earliest_possible().0)
+    /// Takes a token for a request that leaves now, or says why there is none.
+    pub fn try_take(&mut self, now: Instant) -> Result<(), NotYet> {
+        let Some(adaptive) = &mut self.adaptive else {
+            return self.limiter.try_take().map_err(NotYet::Until);
+        };
+        let due_at = if adaptive.is_reduced() { self.due_at } else { None };
+        if let Some(at) = due_at.max(self.held_until).filter(|at| *at > now) {
+            return Err(NotYet::Until(at));
+        }
+        self.limiter.try_take().map_err(NotYet::Until)?;
+        adaptive.left(now);
+        let late = now.checked_sub(CATCH_UP).unwrap_or(now);
+        let from = self.due_at.map_or(now, |at| at.max(late));
+        self.due_at = Some(from + Duration::from_secs_f64(1.0 / adaptive.per_second()));
+        Ok(())
+    }
+
+    /// Resolves when it is worth asking again after [`NotYet::Untold`].
+    pub async fn changed(&mut self) {
+        std::future::pending::<()>().await;
+    }
+
+    /// Hears what became of a request that left at `sent_at`.
+    pub fn heard(&mut self, heard: Heard, sent_at: Instant, now: Instant) -> Change {
+        let Some(adaptive) = &mut self.adaptive else {
+            return Change { per_second: None, hold: fixed_hold(heard) };
+        };
+        let hold = match heard {
+            Heard::LetIn => {
+                adaptive.let_in(now);
+                Duration::ZERO
+            }
+            Heard::Refused { throttle, retry_after } => {
+                match (adaptive.refused(throttle, sent_at, now), retry_after) {
+                    (Some(Reduction { hold, .. }), None) => hold,
+                    (Some(_) | None, Some(named)) => named,
+                    (None, None) => Duration::ZERO,
+                }
+            }
+            Heard::Banned(_) | Heard::Nothing => {
+                adaptive.trouble(now);
+                Duration::ZERO
+            }
+        };
+        let rate = adaptive.per_second();
+        let is_worth_telling = rate < self.told
+            || rate > self.told * (1.0 + WORTH_TELLING)
+            || (rate > self.told && !adaptive.is_reduced());
+        if is_worth_telling {
+            self.told = rate;
+        }
+        let hold = if hold < PAUSE {
+            self.held_until = self.held_until.max(Some(now + hold));
+            Duration::ZERO
+        } else {
+            hold
+        };
+        Change { per_second: is_worth_telling.then_some(rate), hold }
+    }
+
+    /// The controller, where the rate adapts.
+    pub fn adaptive(&self) -> Option<&Adaptive> {
+        self.adaptive.as_ref()
     }
 }
 
-/// The time between two requests, rounded up: a limiter may be slow by a nanosecond and never fast by one.
-fn interval(requests_per_second: f64) -> Duration {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a checked rate gives 1 µs to 1,000 s"
-    )]
-    let nanos = (1e9 / requests_per_second).ceil() as u64;
-    Duration::from_nanos(nanos)
-}
-
-/// tokio's clock, which tests can pause.
-#[derive(Debug, Clone, Copy)]
-struct TokioClock;
-
-/// An instant of tokio's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Moment(Instant);
-
-impl Add<Nanos> for Moment {
-    type Output = Self;
-
-    fn add(self, nanos: Nanos) -> Self {
-        Self(self.0 + Duration::from(nanos))
-    }
-}
-
-impl Reference for Moment {
-    fn duration_since(&self, earlier: Self) -> Nanos {
-        self.0.saturating_duration_since(earlier.0).into()
-    }
-
-    fn saturating_sub(&self, duration: Nanos) -> Self {
-        Self(self.0.checked_sub(duration.into()).unwrap_or(self.0))
-    }
-}
-
-impl GovernorClock for TokioClock {
-    type Instant = Moment;
-
-    fn now(&self) -> Moment {
-        Moment(Instant::now())
+/// Where the rate stays as it is, a refusal's whole window is waited out.
+fn fixed_hold(heard: Heard) -> Duration {
+    match heard {
+        Heard::Refused { throttle, retry_after } => retry_after.unwrap_or(window(throttle)),
+        Heard::LetIn | Heard::Banned(_) | Heard::Nothing => Duration::ZERO,
     }
 }
 
@@ -87,63 +157,66 @@ mod tests {
     use crate::clock::Clock;
     use crate::settings::tests::load_text;
 
-    fn pacer(rate: f64, burst: u32) -> Pacer {
-        let text = format!("[pace]\nrequests_per_second = {rate}\nburst = {burst}");
-        Pacer::new(&load_text(&text).unwrap().pace)
+    const SECOND: Duration = Duration::from_secs(1);
+    const REFUSED: Heard = Heard::Refused { throttle: Throttle::Second, retry_after: None };
+
+    fn pacer(text: &str) -> Pacer {
+        Pacer::new(&load_text(&format!("[pace]\nrequests_per_second = 100\n{text}")).unwrap().pace)
     }
 
-    /// The offsets, in milliseconds, of the first `count` tokens that a waiting task takes.
-    async fn take(pacer: &Pacer, clock: &Clock, count: usize) -> Vec<u128> {
+    /// Takes tokens for so long and says when, in milliseconds.
+    async fn take(pacer: &mut Pacer, clock: &Clock, span: Duration) -> Vec<u128> {
         let start = clock.now();
         let mut offsets = vec![];
-        while offsets.len() < count {
-            match pacer.try_take() {
+        loop {
+            match pacer.try_take(clock.now()) {
                 Ok(()) => offsets.push((clock.now() - start).as_millis()),
-                Err(at) => clock.wait_until(at).await,
-            }
-        }
-        offsets
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn tokens_come_at_the_rate_from_the_first_second_on() {
-        let offsets = take(&pacer(20.0, 1), &Clock::tokio(), 41).await;
-        assert_eq!(offsets, (0..=40).map(|n| n * 50).collect::<Vec<_>>());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_burst_is_granted_at_once_and_paid_for_afterwards() {
-        let offsets = take(&pacer(10.0, 3), &Clock::tokio(), 6).await;
-        assert_eq!(offsets, [0, 0, 0, 100, 200, 300]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_quiet_moment_saves_up_no_more_than_the_burst() {
-        let (pacer, clock) = (pacer(10.0, 2), Clock::tokio());
-        take(&pacer, &clock, 1).await;
-        clock.wait_until(clock.now() + Duration::from_secs(60)).await;
-        assert_eq!(take(&pacer, &clock, 4).await, [0, 0, 100, 200]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn no_span_holds_more_than_the_rate_and_the_burst_allow() {
-        for (rate, burst) in [(18.0, 1), (20.0, 5), (200.0, 1), (0.5, 2), (62.5, 3)] {
-            let offsets = take(&pacer(rate, burst), &Clock::tokio(), 200).await;
-            for (first, start) in offsets.iter().enumerate() {
-                for (last, end) in offsets.iter().enumerate().skip(first) {
-                    let (count, span) = ((last - first + 1) as f64, (end - start) as f64 / 1000.0);
-                    assert!(
-                        count <= rate * span + f64::from(burst) + 1e-6,
-                        "{count} in {span} s at {rate}+{burst}"
-                    );
-                }
+                Err(NotYet::Until(at)) if at < start + span => clock.wait_until(at).await,
+                Err(NotYet::Until(_)) => return offsets,
+                Err(NotYet::Untold) => panic!("a pacer of this process alone knows"),
             }
         }
     }
 
-    #[test]
-    fn an_interval_is_never_shorter_than_the_rate_allows() {
-        assert_eq!(interval(18.0), Duration::from_nanos(55_555_556));
-        assert_eq!(interval(200.0), Duration::from_millis(5));
+    #[tokio::test(start_paused = true)]
+    async fn a_reduced_rate_is_kept_evenly_and_the_burst_is_gone() {
+        let (mut pacer, clock) = (pacer("burst = 10"), Clock::tokio());
+        let before = take(&mut pacer, &clock, SECOND).await;
+        assert_eq!(before[..11], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10]);
+        let now = clock.now();
+        let Change { per_second: Some(rate), .. } = pacer.heard(REFUSED, now, now) else { panic!() };
+        assert!(rate < 100.0, "{rate}");
+        clock.wait_until(now + SECOND).await;
+        let after = take(&mut pacer, &clock, SECOND).await;
+        let gaps: Vec<u128> = after.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(gaps[1..].iter().all(|gap| (10..=12).contains(gap)), "{gaps:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_adapting_the_rate_stays_and_the_window_is_waited_out() {
+        let (mut pacer, now) = (pacer("adaptive = false"), Clock::tokio().now());
+        assert_eq!(pacer.heard(REFUSED, now, now), Change { per_second: None, hold: SECOND });
+        let minute = Heard::Refused { throttle: Throttle::Minute, retry_after: None };
+        assert_eq!(pacer.heard(minute, now, now).hold, 60 * SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_time_that_dingtalk_names_wins_whether_the_rate_adapts_or_not() {
+        for text in ["", "adaptive = false"] {
+            let (mut pacer, now) = (pacer(text), Clock::tokio().now());
+            let named = Heard::Refused { throttle: Throttle::Minute, retry_after: Some(7 * SECOND) };
+            assert_eq!(pacer.heard(named, now, now).hold, 7 * SECOND, "{text}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_cap_holds_whatever_is_heard() {
+        let (mut pacer, clock) = (pacer("burst = 3"), Clock::tokio());
+        for round in 0..20 {
+            let offsets = take(&mut pacer, &clock, SECOND).await;
+            assert!(offsets.len() <= 103, "{}", offsets.len());
+            let now = clock.now();
+            pacer.heard(if round % 3 == 0 { REFUSED } else { Heard::LetIn }, now, now);
+        }
     }
 }

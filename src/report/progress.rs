@@ -103,12 +103,24 @@ struct Counts {
     failed: u64,
     retries: u64,
     pause: Option<(String, Instant)>,
+    /// The rate in requests a second, where it is another than the configured one.
+    allowed: Option<f64>,
     started: Instant,
 }
 
 impl Counts {
     fn new(started: Instant) -> Self {
-        Self { rows: 0, sandbox: false, done: 0, done_before: 0, failed: 0, retries: 0, pause: None, started }
+        Self {
+            rows: 0,
+            sandbox: false,
+            done: 0,
+            done_before: 0,
+            failed: 0,
+            retries: 0,
+            pause: None,
+            allowed: None,
+            started,
+        }
     }
 
     fn count(&mut self, event: &RunEvent<'_>, now: Instant) {
@@ -121,15 +133,17 @@ impl Counts {
             }
             RunEvent::RetryPlanned { .. } => self.retries += 1,
             RunEvent::Paused { reason, wait } => self.pause = Some(((*reason).to_owned(), now + *wait)),
-            RunEvent::AttemptStarted { .. } => self.pause = None,
-            RunEvent::AttemptEnded { .. }
+            RunEvent::Resumed => self.pause = None,
+            RunEvent::RateChanged { per_second, .. } => self.allowed = Some(*per_second),
+            RunEvent::AttemptStarted { .. }
+            | RunEvent::AttemptEnded { .. }
             | RunEvent::TokenFetched
             | RunEvent::TokenFetchFailed { .. }
             | RunEvent::Stopping { .. } => {}
         }
     }
 
-    /// Failures, retries and the pause, each where there is one.
+    /// Failures, retries, the rate that is allowed and the pause, each where there is one to tell.
     fn message(&self, now: Instant) -> String {
         let mut message = String::from(if self.sandbox { "sandbox, " } else { "" });
         if self.failed > 0 {
@@ -137,6 +151,9 @@ impl Counts {
         }
         if self.retries > 0 {
             message += &format!("{} retries, ", self.retries);
+        }
+        if let Some(per_second) = self.allowed {
+            message += &format!("at most {per_second:.1} a second, ");
         }
         if let Some((reason, until)) = &self.pause {
             let left = until.saturating_duration_since(now).as_secs();
@@ -187,12 +204,16 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_told_with_its_reason_and_end_until_something_leaves() {
+    fn a_pause_is_told_with_its_reason_and_end_until_it_is_over() {
         let start = Instant::now();
         let mut counts = Counts { rows: 10, ..Counts::new(start) };
         counts
             .count(&RunEvent::Paused { reason: "rate limit a minute", wait: Duration::from_secs(60) }, start);
         let line = counts.line(start + Duration::from_secs(20));
         assert_eq!(line, "0 of 10 rows, 0.0 a second, paused 40s (rate limit a minute), time left unknown");
+        counts.count(&RunEvent::Resumed, start);
+        counts.count(&RunEvent::RateChanged { per_second: 9.7, reason: "rate limit a minute" }, start);
+        let line = counts.line(start + Duration::from_secs(60));
+        assert_eq!(line, "0 of 10 rows, 0.0 a second, at most 9.7 a second, time left unknown");
     }
 }

@@ -10,8 +10,9 @@ use std::time::Duration;
 use fastrand::Rng;
 use tokio::time::Instant;
 
+use super::breaker::Breaker;
 use super::{Job, Stop};
-use crate::outcome::{Judgement, OutcomeKind, Said, Throttle, Verdict};
+use crate::outcome::{Judgement, OutcomeKind, Said, Verdict};
 use crate::retry::{Budget, Cause, GiveUp, RetryPolicy, Wait};
 use crate::settings::{PaceSettings, RetrySettings};
 
@@ -24,14 +25,6 @@ const MAX_BANS: u32 = 3;
 
 /// The shortest wait before an access token is asked for again.
 const MIN_TOKEN_WAIT: Duration = Duration::from_secs(1);
-
-/// How long everything pauses when DingTalk throttles without naming a time.
-const fn throttle_pause(throttle: Throttle) -> Duration {
-    match throttle {
-        Throttle::Second => Duration::from_secs(1),
-        Throttle::Minute => Duration::from_mins(1),
-    }
-}
 
 /// Every row on its way.
 #[derive(Debug)]
@@ -46,10 +39,21 @@ pub(super) struct Dispatcher {
     ready: VecDeque<Job>,
     waiting: BinaryHeap<Reverse<Waiting>>,
     arrivals: u64,
-    paused_until: Option<Instant>,
-    paused: Duration,
+    pause: Option<Pause>,
     bans_in_a_row: u32,
+    breaker: Breaker,
+    patience: Option<Duration>,
+    was_answered: bool,
     stop: Option<Stop>,
+}
+
+/// A time in which nothing leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pause {
+    /// When it ends.
+    pub(super) until: Instant,
+    /// Why.
+    pub(super) reason: &'static str,
 }
 
 /// What is to be done now.
@@ -73,7 +77,13 @@ pub(super) enum AfterAttempt {
 }
 
 impl Dispatcher {
-    pub(super) fn new(pace: &PaceSettings, retry: &RetrySettings, seed: u64) -> Self {
+    /// `patience` is how long an outage is waited out; none is for ever.
+    pub(super) fn new(
+        pace: &PaceSettings,
+        retry: &RetrySettings,
+        patience: Option<Duration>,
+        seed: u64,
+    ) -> Self {
         Self {
             concurrency: pace.concurrency,
             ban_pause: pace.ban_pause,
@@ -85,9 +95,11 @@ impl Dispatcher {
             ready: VecDeque::new(),
             waiting: BinaryHeap::new(),
             arrivals: 0,
-            paused_until: None,
-            paused: Duration::ZERO,
+            pause: None,
             bans_in_a_row: 0,
+            breaker: Breaker::default(),
+            patience,
+            was_answered: false,
             stop: None,
         }
     }
@@ -108,8 +120,8 @@ impl Dispatcher {
         if self.stop.is_some() || self.in_flight >= self.permits() {
             return Next::Wait(None);
         }
-        if let Some(until) = self.paused_until.filter(|until| *until > now) {
-            return Next::Wait(Some(until));
+        if let Some(pause) = self.paused(now) {
+            return Next::Wait(Some(pause.until));
         }
         let due = self.waiting.peek().map(|Reverse(waiting)| waiting.not_before);
         if self.fresh.is_some() || !self.ready.is_empty() || due.is_some_and(|due| due <= now) {
@@ -118,9 +130,9 @@ impl Dispatcher {
         Next::Wait(due)
     }
 
-    /// After a ban, one request at a time until one is let through.
+    /// After a ban and in an outage, one request at a time until one is let through.
     fn permits(&self) -> usize {
-        if self.bans_in_a_row > 0 { 1 } else { self.concurrency }
+        if self.bans_in_a_row > 0 || self.breaker.is_open() { 1 } else { self.concurrency }
     }
 
     /// The row whose turn it is. It counts as in flight until [`Dispatcher::attempt_ended`] or [`Dispatcher::put_back`].
@@ -145,8 +157,12 @@ impl Dispatcher {
         self.in_flight -= 1;
         job.last = judgement.answer.clone();
         let let_through = judgement.verdict != Verdict::Banned && judgement.answer.http_status.is_some();
-        if let_through && self.pause_left(now).is_zero() {
+        if let_through && self.paused(now).is_none() {
             self.bans_in_a_row = 0;
+        }
+        if !matches!(judgement.verdict, Verdict::Retry | Verdict::Banned) {
+            self.breaker.answered();
+            self.was_answered = true;
         }
         if judgement.verdict != Verdict::TokenRefused {
             job.token_refusals = 0;
@@ -155,11 +171,8 @@ impl Dispatcher {
             Verdict::Closed => self.ended(job, OutcomeKind::Closed),
             Verdict::AlreadyEnded => self.ended(job, OutcomeKind::AlreadyClosed),
             Verdict::Refused => AfterAttempt::Ended(job, OutcomeKind::Failed),
-            Verdict::Retry => self.again(job, Cause::Trouble, judgement, now),
-            Verdict::Throttled(throttle) => {
-                self.pause(now, judgement.retry_after.unwrap_or(throttle_pause(throttle)));
-                self.again(job, Cause::Throttled(throttle), judgement, now)
-            }
+            Verdict::Retry => self.in_trouble(job, judgement, now),
+            Verdict::Throttled(throttle) => self.again(job, Cause::Throttled(throttle), judgement, now),
             Verdict::Banned => self.banned(job, judgement, now),
             Verdict::TokenRefused => self.token_refused(job),
             Verdict::Halt => self.halted(job),
@@ -169,6 +182,32 @@ impl Dispatcher {
     fn ended(&mut self, job: Job, kind: OutcomeKind) -> AfterAttempt {
         self.budget.earn();
         AfterAttempt::Ended(job, kind)
+    }
+
+    /// In an outage the row waits for the next probe, and its attempt costs it nothing.
+    fn in_trouble(&mut self, mut job: Job, judgement: &Judgement, now: Instant) -> AfterAttempt {
+        job.in_doubt = true;
+        let began_before = self.breaker.is_open();
+        let wait = match self.paused(now) {
+            Some(pause) if began_before => Some(pause.until - now),
+            Some(_) | None => self.breaker.trouble(job.request.fingerprint(), now),
+        };
+        let Some(wait) = wait else { return self.again(job, Cause::Trouble, judgement, now) };
+        self.outage_goes_on(wait, &job.last, now);
+        job.attempts -= 1;
+        if self.stop.is_some() {
+            return AfterAttempt::Ended(job, OutcomeKind::NotAttempted);
+        }
+        self.wait(job, now + wait);
+        AfterAttempt::Repeat
+    }
+
+    fn outage_goes_on(&mut self, wait: Duration, said: &Said, now: Instant) {
+        if self.patience.is_some_and(|patience| self.breaker.lasting(now) >= patience) {
+            self.stop(Stop::Outage(said.clone()));
+        } else {
+            self.hold(now, wait, "DingTalk does not answer anybody: one request at a time tries");
+        }
     }
 
     fn again(&mut self, mut job: Job, cause: Cause, judgement: &Judgement, now: Instant) -> AfterAttempt {
@@ -202,12 +241,13 @@ impl Dispatcher {
 
     /// Bans that were in flight when the first one came belong to the same moment and count once.
     fn banned(&mut self, mut job: Job, judgement: &Judgement, now: Instant) -> AfterAttempt {
-        if self.pause_left(now).is_zero() || self.bans_in_a_row == 0 {
+        if self.paused(now).is_none() || self.bans_in_a_row == 0 {
             if self.bans_in_a_row == MAX_BANS {
                 return self.halted(job);
             }
             self.bans_in_a_row += 1;
-            self.pause(now, judgement.retry_after.unwrap_or(self.ban_pause).max(self.ban_pause));
+            let wait = judgement.retry_after.unwrap_or(self.ban_pause).max(self.ban_pause);
+            self.hold(now, wait, judgement.reason);
         }
         job.attempts -= 1;
         self.repeat(job)
@@ -242,21 +282,17 @@ impl Dispatcher {
         self.waiting.push(Reverse(Waiting { not_before, arrival: self.arrivals, job }));
     }
 
-    fn pause(&mut self, now: Instant, wait: Duration) {
-        let from = self.paused_until.unwrap_or(now).max(now);
-        let until = from.max(now + wait);
-        self.paused += until - from;
-        self.paused_until = Some(until);
+    /// Lets nothing leave for this long.
+    pub(super) fn hold(&mut self, now: Instant, wait: Duration, reason: &'static str) {
+        let until = now + wait;
+        if !wait.is_zero() && self.pause.is_none_or(|pause| pause.until < until) {
+            self.pause = Some(Pause { until, reason });
+        }
     }
 
-    /// How long nothing may leave from `now` on.
-    pub(super) fn pause_left(&self, now: Instant) -> Duration {
-        self.paused_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
-    }
-
-    /// Time in pauses so far, the present one whole.
-    pub(super) fn paused(&self) -> Duration {
-        self.paused
+    /// The pause that lasts at `now`, if one does.
+    pub(super) fn paused(&self, now: Instant) -> Option<Pause> {
+        self.pause.filter(|pause| pause.until > now)
     }
 
     /// Starts nothing new from now on.
@@ -273,10 +309,15 @@ impl Dispatcher {
 
     /// What a row hears that is not asked any more.
     pub(super) fn leave_out(&self, mut job: Job) -> Job {
-        if let Some(Stop::Halted(said)) = &self.stop
-            && job.last == Said::default()
-        {
-            job.last = Said { message: format!("the run was halted: {}", said.message), ..Said::default() };
+        let why = match &self.stop {
+            Some(Stop::Halted(said)) => format!("the run was halted: {}", said.message),
+            Some(stop @ Stop::Outage(_)) => stop.to_string(),
+            Some(Stop::Deadline | Stop::Interrupted | Stop::ListsLost(_) | Stop::AuditLost(_)) | None => {
+                return job;
+            }
+        };
+        if job.last == Said::default() {
+            job.last.message = why;
         }
         job
     }
@@ -297,8 +338,14 @@ impl Dispatcher {
         job.or_else(|| self.fresh.take())
     }
 
-    /// Another chance to fetch a token after `attempts` failed ones, or none.
-    pub(super) fn token_wait(&mut self, attempts: u32) -> Option<Duration> {
+    /// No token could be had for the `attempts`th time in a row: how long until it is asked for again, or none where that
+    /// is given up. Once DingTalk has answered in this run, a token that cannot be had is an outage like any other.
+    pub(super) fn token_unavailable(&mut self, attempts: u32, said: &Said, now: Instant) -> Option<Duration> {
+        if self.was_answered {
+            let wait = self.breaker.no_answer(now);
+            self.outage_goes_on(wait, said, now);
+            return Some(wait);
+        }
         let more = attempts < self.policy.max_attempts();
         more.then(|| MIN_TOKEN_WAIT + self.policy.jitter(attempts, &mut self.chance))
     }

@@ -2,13 +2,14 @@
 
 use super::*;
 use crate::meeting::{CloseRequest, ConferenceId, Origin, UnionId};
+use crate::outcome::Throttle;
 use crate::settings::tests::load_text;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn dispatcher(text: &str) -> Dispatcher {
     let settings = load_text(text).unwrap();
-    Dispatcher::new(&settings.pace, &settings.retry, 7)
+    Dispatcher::new(&settings.pace, &settings.retry, Some(1800 * SECOND), 7)
 }
 
 fn job(name: &str) -> Job {
@@ -127,45 +128,112 @@ fn a_spent_budget_fails_the_row_and_says_so() {
 }
 
 #[test]
-fn throttling_pauses_everything_for_its_window() {
-    for (throttle, pause) in [(Throttle::Second, SECOND), (Throttle::Minute, 60 * SECOND)] {
+fn a_throttled_row_waits_out_its_window_and_nobody_else_does() {
+    for (throttle, least) in [(Throttle::Second, SECOND), (Throttle::Minute, 60 * SECOND)] {
         let (mut dispatcher, now) = (dispatcher(""), Instant::now());
-        assert!(matches!(
-            attempt(&mut dispatcher, Verdict::Throttled(throttle), now),
-            AfterAttempt::Retry(_)
-        ));
+        let AfterAttempt::Retry(wait) = attempt(&mut dispatcher, Verdict::Throttled(throttle), now) else {
+            panic!("no retry")
+        };
+        assert!(wait >= least, "{wait:?}");
         dispatcher.offer(job("b"));
-        assert_eq!(dispatcher.next(now), Next::Wait(Some(now + pause)));
-        assert_eq!(dispatcher.next(now + pause), Next::Launch);
-        assert_eq!(dispatcher.paused(), pause);
+        assert_eq!(name(&launch(&mut dispatcher, now)), "b");
     }
 }
 
 #[test]
-fn refusals_of_one_moment_pause_once() {
-    let (mut dispatcher, now) = (dispatcher(""), Instant::now());
-    let mut flights = vec![];
-    for name in ["a", "b", "c"] {
-        dispatcher.offer(job(name));
-        flights.push(launch(&mut dispatcher, now));
-    }
-    for flight in flights {
-        dispatcher.attempt_ended(flight, &judgement(Verdict::Throttled(Throttle::Second)), now);
-    }
-    assert_eq!(dispatcher.paused(), SECOND);
-}
-
-#[test]
-fn a_servers_own_time_sets_the_pause() {
+fn a_hold_lets_nothing_leave_and_the_longer_of_two_counts() {
     let (mut dispatcher, now) = (dispatcher(""), Instant::now());
     dispatcher.offer(job("a"));
-    let flight = launch(&mut dispatcher, now);
-    let named =
-        Judgement { retry_after: Some(9 * SECOND), ..judgement(Verdict::Throttled(Throttle::Second)) };
-    assert!(
-        matches!(dispatcher.attempt_ended(flight, &named, now), AfterAttempt::Retry(wait) if wait == 9 * SECOND)
+    dispatcher.hold(now, 9 * SECOND, "long");
+    dispatcher.hold(now, SECOND, "short");
+    dispatcher.hold(now, Duration::ZERO, "none");
+    assert_eq!(dispatcher.next(now), Next::Wait(Some(now + 9 * SECOND)));
+    assert_eq!(dispatcher.paused(now), Some(Pause { until: now + 9 * SECOND, reason: "long" }));
+    assert_eq!(
+        (dispatcher.next(now + 9 * SECOND), dispatcher.paused(now + 9 * SECOND)),
+        (Next::Launch, None)
     );
-    assert_eq!(dispatcher.pause_left(now), 9 * SECOND);
+}
+
+/// Ends an attempt of each of five rows in trouble, and says when they are asked again.
+fn outage(dispatcher: &mut Dispatcher, now: Instant) -> Instant {
+    for name in ["a", "b", "c", "d", "e"] {
+        dispatcher.offer(job(name));
+        let flight = launch(dispatcher, now);
+        dispatcher.attempt_ended(flight, &judgement(Verdict::Retry), now);
+    }
+    let pause = dispatcher.paused(now).unwrap();
+    assert_eq!(pause.until, now + SECOND);
+    pause.until
+}
+
+#[test]
+fn an_outage_pauses_everything_and_is_probed_by_one_request_at_no_rows_cost() {
+    let (mut dispatcher, now) = (dispatcher(""), Instant::now());
+    let mut at = outage(&mut dispatcher, now);
+    let mut probed = vec![];
+    for pause in [2, 4, 8, 15, 15] {
+        let mut probe = launch(&mut dispatcher, at);
+        assert_eq!(dispatcher.next(at), Next::Wait(None));
+        probed.push(name(&probe).to_owned());
+        probe.last = Said::default();
+        let attempts = probe.attempts;
+        let after = dispatcher.attempt_ended(probe, &judgement(Verdict::Retry), at);
+        assert!(matches!(after, AfterAttempt::Repeat), "{after:?}");
+        assert!(attempts <= 2, "{attempts}");
+        assert_eq!(dispatcher.paused(at).unwrap().until, at + pause * SECOND);
+        at += pause * SECOND;
+    }
+    probed.sort();
+    probed.dedup();
+    assert_eq!(probed.len(), 5, "each probe is another row's: {probed:?}");
+    let probe = launch(&mut dispatcher, at);
+    dispatcher.attempt_ended(probe, &judgement(Verdict::Closed), at);
+    launch(&mut dispatcher, at);
+    assert_eq!(dispatcher.next(at), Next::Launch);
+}
+
+#[test]
+fn a_probe_of_an_outage_may_have_ended_the_meeting() {
+    let (mut dispatcher, now) = (dispatcher(""), Instant::now());
+    let at = outage(&mut dispatcher, now);
+    let probe = launch(&mut dispatcher, at);
+    assert!(probe.in_doubt);
+}
+
+#[test]
+fn what_was_in_flight_when_an_outage_began_costs_nothing_and_waits_with_it() {
+    let (mut dispatcher, now) = (dispatcher(""), Instant::now());
+    dispatcher.offer(job("x"));
+    let flight = launch(&mut dispatcher, now);
+    let at = outage(&mut dispatcher, now);
+    let after = dispatcher.attempt_ended(flight, &judgement(Verdict::Retry), now);
+    assert!(matches!(after, AfterAttempt::Repeat));
+    assert_eq!(dispatcher.paused(now).unwrap().until, at);
+}
+
+#[test]
+fn an_outage_that_outlasts_the_patience_stops_the_run() {
+    let (mut dispatcher, now) = (dispatcher(""), Instant::now());
+    outage(&mut dispatcher, now);
+    let late = now + 1800 * SECOND;
+    let probe = launch(&mut dispatcher, late);
+    let after = dispatcher.attempt_ended(probe, &judgement(Verdict::Retry), late);
+    assert!(matches!(after, AfterAttempt::Ended(_, OutcomeKind::NotAttempted)), "{after:?}");
+    assert!(matches!(dispatcher.stopped(), Some(Stop::Outage(said)) if said.code == "x"));
+    assert!(dispatcher.leave_out(job("b")).last.message.starts_with("DingTalk has not answered anybody"));
+}
+
+#[test]
+fn a_token_that_cannot_be_had_any_more_is_an_outage_and_one_that_never_was_is_given_up() {
+    let (mut dispatcher, now) = (dispatcher(""), Instant::now());
+    assert!(dispatcher.token_unavailable(5, &Said::default(), now).is_some());
+    assert_eq!(dispatcher.token_unavailable(6, &Said::default(), now), None);
+    attempt(&mut dispatcher, Verdict::Closed, now);
+    for wait in [1, 2, 4, 8, 15, 15] {
+        assert_eq!(dispatcher.token_unavailable(99, &Said::default(), now), Some(wait * SECOND));
+    }
+    assert_eq!(dispatcher.paused(now).unwrap().until, now + 15 * SECOND);
 }
 
 #[test]
@@ -180,7 +248,6 @@ fn a_ban_pauses_everything_costs_no_attempt_and_is_probed_by_one_request() {
         let after = dispatcher.attempt_ended(flight, &judgement(Verdict::Banned), now);
         assert!(matches!(after, AfterAttempt::Repeat), "{after:?}");
     }
-    assert_eq!(dispatcher.paused(), pause);
     assert_eq!(dispatcher.next(now), Next::Wait(Some(now + pause)));
     let probe = launch(&mut dispatcher, now + pause);
     assert_eq!((name(&probe), probe.attempts), ("a", 1));

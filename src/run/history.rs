@@ -19,6 +19,8 @@ pub struct Prior {
     pub attempts: u32,
     /// When the first left.
     pub first_attempt_at: Option<Timestamp>,
+    /// Whether a request that this journal does not know may have ended the meeting.
+    pub in_doubt: bool,
 }
 
 /// A row on its way into a run.
@@ -209,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_row_that_was_asked_without_an_outcome_is_asked_again_and_knows_it() {
-        let asked = Prior { attempts: 1, first_attempt_at: Some(AT) };
+        let asked = Prior { attempts: 1, first_attempt_at: Some(AT), in_doubt: false };
         for records in [&[("a", None)][..], &[("a", None), ("a", Some(OutcomeKind::NotAttempted))]] {
             let arrival = history(records).admit(to_close("a", 2)).unwrap();
             assert_eq!(arrival.prior, asked);

@@ -19,6 +19,8 @@ pub struct Job {
     pub first_attempt_at: Option<Timestamp>,
     /// How often in a row DingTalk refused the token of this row's request.
     pub token_refusals: u32,
+    /// Whether a request of this row was lost or met trouble, so that it may have ended the meeting without saying so.
+    pub in_doubt: bool,
     /// The last answer.
     pub last: Said,
 }
@@ -32,6 +34,7 @@ impl Job {
             attempts: 0,
             first_attempt_at: None,
             token_refusals: 0,
+            in_doubt: false,
             last: Said::default(),
         }
     }
@@ -39,7 +42,8 @@ impl Job {
     /// The same row after what it has been through in earlier processes.
     #[must_use]
     pub fn after(self, prior: Prior) -> Self {
-        Self { attempts: prior.attempts, first_attempt_at: prior.first_attempt_at, ..self }
+        let Prior { attempts, first_attempt_at, in_doubt } = prior;
+        Self { attempts, first_attempt_at, in_doubt, ..self }
     }
 
     /// The row's end.
@@ -69,7 +73,7 @@ impl Job {
     /// Who ended a meeting that was found ended. `Earlier` is claimed only where the first request that DingTalk let in
     /// found it so: any one before may have ended it, whatever its answer was.
     fn found_ended_by(&self) -> EndedBy {
-        if self.attempts <= 1 { EndedBy::Earlier } else { EndedBy::Unknown }
+        if self.attempts <= 1 && !self.in_doubt { EndedBy::Earlier } else { EndedBy::Unknown }
     }
 }
 
@@ -78,13 +82,17 @@ mod tests {
     use super::*;
     use crate::meeting::{ConferenceId, UnionId};
 
-    fn outcome(attempts: u32, kind: OutcomeKind) -> Outcome {
+    fn job() -> Job {
         let request = CloseRequest {
             conference_id: ConferenceId::parse("c").unwrap(),
             union_id: UnionId::parse("u").unwrap(),
         };
         let origin = Origin { source: "a.csv".into(), line: 2 };
-        Job { attempts, ..Job::new(origin, request) }.outcome(kind, Timestamp::UNIX_EPOCH)
+        Job::new(origin, request)
+    }
+
+    fn outcome(attempts: u32, kind: OutcomeKind) -> Outcome {
+        Job { attempts, ..job() }.outcome(kind, Timestamp::UNIX_EPOCH)
     }
 
     #[test]
@@ -95,6 +103,13 @@ mod tests {
     #[test]
     fn a_meeting_found_ended_after_an_earlier_request_may_have_been_ended_by_it() {
         assert_eq!(outcome(2, OutcomeKind::AlreadyClosed).ended_by, Some(EndedBy::Unknown));
+    }
+
+    #[test]
+    fn a_request_that_was_lost_may_have_ended_the_meeting_though_it_cost_no_attempt() {
+        let job = Job { in_doubt: true, attempts: 1, ..job() };
+        let outcome = job.outcome(OutcomeKind::AlreadyClosed, Timestamp::UNIX_EPOCH);
+        assert_eq!(outcome.ended_by, Some(EndedBy::Unknown));
     }
 
     #[test]

@@ -6,9 +6,11 @@
 //!
 //! Invariant: every row that came in leaves with exactly one outcome, unless the journal failed or the run was aborted.
 
+mod breaker;
 mod dispatcher;
 mod history;
 mod job;
+mod ledger;
 mod runner;
 mod stop;
 

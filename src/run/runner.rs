@@ -13,14 +13,15 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use super::dispatcher::{AfterAttempt, Dispatcher, Next};
+use super::ledger::Ledger;
 use super::{Arrival, Job, Prior, Signal, Stop};
 use crate::clock::Clock;
 use crate::dingtalk::{AccessToken, Api, Exchange, Grant, Supply, TokenError, TokenKeeper, judge};
 use crate::events::{Observe, RunEvent};
 use crate::intake::{Entry, IntakeError};
 use crate::journal::{AttemptStarted, Journal, JournalError, OutcomeRecord, Record, Totals};
-use crate::outcome::{Outcome, OutcomeKind, Verdict};
-use crate::pace::Pacer;
+use crate::outcome::{Judgement, Outcome, OutcomeKind, Verdict};
+use crate::pace::{Change, Heard, NotYet, Pacer};
 use crate::settings::{PaceSettings, RetrySettings};
 
 /// How long requests in flight may take to finish once a run stops.
@@ -48,6 +49,8 @@ pub struct Parts<'a, A> {
     pub signals: mpsc::Receiver<Signal>,
     /// When nothing new is started any more.
     pub deadline: Option<Instant>,
+    /// How long an outage of DingTalk is waited out; none is for ever, or to the deadline.
+    pub patience: Option<Duration>,
 }
 
 /// How a run ended.
@@ -70,9 +73,8 @@ pub async fn run<A: Api>(parts: Parts<'_, A>, rows: mpsc::Receiver<Result<Arriva
         Ok(()) => runner.drain_rows().await,
         Err(halt) => Err(halt),
     };
-    let mut totals = runner.totals;
-    totals.paused_ms = u64::try_from(runner.dispatcher.paused().as_millis()).unwrap_or(u64::MAX);
     let stop = runner.dispatcher.stopped().cloned();
+    let totals = runner.ledger.close(&runner.parts.pacer, runner.parts.clock.now());
     match finished {
         Ok(()) => RunEnd { stop, aborted: false, totals },
         Err(Break::Abort) => RunEnd { stop, aborted: true, totals },
@@ -115,19 +117,19 @@ struct Runner<'a, A> {
     tasks: JoinSet<Done>,
     flights: HashMap<Id, Flight>,
     grace_until: Option<Instant>,
-    totals: Totals,
+    ledger: Ledger,
 }
 
 impl<'a, A: Api> Runner<'a, A> {
     fn new(parts: Parts<'a, A>, rows: mpsc::Receiver<Result<Arrival, IntakeError>>) -> Self {
         Self {
-            dispatcher: Dispatcher::new(&parts.pace, &parts.retry, parts.seed),
+            dispatcher: Dispatcher::new(&parts.pace, &parts.retry, parts.patience, parts.seed),
             keeper: TokenKeeper::default(),
             token_failures: 0,
             tasks: JoinSet::new(),
             flights: HashMap::with_capacity(parts.pace.concurrency),
             grace_until: None,
-            totals: Totals::default(),
+            ledger: Ledger::new(parts.clock.now(), parts.pace.requests_per_second),
             rows_open: true,
             rows,
             parts,
@@ -149,7 +151,13 @@ impl<'a, A: Api> Runner<'a, A> {
             if stopped || (!self.rows_open && self.dispatcher.is_idle()) {
                 return Ok(());
             }
-            let wake = [self.launch(now)?, self.parts.deadline, self.grace_until].into_iter().flatten().min();
+            self.pause_or_resume(now);
+            let (look_again, untold) = match self.launch(now)? {
+                None => (None, false),
+                Some(NotYet::Until(at)) => (Some(at), false),
+                Some(NotYet::Untold) => (None, true),
+            };
+            let wake = [look_again, self.parts.deadline, self.grace_until].into_iter().flatten().min();
             let clock = self.parts.clock.clone();
             tokio::select! {
                 biased;
@@ -164,16 +172,26 @@ impl<'a, A: Api> Runner<'a, A> {
                     }
                 }
                 row = self.rows.recv(), if self.rows_open && self.dispatcher.wants_row() => self.row(row)?,
+                () = self.parts.pacer.changed(), if untold => {}
                 () = clock.wait_until(wake.unwrap_or(now)), if wake.is_some() => {}
             }
         }
     }
 
+    /// Tells of a pause's beginning and of its end.
+    fn pause_or_resume(&mut self, now: Instant) {
+        if self.dispatcher.paused(now).is_some() {
+            self.ledger.paused(now);
+        } else if self.ledger.resumed(now) {
+            self.tell(&RunEvent::Resumed);
+        }
+    }
+
     /// Lets leave what may leave, and says when to look again.
-    fn launch(&mut self, now: Instant) -> Result<Option<Instant>, Break> {
+    fn launch(&mut self, now: Instant) -> Result<Option<NotYet>, Break> {
         loop {
             match self.dispatcher.next(now) {
-                Next::Wait(until) => return Ok(until),
+                Next::Wait(until) => return Ok(until.map(NotYet::Until)),
                 Next::Launch => {}
             }
             let token = match self.keeper.supply(now) {
@@ -187,18 +205,18 @@ impl<'a, A: Api> Runner<'a, A> {
                     return Ok(None);
                 }
                 Supply::Fetching => return Ok(None),
-                Supply::FetchAt(at) => return Ok(Some(at)),
+                Supply::FetchAt(at) => return Ok(Some(NotYet::Until(at))),
             };
-            if let Err(at) = self.parts.pacer.try_take() {
-                return Ok(Some(at));
+            if let Err(not_yet) = self.parts.pacer.try_take(now) {
+                return Ok(Some(not_yet));
             }
             if let Some(job) = self.dispatcher.take(now) {
-                self.send(job, token)?;
+                self.send(job, token, now)?;
             }
         }
     }
 
-    fn send(&mut self, mut job: Job, token: AccessToken) -> Result<(), Break> {
+    fn send(&mut self, mut job: Job, token: AccessToken, now: Instant) -> Result<(), Break> {
         job.attempts += 1;
         let at = self.parts.clock.timestamp();
         let record = AttemptStarted {
@@ -210,11 +228,11 @@ impl<'a, A: Api> Runner<'a, A> {
         };
         self.parts.journal.append(&Record::Attempt(record), at)?;
         job.first_attempt_at.get_or_insert(at);
-        self.totals.calls += 1;
+        self.ledger.call(now);
         self.tell(&RunEvent::AttemptStarted { request: &job.request, attempt: job.attempts });
         let (api, request, carried) = (Arc::clone(&self.parts.api), job.request.clone(), token.clone());
         let task = self.tasks.spawn(async move { Done::Attempt(api.close(&request, &carried).await) });
-        self.flights.insert(task.id(), Flight { job, token, left_at: self.parts.clock.now() });
+        self.flights.insert(task.id(), Flight { job, token, left_at: now });
         Ok(())
     }
 
@@ -243,17 +261,17 @@ impl<'a, A: Api> Runner<'a, A> {
         let judgement = judge(exchange);
         match judgement.verdict {
             Verdict::TokenRefused => self.keeper.refused(&token),
-            Verdict::Throttled(_) | Verdict::Banned => self.totals.throttled_calls += 1,
+            Verdict::Throttled(_) | Verdict::Banned => self.ledger.refused(now),
             Verdict::Closed | Verdict::AlreadyEnded | Verdict::Retry | Verdict::Refused | Verdict::Halt => {}
         }
         let (request, attempt) = (job.request.clone(), job.attempts);
         let elapsed = now - left_at;
         self.tell(&RunEvent::AttemptEnded { request: &request, attempt, judgement: &judgement, elapsed });
-        let (paused, running) = (self.dispatcher.pause_left(now), self.dispatcher.stopped().is_none());
+        let (paused, running) = (self.dispatcher.paused(now), self.dispatcher.stopped().is_none());
+        self.adjust_pace(&judgement, left_at, now);
         let after = self.dispatcher.attempt_ended(job, &judgement, now);
-        if self.dispatcher.pause_left(now) > paused {
-            let wait = self.dispatcher.pause_left(now);
-            self.tell(&RunEvent::Paused { reason: judgement.reason, wait });
+        if let Some(pause) = self.dispatcher.paused(now).filter(|pause| Some(*pause) != paused) {
+            self.tell(&RunEvent::Paused { reason: pause.reason, wait: pause.until - now });
         }
         if running && let Some(stop) = self.dispatcher.stopped().cloned() {
             self.stop(stop);
@@ -273,6 +291,23 @@ impl<'a, A: Api> Runner<'a, A> {
         }
     }
 
+    fn adjust_pace(&mut self, judgement: &Judgement, left_at: Instant, now: Instant) {
+        let heard = match judgement.verdict {
+            Verdict::Throttled(throttle) => Heard::Refused { throttle, retry_after: judgement.retry_after },
+            Verdict::Banned => Heard::Banned(self.parts.pace.ban_pause),
+            Verdict::Retry | Verdict::TokenRefused => Heard::Nothing,
+            Verdict::Closed | Verdict::AlreadyEnded | Verdict::Refused | Verdict::Halt => Heard::LetIn,
+        };
+        let Change { per_second, hold } = self.parts.pacer.heard(heard, left_at, now);
+        self.dispatcher.hold(now, hold, judgement.reason);
+        if let Some(per_second) = per_second {
+            self.ledger.rate(per_second, now);
+            let reason =
+                if heard == Heard::LetIn { "nothing was refused for a while" } else { judgement.reason };
+            self.tell(&RunEvent::RateChanged { per_second, reason });
+        }
+    }
+
     fn token_came(&mut self, result: Result<Grant, TokenError>) {
         let now = self.parts.clock.now();
         let error = match result.and_then(|grant| self.keeper.fetched(&grant, now)) {
@@ -283,7 +318,11 @@ impl<'a, A: Api> Runner<'a, A> {
             Err(error) => error,
         };
         self.token_failures += 1;
-        let wait = if error.is_transient() { self.dispatcher.token_wait(self.token_failures) } else { None };
+        let wait = if error.is_transient() {
+            self.dispatcher.token_unavailable(self.token_failures, &error.said(), now)
+        } else {
+            None
+        };
         if let Some(wait) = wait {
             self.keeper.fetch_failed(now + wait);
             self.tell(&RunEvent::TokenFetchFailed { problem: &error.to_string(), wait });
@@ -305,7 +344,7 @@ impl<'a, A: Api> Runner<'a, A> {
             }
             Some(Ok(Arrival { entry: Entry::Unasked { origin, cells, kind, reason }, prior })) => {
                 let at = self.parts.clock.timestamp();
-                let Prior { attempts, first_attempt_at } = prior;
+                let Prior { attempts, first_attempt_at, .. } = prior;
                 let unasked = Outcome::unasked(origin, cells, kind, reason, at);
                 self.record(&Outcome { attempts, first_attempt_at, ..unasked })?;
             }
@@ -373,7 +412,7 @@ impl<'a, A: Api> Runner<'a, A> {
     fn record(&mut self, outcome: &Outcome) -> Result<(), Break> {
         let record = Record::Outcome(Box::new(OutcomeRecord::from(outcome)));
         self.parts.journal.append(&record, outcome.finished_at)?;
-        *self.totals.outcomes.entry(outcome.kind.name().to_owned()).or_default() += 1;
+        self.ledger.outcome(outcome.kind);
         self.tell(&RunEvent::RowEnded { outcome });
         Ok(())
     }

@@ -20,6 +20,29 @@ struct Simulated {
     calls: Mutex<Vec<(String, Duration)>>,
     token_calls: Mutex<u32>,
     silent: bool,
+    /// From when until when no connection can be made.
+    down: Mutex<Option<(Duration, Duration)>>,
+    /// Calls that are let in within any one second.
+    quota: Mutex<Option<usize>>,
+    let_in: Mutex<VecDeque<Duration>>,
+}
+
+impl Simulated {
+    fn wall(&self, now: Duration) -> Option<Exchange> {
+        if self.down.lock().unwrap().is_some_and(|(from, to)| from <= now && now < to) {
+            return Some(Exchange::Lost(crate::dingtalk::Lost::NoConnection("refused".into())));
+        }
+        let quota = (*self.quota.lock().unwrap())?;
+        let mut let_in = self.let_in.lock().unwrap();
+        while let_in.front().is_some_and(|at| *at + Duration::from_secs(1) <= now) {
+            let_in.pop_front();
+        }
+        if let_in.len() >= quota {
+            return Some(failure(403, "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"));
+        }
+        let_in.push_back(now);
+        None
+    }
 }
 
 fn answer(status: u16, body: &str) -> Exchange {
@@ -39,7 +62,12 @@ const EPOCH: Duration = Duration::from_millis(50);
 impl Api for Simulated {
     async fn close(&self, request: &CloseRequest, _: &AccessToken) -> Exchange {
         let name = request.conference_id.to_string();
-        self.calls.lock().unwrap().push((name.clone(), START.with(|start| start.get().unwrap().elapsed())));
+        let now = START.with(|start| start.get().unwrap().elapsed());
+        self.calls.lock().unwrap().push((name.clone(), now));
+        if let Some(wall) = self.wall(now) {
+            tokio::time::sleep(EPOCH).await;
+            return wall;
+        }
         let scripted = self.scripts.lock().unwrap().get_mut(name.as_str()).and_then(VecDeque::pop_front);
         tokio::time::sleep(if self.silent { Duration::from_hours(1) } else { EPOCH }).await;
         scripted.unwrap_or_else(|| answer(200, r#"{"code":200,"cause":"sucess"}"#))
@@ -76,12 +104,16 @@ impl Storage for Room {
 struct Heard {
     outcomes: Vec<Outcome>,
     attempts: Vec<(String, u32)>,
+    rates: Vec<f64>,
+    resumed: u32,
 }
 
 impl Observe for Heard {
     fn observe(&mut self, event: &RunEvent<'_>) {
         match event {
             RunEvent::RowEnded { outcome } => self.outcomes.push((*outcome).clone()),
+            RunEvent::RateChanged { per_second, .. } => self.rates.push(*per_second),
+            RunEvent::Resumed => self.resumed += 1,
             RunEvent::AttemptStarted { request, attempt } => {
                 self.attempts.push((request.conference_id.to_string(), *attempt));
             }
@@ -158,6 +190,7 @@ impl Scene {
             observer: &mut heard,
             signals,
             deadline: self.deadline.map(|deadline| start + deadline),
+            patience: Some(Duration::from_mins(30)),
         };
         let end = run(parts, rows).await;
         (end, heard, self.api)
@@ -351,13 +384,64 @@ async fn a_journal_that_cannot_be_written_stops_everything_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_rows_that_wait_do_not_pile_up() {
-    let mut scene = Scene::of(&names(3000));
+async fn thousands_of_rows_that_wait_do_not_pile_up() {
+    let mut scene = Scene::of(&names(6000));
     scene.settings = "[pace]\nrequests_per_second = 1000\n[retry]\nmax_attempts = 2\ninitial_interval = \"30s\"\nbudget = 100000";
-    for name in names(3000) {
+    // Every other row, so that this is no outage.
+    let (troubled, others) = (names(6000).into_iter().step_by(2), names(6000).into_iter().skip(1).step_by(2));
+    for name in troubled {
         scene = scene.script(name, [failure(500, "systemError")]);
     }
     let (end, heard, _) = scene.play().await;
-    assert_eq!(end.totals.calls, 6000);
-    assert!(heard.outcomes.iter().all(|o| o.kind == OutcomeKind::Closed && o.attempts == 2));
+    assert_eq!(end.totals.calls, 9000);
+    let others: std::collections::HashSet<&str> = others.collect();
+    assert!(heard.outcomes.iter().all(|o| o.kind == OutcomeKind::Closed
+        && o.attempts == if others.contains(o.conference_id.as_str()) { 1 } else { 2 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_waited_out_and_no_row_fails_of_it() {
+    let mut scene = Scene::of(&names(200));
+    scene.settings = "[pace]\nrequests_per_second = 20\n[retry]\nmax_attempts = 2";
+    scene.api.down.lock().unwrap().replace((Duration::from_secs(2), Duration::from_secs(122)));
+    let (end, heard, api) = scene.play().await;
+    assert!(heard.outcomes.iter().all(|o| o.kind == OutcomeKind::Closed), "{:?}", heard.brief());
+    let calls = api.calls.lock().unwrap();
+    let during = calls.iter().filter(|(_, at)| (2..122).contains(&at.as_secs())).count();
+    // Five to notice, what was in flight meanwhile, and the probes.
+    assert!(during <= 5 + 16 + 11, "{during}");
+    assert!(end.totals.paused_ms > 100_000, "{}", end.totals.paused_ms);
+    assert_eq!(
+        end.totals.timeline.spans.iter().map(|span| span.paused_ms).sum::<u64>(),
+        end.totals.paused_ms
+    );
+    assert!(heard.resumed > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_bounds_the_wait_for_an_outage_and_untouched_rows_are_not_attempted() {
+    let mut scene = Scene::of(&names(200));
+    scene.settings = "[pace]\nrequests_per_second = 20";
+    scene.api.down.lock().unwrap().replace((Duration::from_secs(2), Duration::from_hours(9)));
+    scene.deadline = Some(Duration::from_mins(10));
+    let (end, heard, _) = scene.play().await;
+    assert!(matches!(end.stop, Some(Stop::Deadline)));
+    let count = |kind| heard.outcomes.iter().filter(|o| o.kind == kind).count();
+    assert_eq!((count(OutcomeKind::Failed), heard.outcomes.len()), (0, 200));
+    assert!(count(OutcomeKind::NotAttempted) > 150);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_is_hit_is_found_and_told() {
+    let mut scene = Scene::of(&names(400));
+    scene.settings = "[pace]\nrequests_per_second = 40";
+    *scene.api.quota.lock().unwrap() = Some(10);
+    let (end, heard, _) = scene.play().await;
+    assert!(heard.outcomes.iter().all(|o| o.kind == OutcomeKind::Closed), "{:?}", heard.brief());
+    let pace = end.totals.pace;
+    assert_eq!(pace.configured, 40_000);
+    assert!((8_000..=10_000).contains(&pace.lowest), "{pace:?}");
+    assert!(pace.unrefused.is_some_and(|rate| rate <= 10_000), "{pace:?}");
+    assert!(heard.rates.first().is_some_and(|rate| *rate < 10.0), "{:?}", heard.rates);
+    assert!(end.totals.throttled_calls < 40, "{}", end.totals.throttled_calls);
 }

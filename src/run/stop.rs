@@ -21,6 +21,8 @@ pub enum Stop {
     Deadline,
     /// A signal came.
     Interrupted,
+    /// DingTalk was out of reach for longer than is waited.
+    Outage(Said),
     /// The lists cannot be read any further.
     ListsLost(String),
     /// Every row would hear the same.
@@ -40,9 +42,10 @@ impl Stop {
         match self {
             Self::Deadline => 0,
             Self::Interrupted => 1,
-            Self::ListsLost(_) => 2,
-            Self::Halted(_) => 3,
-            Self::AuditLost(_) => 4,
+            Self::Outage(_) => 2,
+            Self::ListsLost(_) => 3,
+            Self::Halted(_) => 4,
+            Self::AuditLost(_) => 5,
         }
     }
 
@@ -51,6 +54,7 @@ impl Stop {
         match self {
             Self::Deadline => EndReason::Deadline,
             Self::Interrupted | Self::ListsLost(_) | Self::AuditLost(_) => EndReason::Interrupted,
+            Self::Outage(_) => EndReason::Outage,
             Self::Halted(_) => EndReason::Halted,
         }
     }
@@ -61,6 +65,9 @@ impl fmt::Display for Stop {
         match self {
             Self::Deadline => f.write_str("the deadline has come"),
             Self::Interrupted => f.write_str("a signal came"),
+            Self::Outage(said) => {
+                write!(f, "DingTalk has not answered anybody for long: {} ({})", said.message, said.code)
+            }
             Self::ListsLost(problem) => f.write_str(problem),
             Self::Halted(said) => {
                 write!(f, "DingTalk would answer the same to every row: {} ({})", said.message, said.code)
@@ -74,11 +81,12 @@ impl fmt::Display for Stop {
 mod tests {
     use super::*;
 
-    fn all() -> [Stop; 5] {
+    fn all() -> [Stop; 6] {
         let error = JournalError { path: "j".into(), problem: "full".into(), durable_records: 0 };
         [
             Stop::Deadline,
             Stop::Interrupted,
+            Stop::Outage(Said::default()),
             Stop::ListsLost("gone".into()),
             Stop::Halted(Said::default()),
             Stop::AuditLost(error),
