@@ -21,8 +21,8 @@ use crate::outcome::Throttle;
 use crate::settings::PaceSettings;
 
 /// The share of a measured quota that is used after a refusal.
-const KEPT: f64 = 0.97;
-/// How much longer than a second one's own requests are counted to have been on their way: arrivals jitter.
+const KEPT: f64 = 0.98;
+/// How much later than its window a request is taken to have left it: arrivals jitter.
 const SLACK: Duration = Duration::from_millis(5);
 /// A quiet spell of this length brings the rate back to the level that was refused.
 const RETURN: Duration = Duration::from_millis(1500);
@@ -65,7 +65,7 @@ pub struct Adaptive {
     /// The last one that is not remembered any more.
     forgotten: Option<Instant>,
     reduced_at: Option<Instant>,
-    /// The level that was refused last, and the rate that was gone on with.
+    /// The level at which refusals are expected, and the rate that was gone on with after the last.
     refused_level: f64,
     resumed_rate: f64,
     trust: u32,
@@ -153,7 +153,9 @@ impl Adaptive {
         let same =
             self.reduced_at.is_some() && (level - self.refused_level).abs() < SAME_LEVEL * self.refused_level;
         self.trust = if same { MAX_TRUST.min(self.trust + 1) } else { 0 };
-        self.refused_level = level;
+        // The configured rate is a guess, and what was measured is the quota. Later a rate that was let in for a while says
+        // as much about the quota as the window that was refused: another app may have taken that one.
+        self.refused_level = if self.reduced_at.is_some() { f64::midpoint(level, self.rate) } else { level };
         self.rate = (level * KEPT).clamp(self.floor, self.configured);
         self.resumed_rate = self.rate;
         self.lowest = self.lowest.min(self.rate);

@@ -91,7 +91,7 @@ fn a_level_that_is_refused_again_is_touched_less_often() {
         refuse(&mut adaptive, at).unwrap();
         let start = at + SECOND;
         at = start;
-        while adaptive.per_second() < 50.0 {
+        while adaptive.per_second() < adaptive.refused_level {
             adaptive.left(at);
             at += SECOND / 50;
             adaptive.let_in(at);

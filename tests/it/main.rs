@@ -9,6 +9,7 @@ mod guards;
 mod killed;
 mod lists;
 mod network;
+mod pacing;
 mod python_sdk;
 mod readme;
 mod rehearsal;
