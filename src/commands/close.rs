@@ -9,6 +9,7 @@ use indicatif::MultiProgress;
 use tokio::sync::mpsc;
 use tracing::{Instrument as _, info_span};
 
+use super::aftermath::{self, Ended};
 use super::begin::{Begun, begin, hasher};
 use super::orders::Orders;
 use crate::cli::{CloseArgs, ProgressArg};
@@ -21,7 +22,7 @@ use crate::journal::{self, Hasher, ListRecord, Record, RowCounts, RunFinished, R
 use crate::outcome::OutcomeKind;
 use crate::pace::Pacer;
 use crate::printer;
-use crate::report::{self, Progress, ProgressMode, Summary};
+use crate::report::{self, Notice, Progress, ProgressMode, Summary};
 use crate::run::{self, Arrival, History, Parts, RunEnd, Stop};
 use crate::sandbox::{Sandbox, SandboxSettings};
 use crate::settings::{Auth, BaseUrl, Secret, Settings};
@@ -66,6 +67,10 @@ pub(super) async fn run(
     }
     let clock = Clock::System;
     let (sandbox, auth) = dingtalk(&args, &mut settings).await?;
+    if !args.sandbox {
+        // Read again when the run has ended; what is wrong with it now is told before anything is called.
+        settings.notify.robot()?;
+    }
     let api = HttpApi::new(&settings.dingtalk, auth, settings.pace.concurrency, clock.clone())?;
     let rehearsal = settings.dingtalk.base_url.is_loopback();
     confirm(&args, &survey, &settings, rehearsal)?;
@@ -97,10 +102,19 @@ pub(super) async fn run(
     };
     // The span's name stands in every line that the run logs.
     let span = if rehearsal { info_span!("sandbox") } else { tracing::Span::none() };
-    let end = run::run(parts, feed(lists, exclusions, history)).instrument(span).await;
+    let end = run::run(parts, feed(lists, exclusions, history)).instrument(span.clone()).await;
     drop(progress);
     drop(sandbox);
-    finish(&end, &begun, &earlier, &clock)
+    let ended = finish(&end, &begun, &earlier, &clock);
+    if !args.sandbox {
+        let notice = Notice {
+            rehearsal,
+            to_continue: (end.stop.is_some() || end.aborted).then(|| how_to_continue(&begun)),
+            ..aftermath::notice(&ended, &end, &begun, &earlier)
+        };
+        aftermath::tell_the_group(&notice, &settings, &clock).instrument(span).await;
+    }
+    ended.map(|(code, _)| code)
 }
 
 fn options(args: &CloseArgs) -> Vec<(&'static str, Value)> {
@@ -245,12 +259,7 @@ fn progress_mode(arg: ProgressArg) -> ProgressMode {
 }
 
 /// The last record, the reports, the table and the hints.
-fn finish(
-    end: &RunEnd,
-    begun: &Begun,
-    earlier: &[(OutcomeKind, u64)],
-    clock: &Clock,
-) -> Result<ExitCode, Failure> {
+fn finish(end: &RunEnd, begun: &Begun, earlier: &[(OutcomeKind, u64)], clock: &Clock) -> Ended {
     let Begun { folder, journal, hasher, .. } = begun;
     if let Some(Stop::AuditLost(error)) = &end.stop {
         say_how_to_continue(begun);
@@ -276,11 +285,11 @@ fn finish(
     if end.stop.is_some() {
         say_how_to_continue(begun);
     }
-    Ok(code)
+    Ok((code, summary))
 }
 
 /// The same command again goes on where this one stopped; `latest` may be another run by then.
-fn say_how_to_continue(begun: &Begun) {
+fn how_to_continue(begun: &Begun) -> String {
     let mut named = None;
     let words = std::env::args().filter(|word| word != "--fresh").map(|word| {
         let id = if word == "latest" { named.take() } else { None };
@@ -291,7 +300,11 @@ fn say_how_to_continue(begun: &Begun) {
         };
         quoted(&id.unwrap_or(word))
     });
-    printer::err(&format!("to continue: {}", words.collect::<Vec<_>>().join(" ")));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn say_how_to_continue(begun: &Begun) {
+    printer::err(&format!("to continue: {}", how_to_continue(begun)));
 }
 
 /// A word as a shell takes it.

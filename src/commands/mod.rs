@@ -1,5 +1,6 @@
 //! One file a command: it wires the parts together and decides nothing of its own.
 
+mod aftermath;
 mod begin;
 mod close;
 mod orders;

@@ -82,66 +82,12 @@ impl HttpApi {
         concurrency: usize,
         clock: Clock,
     ) -> Result<Self, ClientError> {
-        // A second call finds the provider in place, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = Client::builder()
-            .user_agent(concat!("meeting-closer/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(settings.connect_timeout)
-            .timeout(settings.request_timeout)
-            .pool_max_idle_per_host(concurrency)
-            // A lost HTTP/1.1 connection leaves one meeting in doubt, not all that are in flight.
-            .http1_only()
-            .redirect(Policy::none())
-            // A request that is sent again in silence is a call that the audit does not know.
-            .retry(reqwest::retry::never());
-        let builder = if settings.base_url.is_loopback() {
-            // No proxy and no certificates for a stand-in on this machine: it must work where there are neither.
-            builder.no_proxy().tls_certs_only([])
-        } else {
-            builder.https_only(true)
-        };
-        let builder = builder.tls_certs_merge(company_certificates(settings)?);
-        let client = builder.build().map_err(|error| ClientError::Tls(chain(&error)))?;
+        let client = http_client(settings, settings.base_url.is_loopback(), concurrency)?;
         Ok(Self { client, base_url: settings.base_url.clone(), auth, clock })
     }
 
     async fn exchange(&self, request: RequestBuilder) -> Exchange {
-        match request.send().await {
-            Ok(response) => Exchange::Answered(self.read(response).await),
-            Err(error) if error.is_connect() => Exchange::Lost(Lost::NoConnection(chain(&error))),
-            Err(error) if error.is_timeout() => Exchange::Lost(Lost::Timeout),
-            Err(error) => Exchange::Lost(Lost::Broken(chain(&error))),
-        }
-    }
-
-    async fn read(&self, mut response: Response) -> Answer {
-        let text = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
-        let mut answer = Answer {
-            status: response.status().as_u16(),
-            is_html: text(CONTENT_TYPE.as_str())
-                .is_some_and(|kind| kind.trim_start().starts_with("text/html")),
-            request_id: text("x-acs-request-id"),
-            retry_after: text(RETRY_AFTER.as_str())
-                .or_else(|| text("x-acs-retry-after"))
-                .and_then(|header| parse_retry_after(&header, self.clock.timestamp())),
-            ..Answer::default()
-        };
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) => {
-                    let room = MAX_BODY_BYTES - answer.body.len();
-                    answer.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                    if chunk.len() > room {
-                        return answer;
-                    }
-                }
-                Ok(None) => {
-                    answer.complete = true;
-                    return answer;
-                }
-                Err(_) => return answer,
-            }
-        }
+        exchange(request, &self.clock).await
     }
 
     async fn ask_for_token(
@@ -157,6 +103,73 @@ impl HttpApi {
             .header(ACCEPT, "application/json")
             .body(body.to_string());
         read_grant(&self.exchange(request).await, sent)
+    }
+}
+
+/// A client that keeps up to `idle` connections to a server that is on this machine or is not. Nothing is sent yet.
+pub(super) fn http_client(
+    settings: &DingTalkSettings,
+    is_loopback: bool,
+    idle: usize,
+) -> Result<Client, ClientError> {
+    // A second call finds the provider in place, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = Client::builder()
+        .user_agent(concat!("meeting-closer/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(settings.connect_timeout)
+        .timeout(settings.request_timeout)
+        .pool_max_idle_per_host(idle)
+        // A lost HTTP/1.1 connection leaves one meeting in doubt, not all that are in flight.
+        .http1_only()
+        .redirect(Policy::none())
+        // A request that is sent again in silence is a call that the audit does not know.
+        .retry(reqwest::retry::never());
+    let builder = if is_loopback {
+        // No proxy and no certificates for a stand-in on this machine: it must work where there are neither.
+        builder.no_proxy().tls_certs_only([])
+    } else {
+        builder.https_only(true)
+    };
+    let builder = builder.tls_certs_merge(company_certificates(settings)?);
+    builder.build().map_err(|error| ClientError::Tls(chain(&error)))
+}
+
+/// Sends one request, once.
+pub(super) async fn exchange(request: RequestBuilder, clock: &Clock) -> Exchange {
+    match request.send().await {
+        Ok(response) => Exchange::Answered(read(response, clock).await),
+        Err(error) if error.is_connect() => Exchange::Lost(Lost::NoConnection(chain(&error))),
+        Err(error) if error.is_timeout() => Exchange::Lost(Lost::Timeout),
+        Err(error) => Exchange::Lost(Lost::Broken(chain(&error))),
+    }
+}
+
+async fn read(mut response: Response, clock: &Clock) -> Answer {
+    let text = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
+    let mut answer = Answer {
+        status: response.status().as_u16(),
+        is_html: text(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.trim_start().starts_with("text/html")),
+        request_id: text("x-acs-request-id"),
+        retry_after: text(RETRY_AFTER.as_str())
+            .or_else(|| text("x-acs-retry-after"))
+            .and_then(|header| parse_retry_after(&header, clock.timestamp())),
+        ..Answer::default()
+    };
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => {
+                let room = MAX_BODY_BYTES - answer.body.len();
+                answer.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if chunk.len() > room {
+                    return answer;
+                }
+            }
+            Ok(None) => {
+                answer.complete = true;
+                return answer;
+            }
+            Err(_) => return answer,
+        }
     }
 }
 

@@ -104,7 +104,8 @@ fn message(answer: &Answer) -> Option<String> {
     ["message", "Message", "errmsg"].iter().find_map(|name| fields.get(name)?.as_str()).map(one_line)
 }
 
-fn redact(text: String, secrets: &[&SecretString]) -> String {
+/// The text without these secrets, should it repeat one.
+pub(super) fn redact(text: String, secrets: &[&SecretString]) -> String {
     secrets
         .iter()
         .map(|secret| secret.expose_secret())

@@ -1,10 +1,12 @@
-//! DingTalk: one request out, one verdict back, and the access token that requests carry.
+//! DingTalk: one request out, one verdict back, the access token that requests carry, and the group robot.
 //!
-//! Invariant: a call of [`Api::close`] is at most one request on the wire; nothing here waits, retries or paces.
+//! Invariant: a call of [`Api::close`] is at most one request on the wire; but for the robot's message, nothing here waits,
+//! retries or paces.
 
 mod client;
 mod exchange;
 mod grant;
+mod robot;
 mod token;
 mod verdict;
 
@@ -13,8 +15,9 @@ use std::future::Future;
 pub use client::{ClientError, HttpApi};
 pub use exchange::{Answer, Exchange, Lost, MAX_BODY_BYTES, MAX_SERVER_WAIT};
 pub use grant::{Grant, TokenError};
+pub use robot::{Message, Robot, RobotError};
 pub use token::{AccessToken, Supply, TokenKeeper};
-pub use verdict::judge;
+pub use verdict::{judge, says_ended};
 
 use crate::meeting::CloseRequest;
 

@@ -133,6 +133,11 @@ fn by_code(code: &str) -> Option<(Verdict, &'static str)> {
     })
 }
 
+/// Whether a code of the audit says that the meeting has ended.
+pub fn says_ended(code: &str) -> bool {
+    code == "200" || matches!(by_code(code), Some((Verdict::AlreadyEnded, _)))
+}
+
 /// A body, as far as it can be read.
 enum Body {
     Json(Map<String, Value>),
@@ -216,7 +221,7 @@ impl Body {
 }
 
 /// A number, also where it is written as text.
-fn number(value: Option<&Value>) -> Option<i64> {
+pub(super) fn number(value: Option<&Value>) -> Option<i64> {
     match value? {
         Value::Number(number) => number.as_i64(),
         Value::String(text) => text.parse().ok(),

@@ -28,7 +28,7 @@ pub use dingtalk::{Auth, BaseUrl, DingTalkSettings};
 pub use guard::GuardSettings;
 pub use input::InputSettings;
 pub use metrics::MetricsSettings;
-pub use notify::{NotifySettings, NotifyWhen};
+pub use notify::{NotifySettings, NotifyWhen, RobotAccess};
 pub use pace::PaceSettings;
 pub use queue::QueueSettings;
 pub use retry::RetrySettings;

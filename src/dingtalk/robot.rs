@@ -1,0 +1,273 @@
+//! The group robot: one short message, signed, with DingTalk's answer to it.
+//!
+//! A robot takes no key by which it would know a message again, so one is sent again only where it is certain that the
+//! group does not have it: no connection came about, or DingTalk answered that its system is busy. A lost answer is not
+//! asked for again. Invariant: neither the webhook's token nor the robot's secret is in any error.
+//!
+//! Source: DingTalk's page "Custom robots", its list of global error codes for -1 ("try again later, three times at most").
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::Timestamp;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Client, Url};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value, json};
+use sha2::Sha256;
+use thiserror::Error;
+
+use super::client::{ClientError, exchange, http_client};
+use super::exchange::{Answer, Exchange, Lost};
+use super::grant::redact;
+use super::verdict::{number, one_line};
+use crate::clock::Clock;
+use crate::settings::{DingTalkSettings, RobotAccess};
+
+/// How long a message may take in all, with every repetition.
+const MAX_TIME: Duration = Duration::from_secs(15);
+
+/// The waits before a message that certainly did not arrive is sent again. With so few, one run stays far below the 20
+/// messages a minute that a robot takes.
+const WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+
+/// DingTalk's "the system is busy": the request was not carried out.
+const BUSY: i64 = -1;
+
+/// A message in the markdown that DingTalk's clients show: headings, bold, links, lists, quotes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// What a phone shows of it before it is opened.
+    pub title: String,
+    /// The message.
+    pub text: String,
+}
+
+/// A group's robot.
+#[derive(Debug, Clone)]
+pub struct Robot {
+    client: Client,
+    access: RobotAccess,
+    clock: Clock,
+}
+
+/// Why it is not certain that a group has a message.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RobotError {
+    /// DingTalk answered that it did not take the message.
+    #[error("DingTalk refused it: {message} ({code})")]
+    Refused {
+        /// DingTalk's `errcode`, or `http_<status>` where there was none.
+        code: String,
+        /// DingTalk's words.
+        message: String,
+    },
+    /// No connection came about.
+    #[error("it was not delivered: {0}")]
+    Unreachable(String),
+    /// The answer was lost, or cannot be read.
+    #[error("whether it was delivered is not known, so it is not sent again: {0}")]
+    Unknown(String),
+}
+
+/// What one answer means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Delivery {
+    Done,
+    /// It certainly was not delivered, and the next try may succeed.
+    Again(RobotError),
+    Failed(RobotError),
+}
+
+impl Robot {
+    /// A robot that is reached as DingTalk is: the same time limits, proxy and certificate authorities.
+    pub fn new(settings: &DingTalkSettings, access: RobotAccess, clock: Clock) -> Result<Self, ClientError> {
+        Ok(Self { client: http_client(settings, access.is_loopback, 0)?, access, clock })
+    }
+
+    /// Says this in the group; it takes no longer than 15 seconds.
+    pub async fn say(&self, message: &Message) -> Result<(), RobotError> {
+        deliver(&self.clock, async || self.send(message).await).await
+    }
+
+    async fn send(&self, message: &Message) -> Delivery {
+        let body = json!({
+            "msgtype": "markdown",
+            "markdown": {"title": message.title, "text": message.text},
+        });
+        let url = signed(&self.access, self.clock.timestamp());
+        let secrets = secrets(&self.access, &url);
+        let request = self.client.post(url).header(CONTENT_TYPE, "application/json").body(body.to_string());
+        judge(&exchange(request, &self.clock).await, &secrets.iter().collect::<Vec<_>>())
+    }
+}
+
+/// Sends until it is delivered, may have been, or the tries or the time are used up.
+async fn deliver(clock: &Clock, mut send: impl AsyncFnMut() -> Delivery) -> Result<(), RobotError> {
+    let tries = async {
+        let mut waits = WAITS.into_iter();
+        loop {
+            match (send().await, waits.next()) {
+                (Delivery::Done, _) => return Ok(()),
+                (Delivery::Again(_), Some(wait)) => clock.wait_until(clock.now() + wait).await,
+                (Delivery::Again(error), None) | (Delivery::Failed(error), _) => return Err(error),
+            }
+        }
+    };
+    let too_long = || RobotError::Unknown(format!("no answer within {} s", MAX_TIME.as_secs()));
+    tokio::time::timeout(MAX_TIME, tries).await.unwrap_or_else(|_| Err(too_long()))
+}
+
+/// The webhook's URL, with `timestamp` and `sign` where there is a secret: base64 of HMAC-SHA-256, with the secret as key,
+/// over the milliseconds, a line feed and the secret.
+fn signed(access: &RobotAccess, at: Timestamp) -> Url {
+    let mut url = Url::parse(access.webhook.expose_secret().trim()).expect("RobotAccess holds a checked URL");
+    if let Some(secret) = &access.secret {
+        let (secret, timestamp) = (secret.expose_secret(), at.as_millisecond().to_string());
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
+        mac.update(format!("{timestamp}\n{secret}").as_bytes());
+        let sign = BASE64_STANDARD.encode(mac.finalize().into_bytes());
+        url.query_pairs_mut().append_pair("timestamp", &timestamp).append_pair("sign", &sign);
+    }
+    url
+}
+
+/// What an answer must not repeat: what the query holds, but for the time, and the key.
+fn secrets(access: &RobotAccess, url: &Url) -> Vec<SecretString> {
+    let query = url.query_pairs().filter(|(name, _)| name != "timestamp");
+    query.map(|(_, value)| value.into_owned().into()).chain(access.secret.clone()).collect()
+}
+
+/// Success is a 2xx with `errcode` 0. An error answer says that there is no message; without one, nobody knows.
+fn judge(exchange: &Exchange, secrets: &[&SecretString]) -> Delivery {
+    let hidden = |text: &str| redact(one_line(text), secrets);
+    let answer = match exchange {
+        Exchange::Answered(answer) => answer,
+        Exchange::Lost(lost @ Lost::NoConnection(_)) => {
+            return Delivery::Again(RobotError::Unreachable(hidden(&lost.to_string())));
+        }
+        Exchange::Lost(lost @ (Lost::Timeout | Lost::Broken(_))) => {
+            return Delivery::Failed(RobotError::Unknown(hidden(&lost.to_string())));
+        }
+    };
+    let fields = fields(answer);
+    let refused = |code: String| {
+        let said = fields.get("errmsg").and_then(Value::as_str).unwrap_or("no reason given");
+        RobotError::Refused { code, message: hidden(said) }
+    };
+    match (number(fields.get("errcode")), answer.status) {
+        (Some(0), 200..=299) => Delivery::Done,
+        (Some(BUSY), _) => Delivery::Again(refused(BUSY.to_string())),
+        (Some(code), _) if code != 0 => Delivery::Failed(refused(code.to_string())),
+        (_, status @ 300..=499) => Delivery::Failed(refused(format!("http_{status}"))),
+        (_, status) => {
+            Delivery::Failed(RobotError::Unknown(format!("an answer that cannot be read (HTTP {status})")))
+        }
+    }
+}
+
+fn fields(answer: &Answer) -> Map<String, Value> {
+    match serde_json::from_slice(&answer.body) {
+        Ok(Value::Object(fields)) if answer.complete => fields,
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(webhook: &str, secret: Option<&str>) -> RobotAccess {
+        RobotAccess { webhook: webhook.into(), secret: secret.map(Into::into), is_loopback: false }
+    }
+
+    #[test]
+    fn a_message_is_signed_as_dingtalk_documents() {
+        // printf '1577262236756\nthis is secret' | openssl dgst -sha256 -hmac 'this is secret' -binary | base64
+        let sign = "m%2F%2BvkPxKeH1LqDAuSqTUkZNOUpBE2%2F1nJGfguSIIkm8%3D";
+        let at = Timestamp::from_millisecond(1_577_262_236_756).unwrap();
+        let webhook = "https://oapi.dingtalk.com/robot/send?access_token=abc";
+        assert_eq!(
+            signed(&access(webhook, Some("this is secret")), at).as_str(),
+            format!("{webhook}&timestamp=1577262236756&sign={sign}")
+        );
+        assert_eq!(signed(&access(webhook, None), at).as_str(), webhook);
+    }
+
+    fn answered(status: u16, body: &str) -> Exchange {
+        Exchange::Answered(Answer { status, body: body.into(), complete: true, ..Answer::default() })
+    }
+
+    #[test]
+    fn delivered_is_a_2xx_with_errcode_0_and_only_what_certainly_did_not_arrive_is_sent_again() {
+        let (done, again, failed, unknown) = ("done", "again", "failed", "unknown");
+        for (exchange, expected) in [
+            (answered(200, r#"{"errcode":0,"errmsg":"ok"}"#), done),
+            (answered(200, r#"{"errcode":"0"}"#), done),
+            (answered(200, r#"{"errcode":-1,"errmsg":"系统繁忙"}"#), again),
+            (answered(500, r#"{"errcode":-1}"#), again),
+            (Exchange::Lost(Lost::NoConnection("refused".into())), again),
+            (answered(200, r#"{"errcode":310000,"errmsg":"sign not match"}"#), failed),
+            (answered(200, r#"{"errcode":130101,"errmsg":"send too fast"}"#), failed),
+            (answered(429, "slow down"), failed),
+            (answered(403, "<html>"), failed),
+            (answered(302, ""), failed),
+            (answered(200, ""), unknown),
+            (answered(200, r#"{"code":200}"#), unknown),
+            (answered(502, r#"{"errcode":0}"#), unknown),
+            (answered(504, "<html>"), unknown),
+            (Exchange::Lost(Lost::Timeout), unknown),
+            (Exchange::Lost(Lost::Broken("reset".into())), unknown),
+        ] {
+            let judged = match judge(&exchange, &[]) {
+                Delivery::Done => done,
+                Delivery::Again(_) => again,
+                Delivery::Failed(RobotError::Unknown(_)) => unknown,
+                Delivery::Failed(RobotError::Refused { .. } | RobotError::Unreachable(_)) => failed,
+            };
+            assert_eq!(judged, expected, "{exchange:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_repeats_token_sign_or_secret_does_not_hand_them_on() {
+        let access = access("https://host/robot/send?access_token=hunter2", Some("hunter3"));
+        let url = signed(&access, Timestamp::UNIX_EPOCH);
+        let sign = url.query_pairs().find(|(name, _)| name == "sign").unwrap().1.into_owned();
+        let body = json!({"errcode": 300_001, "errmsg": format!("no robot hunter2, {sign}, hunter3")});
+        let secrets = secrets(&access, &url);
+        let judged = judge(&answered(200, &body.to_string()), &secrets.iter().collect::<Vec<_>>());
+        let message = "no robot [redacted], [redacted], [redacted]".into();
+        assert_eq!(judged, Delivery::Failed(RobotError::Refused { code: "300001".into(), message }));
+    }
+
+    async fn tried(
+        mut send: impl AsyncFnMut(usize) -> Delivery,
+    ) -> (usize, Duration, Result<(), RobotError>) {
+        let (clock, mut tries) = (Clock::tokio(), 0);
+        let start = clock.now();
+        let result = deliver(&clock, async || {
+            tries += 1;
+            send(tries).await
+        })
+        .await;
+        (tries, clock.now() - start, result)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_is_sent_three_times_at_most_and_never_again_after_it_may_have_arrived() {
+        let busy = || RobotError::Refused { code: "-1".into(), message: "busy".into() };
+        let unknown = || RobotError::Unknown("lost".into());
+        let second = Duration::from_secs(1);
+        assert_eq!(tried(async |_| Delivery::Again(busy())).await, (3, 4 * second, Err(busy())));
+        let once_busy = async |n| if n == 1 { Delivery::Again(busy()) } else { Delivery::Done };
+        assert_eq!(tried(once_busy).await, (2, second, Ok(())));
+        assert_eq!(tried(async |_| Delivery::Failed(unknown())).await, (1, Duration::ZERO, Err(unknown())));
+        let (tries, time, result) = tried(async |_| std::future::pending().await).await;
+        assert_eq!((tries, time), (1, MAX_TIME));
+        assert!(matches!(result, Err(RobotError::Unknown(_))), "{result:?}");
+    }
+}

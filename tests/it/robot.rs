@@ -1,0 +1,147 @@
+//! The group robot: who is told, what, and what becomes of it when DingTalk does not take it.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use meeting_closer::sandbox::{Reply, Sandbox};
+use serde_json::Value;
+use sha2::Sha256;
+
+use crate::receiver::{Received, Receiver};
+use crate::support::{Closer, fast_sandbox};
+
+const OK: &str = r#"{"errcode":0,"errmsg":"ok"}"#;
+
+/// Tells of every run.
+fn talkative(sandbox: &Sandbox, robot: &Receiver) -> Closer {
+    Closer::at(sandbox)
+        .set("NOTIFY__ROBOT_WEBHOOK", &robot.url("robot/send?access_token=hunter4"))
+        .set("NOTIFY__WHEN", "always")
+}
+
+fn value<'a>(sent: &'a Received, name: &str) -> &'a str {
+    sent.query.iter().find(|(of, _)| of == name).map_or("", |(_, value)| value)
+}
+
+/// The message's title and text.
+fn said(sent: &Received) -> (String, String) {
+    let body: Value = serde_json::from_slice(&sent.body).unwrap();
+    assert_eq!(body["msgtype"], "markdown");
+    let text = |name: &str| body["markdown"][name].as_str().unwrap().to_owned();
+    (text("title"), text("text"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_group_is_told_once_and_signed_how_a_run_ended_and_how_it_goes_on() {
+    let (sandbox, robot) = (Sandbox::start(fast_sandbox()).await.unwrap(), Receiver::start(200, OK).await);
+    let closer =
+        talkative(&sandbox, &robot).set("NOTIFY__ROBOT_SECRET_FILE", "key").set("PACE__CONCURRENCY", "1");
+    closer.file("key", "hunter5\n");
+    closer.list(["a", "b", "c", "d"]);
+    sandbox.script("b", [Reply::failure(404, "permissionError", "x")]);
+    sandbox.script("c", [Reply::failure(403, "Forbidden.AccessDenied.ApiCountLimitForOrg", "spent")]);
+    let ran = closer.close().await;
+    assert_eq!(ran.code, 3, "{}", ran.said());
+
+    let sent = robot.received();
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    let sent = &sent[0];
+    assert_eq!((sent.path.as_str(), sent.content_type.as_str()), ("/robot/send", "application/json"));
+    assert_eq!(value(sent, "access_token"), "hunter4");
+    let mut mac = Hmac::<Sha256>::new_from_slice(b"hunter5").unwrap();
+    mac.update(format!("{}\nhunter5", value(sent, "timestamp")).as_bytes());
+    assert_eq!(value(sent, "sign"), BASE64_STANDARD.encode(mac.finalize().into_bytes()));
+
+    let folder = closer.run_folder();
+    let id = folder.file_name().unwrap().to_str().unwrap();
+    let (title, text) = said(sent);
+    assert_eq!(title, "SANDBOX: meeting-closer: exit code 3");
+    let continued = ran.stderr.lines().find_map(|line| line.strip_prefix("to continue: ")).unwrap();
+    for part in [
+        "### SANDBOX: meeting-closer: exit code 3\n\n**a rehearsal, no real meeting was touched**\n\nhalted: every row",
+        "> DingTalk would answer the same to every row: spent (Forbidden.AccessDenied.ApiCountLimitForOrg)\n",
+        "- closed: 1\n- failed: 1\n- not_attempted: 2\n- rows in: 4\n",
+        "- permissionError (1 rows): the union id must be the meeting's host;",
+        &format!("**To continue**: {continued}\n"),
+        &format!("run {id}, in {}", folder.canonicalize().unwrap().display()),
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+    assert!(!text.contains("resourceClose") && !text.contains("- 200"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_refused_or_lost_is_a_warning_without_a_secret_and_changes_no_exit_code() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    for (status, body, warning) in [
+        (
+            200,
+            r#"{"errcode":310000,"errmsg":"no hunter4 hunter5"}"#,
+            "DingTalk refused it: no [redacted] [redacted] (310000)",
+        ),
+        (
+            502,
+            "<html>",
+            "whether it was delivered is not known, so it is not sent again: an answer that cannot be read",
+        ),
+        (0, "", "whether it was delivered is not known, so it is not sent again: the connection broke"),
+    ] {
+        let robot = Receiver::start(status, body).await;
+        let closer = talkative(&sandbox, &robot).set("NOTIFY__ROBOT_SECRET", "hunter5");
+        closer.list(["m"]);
+        let ran = closer.run(&["close", "--yes", "-vv", "list.csv"]).await;
+        assert_eq!((ran.code, robot.received().len()), (0, 1), "{}", ran.said());
+        let line =
+            ran.stderr.lines().find(|line| line.contains("the group was not told of this run")).unwrap();
+        assert!(line.contains(" WARN ") && line.contains("sandbox") && line.contains(warning), "{line}");
+        let mut everything = ran.said();
+        for file in std::fs::read_dir(closer.run_folder()).unwrap() {
+            everything += &String::from_utf8_lossy(&std::fs::read(file.unwrap().path()).unwrap());
+        }
+        assert!(!everything.contains("hunter4") && !everything.contains("hunter5"), "{everything}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_went_well_is_told_of_when_that_is_asked_for_alone_and_a_rehearsal_in_the_sandbox_never() {
+    let (sandbox, robot) = (Sandbox::start(fast_sandbox()).await.unwrap(), Receiver::start(200, OK).await);
+    for (when, ids, told) in [
+        ("always", ["a", "b"], 1),
+        ("failure", ["a", "b"], 0),
+        ("failure", ["a", ""], 1),
+        ("never", ["a", ""], 0),
+    ] {
+        let before = robot.received().len();
+        let closer = talkative(&sandbox, &robot).set("NOTIFY__WHEN", when);
+        closer.list(ids);
+        let ran = closer.close().await;
+        assert_eq!(robot.received().len() - before, told, "{when} {}", ran.said());
+    }
+    let before = robot.received().len();
+    let closer = talkative(&sandbox, &robot).set("NOTIFY__ROBOT_SECRET_FILE", "/nowhere");
+    closer.list(["a", ""]);
+    let ran = closer.run(&["close", "--sandbox", "list.csv"]).await;
+    assert_eq!((ran.code, robot.received().len() - before), (1, 0), "{}", ran.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_robot_that_cannot_be_used_is_told_before_anything_is_called() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    for (webhook, expected) in [
+        (
+            "http://oapi.dingtalk.com/robot/send?access_token=hunter4",
+            "error: notify.robot_webhook is an http URL: https is expected; the token in it would cross the network in the clear\n",
+        ),
+        (
+            "hunter4",
+            "error: notify.robot_webhook is no URL: https://oapi.dingtalk.com/robot/send?access_token=",
+        ),
+    ] {
+        let closer = Closer::at(&sandbox).set("NOTIFY__ROBOT_WEBHOOK_FILE", "webhook");
+        closer.file("webhook", webhook);
+        closer.list(["m"]);
+        let ran = closer.close().await;
+        assert_eq!((ran.code, sandbox.statistics().token_calls), (2, 0), "{}", ran.said());
+        assert!(ran.stderr.starts_with(expected) && !ran.stderr.contains("hunter4"), "{}", ran.said());
+    }
+}
