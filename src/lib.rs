@@ -30,6 +30,7 @@ pub mod hex;
 pub mod intake;
 pub mod journal;
 pub mod meeting;
+pub mod metrics;
 pub mod outcome;
 pub mod pace;
 pub mod printer;

@@ -1,4 +1,5 @@
-//! What a run that has ended leaves for those who were not there: a message in a group.
+//! What a run that has ended leaves for those who were not there: its figures in a file, and a message
+//! in a group.
 //!
 //! Invariant: nothing here changes the exit code. What fails is a warning.
 
@@ -8,6 +9,7 @@ use super::begin::Begun;
 use crate::clock::Clock;
 use crate::dingtalk::{self, Message, Robot};
 use crate::exit::{ExitCode, Failure};
+use crate::metrics::{Metrics, write_textfile};
 use crate::outcome::OutcomeKind;
 use crate::report::{Notice, Summary};
 use crate::run::RunEnd;
@@ -49,6 +51,22 @@ pub(super) fn notice(ended: &Ended, end: &RunEnd, begun: &Begun, earlier: &[(Out
         outcomes,
         codes,
         ..Notice::default()
+    }
+}
+
+/// Writes the run's figures into the textfile, where one is configured; `note` is put before them.
+pub(super) fn leave_textfile(
+    metrics: &Metrics,
+    ended: &Ended,
+    note: Option<&str>,
+    settings: &Settings,
+    clock: &Clock,
+) {
+    let Some(path) = &settings.metrics.textfile else { return };
+    metrics.run_ended(exit_code(ended).number(), clock.timestamp());
+    let note = note.map(|note| format!("# {note}\n")).unwrap_or_default();
+    if let Err(error) = write_textfile(path, &format!("{note}{}", metrics.text())) {
+        warn!("cannot write {}, which metrics.textfile names: {error}", path.display());
     }
 }
 

@@ -19,6 +19,7 @@ use crate::events::Observers;
 use crate::exit::{ExitCode, Failure};
 use crate::intake::{Exclusions, IntakeError, ListFacts, Lists, Survey, Triage};
 use crate::journal::{self, Hasher, ListRecord, Record, RowCounts, RunFinished, RunStarted};
+use crate::metrics::Metrics;
 use crate::outcome::OutcomeKind;
 use crate::pace::Pacer;
 use crate::printer;
@@ -86,7 +87,12 @@ pub(super) async fn run(
     let signals = super::signals::listen().map_err(|error| Failure::new(ExitCode::Usage, error))?;
     let progress =
         Progress::start(progress_mode(args.progress), (rows_done, survey.total), rehearsal, terminal, &clock);
-    let mut observer = Observers(vec![Box::new(RunLog::new(&begun.run_id)), Box::new(progress.observer())]);
+    let metrics = Arc::new(Metrics::new(settings.pace.requests_per_second));
+    let mut observer = Observers(vec![
+        Box::new(RunLog::new(&begun.run_id)),
+        Box::new(progress.observer()),
+        Box::new(metrics.watcher()),
+    ]);
     let parts = Parts {
         api: Arc::new(api),
         pacer: Pacer::new(&settings.pace),
@@ -106,6 +112,8 @@ pub(super) async fn run(
     drop(progress);
     drop(sandbox);
     let ended = finish(&end, &begun, &earlier, &clock);
+    let note = rehearsal.then_some(REHEARSAL);
+    span.in_scope(|| aftermath::leave_textfile(&metrics, &ended, note, &settings, &clock));
     if !args.sandbox {
         let notice = Notice {
             rehearsal,

@@ -5,6 +5,7 @@ mod answers;
 mod audit;
 mod continuing;
 mod disk;
+mod figures;
 mod guards;
 mod killed;
 mod lists;

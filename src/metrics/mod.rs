@@ -1,0 +1,11 @@
+//! Figures for Prometheus: counted from a run's events, left in a file by `close`.
+//!
+//! Invariant: the names, types and labels are fixed; dashboards and alerts are written against them. What is counted comes
+//! from [`RunEvent`](crate::events::RunEvent)s and from nothing else of a run.
+
+mod figures;
+mod textfile;
+mod waiting;
+
+pub use figures::{Metrics, MetricsWatcher};
+pub use textfile::write_textfile;
