@@ -1,11 +1,13 @@
-//! Figures for Prometheus: counted from a run's events, left in a file by `close`.
+//! Figures for Prometheus: counted from a run's events, left in a file by `close`, served by a worker.
 //!
 //! Invariant: the names, types and labels are fixed; dashboards and alerts are written against them. What is counted comes
 //! from [`RunEvent`](crate::events::RunEvent)s and from nothing else of a run.
 
 mod figures;
+mod server;
 mod textfile;
 mod waiting;
 
 pub use figures::{Metrics, MetricsWatcher};
+pub use server::{MetricsServer, Readiness};
 pub use textfile::write_textfile;
