@@ -40,3 +40,5 @@ pub mod run;
 pub mod sandbox;
 pub mod settings;
 pub mod telemetry;
+#[cfg(feature = "otlp")]
+pub mod traces;

@@ -1,5 +1,4 @@
-//! What a run that has ended leaves for those who were not there: its figures in a file, and a message
-//! in a group.
+//! What a run leaves for those who were not there: its figures in a file, a message in a group, its traces.
 //!
 //! Invariant: nothing here changes the exit code. What fails is a warning.
 
@@ -95,4 +94,30 @@ async fn say(notice: &Notice, settings: &Settings, clock: &Clock) -> Result<(), 
     let robot = Robot::new(&settings.dingtalk, access, clock.clone()).map_err(|error| error.to_string())?;
     let message = Message { title: notice.title(), text: notice.text() };
     robot.say(&message).await.map_err(|error| error.to_string())
+}
+
+/// Begins the run's traces, where the environment names a collector.
+#[cfg(feature = "otlp")]
+pub(super) fn begin_traces(
+    run_id: &str,
+    rehearsal: bool,
+    clock: &Clock,
+    observers: &mut crate::events::Observers,
+) -> Option<crate::traces::Traces> {
+    let traces = crate::traces::Traces::start(run_id, rehearsal, clock);
+    let traces = traces.unwrap_or_else(|problem| {
+        warn!("no traces are exported: {problem}");
+        None
+    })?;
+    observers.0.push(Box::new(traces.observer()));
+    Some(traces)
+}
+
+/// Hands on what is left of the run's traces.
+#[cfg(feature = "otlp")]
+pub(super) async fn end_traces(traces: Option<crate::traces::Traces>, ended: &Ended, clock: &Clock) {
+    let Some(traces) = traces else { return };
+    if let Err(problem) = traces.end(exit_code(ended).number(), clock).await {
+        warn!("the last traces were not exported: {problem}");
+    }
 }

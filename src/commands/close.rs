@@ -87,12 +87,16 @@ pub(super) async fn run(
     let signals = super::signals::listen().map_err(|error| Failure::new(ExitCode::Usage, error))?;
     let progress =
         Progress::start(progress_mode(args.progress), (rows_done, survey.total), rehearsal, terminal, &clock);
+    // The span's name stands in every line that the run logs.
+    let span = if rehearsal { info_span!("sandbox") } else { tracing::Span::none() };
     let metrics = Arc::new(Metrics::new(settings.pace.requests_per_second));
     let mut observer = Observers(vec![
         Box::new(RunLog::new(&begun.run_id)),
         Box::new(progress.observer()),
         Box::new(metrics.watcher()),
     ]);
+    #[cfg(feature = "otlp")]
+    let traces = span.in_scope(|| aftermath::begin_traces(&begun.run_id, rehearsal, &clock, &mut observer));
     let parts = Parts {
         api: Arc::new(api),
         pacer: Pacer::new(&settings.pace),
@@ -106,14 +110,14 @@ pub(super) async fn run(
         patience: settings.guard.deadline.is_none().then_some(PATIENCE),
         clock: clock.clone(),
     };
-    // The span's name stands in every line that the run logs.
-    let span = if rehearsal { info_span!("sandbox") } else { tracing::Span::none() };
     let end = run::run(parts, feed(lists, exclusions, history)).instrument(span.clone()).await;
     drop(progress);
     drop(sandbox);
     let ended = finish(&end, &begun, &earlier, &clock);
     let note = rehearsal.then_some(REHEARSAL);
     span.in_scope(|| aftermath::leave_textfile(&metrics, &ended, note, &settings, &clock));
+    #[cfg(feature = "otlp")]
+    aftermath::end_traces(traces, &ended, &clock).instrument(span.clone()).await;
     if !args.sandbox {
         let notice = Notice {
             rehearsal,
