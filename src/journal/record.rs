@@ -243,9 +243,12 @@ impl Record {
     }
 }
 
-/// `serde_json` keeps keys in order and writes text as jq does, but for DEL, which jq escapes.
+/// `serde_json` writes text as jq does, but for DEL, which jq escapes. It keeps keys in order too, unless any crate of the
+/// build asks it for `preserve_order`: then they are sorted here.
 fn canonical_text(fields: Map<String, Value>) -> String {
-    let text = Value::Object(fields).to_string();
+    let mut value = Value::Object(fields);
+    value.sort_all_objects();
+    let text = value.to_string();
     if text.contains('\u{7f}') { text.replace('\u{7f}', "\\u007f") } else { text }
 }
 
