@@ -4,9 +4,9 @@
 //!
 //! ```text
 //!  lists ──> intake ──> run ─────────────> journal ──> report
-//!            read,      which row is       what        audit.csv, summary.json,
-//!            check,     asked next, and    happened,   closing table, hints
-//!            sort       what of it became  append-only
+//!            read,      which row is       what        audit.csv, report.html,
+//!            check,     asked next, and    happened,   summary.json,
+//!            sort       what of it became  append-only closing table, hints
 //!                        │       ▲
 //!                      pace    dingtalk
 //!                      retry   (one attempt, one verdict)

@@ -65,6 +65,13 @@ impl Timeline {
         span.per_1000_s = lower(span.per_1000_s, per_1000_s);
     }
 
+    /// The same in spans of this length, in milliseconds: a multiple of the length that they have.
+    #[must_use]
+    pub fn in_spans_of(&self, span_ms: u64) -> Self {
+        let each = usize::try_from(span_ms / self.span_ms.max(1)).unwrap_or(usize::MAX).max(1);
+        Self { span_ms, spans: self.spans.chunks(each).map(merged).collect() }
+    }
+
     fn span(&mut self, at: Duration) -> &mut Span {
         let at = millis(at);
         while at / self.span_ms >= MAX_SPANS as u64 {
@@ -117,6 +124,18 @@ mod tests {
             timeline.spans,
             [span(1, 0, 0, 18_000), span(1, 1, 500, 0), span(0, 0, 1000, 0), span(0, 0, 250, 9_000)]
         );
+    }
+
+    #[test]
+    fn longer_spans_hold_what_the_shorter_ones_held() {
+        let mut timeline = Timeline::default();
+        timeline.rate(Duration::ZERO, 9_000);
+        for second in 0..5 {
+            timeline.call(second * SECOND);
+        }
+        let coarse = timeline.in_spans_of(2000);
+        let calls: Vec<u64> = coarse.spans.iter().map(|span| span.calls).collect();
+        assert_eq!((coarse.span_ms, calls, coarse.spans[0].per_1000_s), (2000, vec![2, 2, 1], 9_000));
     }
 
     #[test]

@@ -5,8 +5,10 @@
 mod atomic;
 mod audit_csv;
 mod closing_table;
+mod course;
 mod forecast;
 mod hints;
+mod html;
 mod left_over;
 mod notice;
 mod progress;
@@ -32,6 +34,8 @@ use crate::journal::{Hasher, ReadError, Reader};
 
 /// The audit report's name in a run's folder.
 pub const AUDIT_CSV: &str = "audit.csv";
+/// The page's name in a run's folder.
+pub const REPORT_HTML: &str = "report.html";
 /// The summary's name in a run's folder.
 pub const SUMMARY_JSON: &str = "summary.json";
 
@@ -54,12 +58,13 @@ pub enum ReportError {
     },
 }
 
-/// Writes `audit.csv` and `summary.json` beside the journal in `folder`.
+/// Writes `audit.csv`, `report.html` and `summary.json` beside the journal in `folder`.
 pub fn write_reports(folder: &Path, hasher: Hasher) -> Result<Summary, ReportError> {
     let journal = folder.join(crate::journal::FILE_NAME);
     let mut reader = Reader::open(&journal, hasher)?;
     let index = RunIndex::read(&mut reader, &journal)?;
     audit_csv::write(&index, &mut reader, &folder.join(AUDIT_CSV))?;
+    html::write(&index, &mut reader, &folder.join(REPORT_HTML))?;
     let summary = Summary::of(&index);
     atomic::write(&folder.join(SUMMARY_JSON), |file| summary.write(file))?;
     Ok(summary)

@@ -8,6 +8,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::ReportError;
+use super::course::Course;
 use crate::journal::{Chain, Entry, OutcomeRecord, ReadError, Reader, Record, RunFinished, RunStarted};
 use crate::meeting::Fingerprint;
 use crate::outcome::OutcomeKind;
@@ -19,6 +20,8 @@ pub struct RunIndex {
     pub started: RunStarted,
     /// When it began.
     pub started_at: Timestamp,
+    /// What it set out to do when it was last continued, if it was.
+    pub continued: Option<RunStarted>,
     /// How it last ended, if it did.
     pub finished: Option<RunFinished>,
     /// When the last record was written.
@@ -33,18 +36,23 @@ pub struct RunIndex {
     pub outcomes: BTreeMap<&'static str, u64>,
     /// Rows by code, of those that have one.
     pub codes: BTreeMap<String, u64>,
+    /// Rows by outcome and code, an empty one included.
+    pub(super) outcome_codes: BTreeMap<(OutcomeKind, String), u64>,
+    /// How it went over time.
+    pub(super) course: Course,
     /// Where the journal ends.
     pub chain: Chain,
     /// The rows in input order.
     pub(super) rows: Vec<Place>,
 }
 
-/// Where a row's outcome stands in the journal, and where the row stood in the lists.
+/// Where a row's outcome stands in the journal, where the row stood in the lists, and what became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     source: u32,
     line: u64,
     pub(super) offset: u64,
+    pub(super) outcome: OutcomeKind,
 }
 
 impl RunIndex {
@@ -61,6 +69,7 @@ impl RunIndex {
         };
         let mut index = Self {
             started_at,
+            continued: None,
             finished: None,
             last_at: started_at,
             calls: 0,
@@ -68,6 +77,8 @@ impl RunIndex {
             paused_ms: 0,
             outcomes: OutcomeKind::ALL.map(|kind| (kind.name(), 0)).into(),
             codes: BTreeMap::new(),
+            outcome_codes: BTreeMap::new(),
+            course: Course::begun(started_at),
             chain: reader.chain().clone(),
             rows: vec![],
             started,
@@ -78,9 +89,20 @@ impl RunIndex {
         while let Some(entry) = next_whole(reader)? {
             index.last_at = entry.at;
             match entry.record {
-                Record::RunStarted(more) | Record::RunContinued(more) => sources.learn(&more),
-                Record::Attempt(_) => index.calls += 1,
+                Record::RunStarted(more) => sources.learn(&more),
+                Record::RunContinued(more) => {
+                    sources.learn(&more);
+                    index.course.continued(entry.at);
+                    index.continued = Some(*more);
+                    // It goes on: how it had ended does not hold any more.
+                    index.finished = None;
+                }
+                Record::Attempt(_) => {
+                    index.calls += 1;
+                    index.course.call(entry.at);
+                }
                 Record::RunFinished(finished) => {
+                    index.course.finished(&finished.totals.timeline);
                     index.throttled_calls += finished.totals.throttled_calls;
                     index.paused_ms += finished.totals.paused_ms;
                     index.finished = Some(*finished);
@@ -90,6 +112,7 @@ impl RunIndex {
                         source: sources.rank(&outcome.source),
                         line: outcome.line,
                         offset: entry.offset,
+                        outcome: outcome.outcome,
                     };
                     index.count(*outcome, place, &mut open);
                 }
@@ -120,12 +143,15 @@ impl RunIndex {
             decrement(self.outcomes.get_mut(OutcomeKind::NotAttempted.name()));
             decrement(self.codes.get_mut(&code));
             self.codes.retain(|_, count| *count > 0);
+            decrement(self.outcome_codes.get_mut(&(OutcomeKind::NotAttempted, code)));
+            self.outcome_codes.retain(|_, count| *count > 0);
             row
         } else {
             self.rows.push(place);
             self.rows.len() - 1
         };
         *self.outcomes.entry(outcome.outcome.name()).or_default() += 1;
+        *self.outcome_codes.entry((outcome.outcome, outcome.code.clone())).or_default() += 1;
         if !outcome.code.is_empty() {
             *self.codes.entry(outcome.code.clone()).or_default() += 1;
         }
