@@ -3,6 +3,7 @@
 
 mod answers;
 mod audit;
+mod browser;
 mod continuing;
 mod disk;
 mod figures;
@@ -11,6 +12,7 @@ mod killed;
 mod lists;
 mod network;
 mod pacing;
+mod page;
 mod python_sdk;
 mod readme;
 mod receiver;
@@ -18,4 +20,5 @@ mod rehearsal;
 mod robot;
 mod support;
 mod tokens;
+mod written_run;
 mod wrong_usage;

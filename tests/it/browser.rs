@@ -1,0 +1,106 @@
+//! A real browser for one test: its own driver on a port of its own, and an empty profile.
+
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use thirtyfour::common::log::LoggingPrefsLogLevel;
+use thirtyfour::prelude::*;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// What keeps the browser quiet, off the network, and able to run as root.
+const ARGUMENTS: [&str; 9] = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1280,1000",
+];
+
+/// Gives `test` a browser, and ends it whatever becomes of the test.
+pub(crate) async fn with_browser<F>(test: impl FnOnce(WebDriver) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let profile = tempfile::tempdir().unwrap();
+    let (mut driver, port) = start_driver(&profile).await;
+    let browser = connect(port, &profile).await;
+    let played = tokio::spawn(test(browser.clone())).await;
+    let quit = browser.quit().await;
+    driver.kill().await.unwrap();
+    if let Err(failed) = played {
+        std::panic::resume_unwind(failed.into_panic());
+    }
+    quit.unwrap();
+}
+
+async fn start_driver(profile: &TempDir) -> (Child, u16) {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .env("HOME", profile.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("chromedriver; tests/run installs it");
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        let port =
+            line.split_once("successfully on port ").map(|(_, port)| port.trim_end_matches('.').parse());
+        if let Some(port) = port {
+            // It goes on printing, and a pipe that nobody reads fills up.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return (driver, port.unwrap());
+        }
+    }
+    panic!("chromedriver told no port");
+}
+
+async fn connect(port: u16, profile: &TempDir) -> WebDriver {
+    // The driver's client asks for one, though it only ever speaks to loopback; another test may have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut wanted = DesiredCapabilities::chrome();
+    for argument in ARGUMENTS {
+        wanted.add_arg(argument).unwrap();
+    }
+    wanted.add_arg(&format!("--user-data-dir={}", profile.path().join("profile").display())).unwrap();
+    wanted.set_browser_log_level(LoggingPrefsLogLevel::All).unwrap();
+    WebDriver::new(format!("http://127.0.0.1:{port}"), wanted).await.unwrap()
+}
+
+/// What the browser complained of since it was last asked: errors of the script, and what the page's policy refused.
+pub(crate) async fn complaints(browser: &WebDriver) -> Vec<String> {
+    let log = browser.browser_log().await.unwrap();
+    log.into_iter().map(|entry| entry.message).collect()
+}
+
+/// What a script in the page gives back.
+pub(crate) async fn ask<T: serde::de::DeserializeOwned>(browser: &WebDriver, script: &str) -> T {
+    browser.execute(format!("return {script}"), Vec::<Value>::new()).await.unwrap().convert().unwrap()
+}
+
+/// Shows the page as a reader sees it who prefers `scheme` (`light`, `dark`).
+pub(crate) async fn prefer(browser: &WebDriver, scheme: &str) {
+    let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+    browser.cdp().send_raw("Emulation.setEmulatedMedia", features).await.unwrap();
+}
+
+/// Shows the page as it is on `media` (`screen`, `print`).
+pub(crate) async fn show_as(browser: &WebDriver, media: &str) {
+    browser.cdp().send_raw("Emulation.setEmulatedMedia", json!({"media": media})).await.unwrap();
+}
+
+/// From here on, no page's script runs.
+pub(crate) async fn without_script(browser: &WebDriver) {
+    browser.cdp().send_raw("Emulation.setScriptExecutionDisabled", json!({"value": true})).await.unwrap();
+}
+
+/// Presses keys, wherever the focus is.
+pub(crate) async fn press(browser: &WebDriver, keys: impl Into<TypingData>) {
+    browser.action_chain().send_keys(keys).perform().await.unwrap();
+}
