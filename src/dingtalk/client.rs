@@ -3,24 +3,28 @@
 //! Invariant: ids are percent-encoded whole, so whatever a list holds reaches DingTalk as an id and never as a path, a
 //! query or a fragment.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::exchange::{Answer, Exchange, Lost, MAX_BODY_BYTES, parse_retry_after};
+use super::exchange::{Answer, Exchange, Lost, MAX_BODY_BYTES, parse_date, parse_retry_after};
+use super::first_contact::{FirstContact, Met};
 use super::grant::{Grant, TokenError, read_grant};
 use super::token::AccessToken;
 use crate::clock::Clock;
 use crate::meeting::CloseRequest;
-use crate::settings::{Auth, BaseUrl, DingTalkSettings};
+use crate::settings::{Auth, BaseUrl, DingTalkSettings, SettingsError};
+
+/// Where an internal app asks for a token.
+const INTERNAL_TOKEN_PATH: &str = "/v1.0/oauth2/accessToken";
 
 /// The header that carries the access token.
 const TOKEN_HEADER: &str = "x-acs-dingtalk-access-token";
@@ -90,20 +94,70 @@ impl HttpApi {
         exchange(request, &self.clock).await
     }
 
-    async fn ask_for_token(
-        &self,
-        path: &str,
-        body: Value,
-        sent: &[&SecretString],
-    ) -> Result<Grant, TokenError> {
+    /// Asks once for a token; where tokens are fetched elsewhere, with no credentials, which every DingTalk refuses in its
+    /// own words. Neither is metered, and neither closes anything.
+    pub async fn first_contact(&self) -> Result<FirstContact, SettingsError> {
+        Ok(match self.ask_for_token().await? {
+            Asked::Answered { exchange, sent } => {
+                let token = Some(read_grant(&exchange, &sent));
+                FirstContact { met: Met::of(&exchange), token }
+            }
+            Asked::Elsewhere(_) => {
+                let exchange = self.post(INTERNAL_TOKEN_PATH, &json!({})).await;
+                FirstContact { met: Met::of(&exchange), token: None }
+            }
+        })
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Exchange {
         let request = self
             .client
             .post(self.base_url.join(path))
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, "application/json")
             .body(body.to_string());
-        read_grant(&self.exchange(request).await, sent)
+        self.exchange(request).await
     }
+
+    async fn ask_for_token(&self) -> Result<Asked, SettingsError> {
+        let (path, body, sent) = match &self.auth {
+            Auth::InternalApp { app_key, app_secret } => {
+                let secret = app_secret.read()?;
+                let body = json!({"appKey": app_key, "appSecret": secret.expose_secret()});
+                (INTERNAL_TOKEN_PATH.to_owned(), body, vec![secret])
+            }
+            Auth::ThirdPartyApp { suite_key, suite_secret, suite_ticket, corp_id } => {
+                let (secret, ticket) = (suite_secret.read()?, suite_ticket.read()?);
+                let body = json!({
+                    "suiteKey": suite_key,
+                    "suiteSecret": secret.expose_secret(),
+                    "authCorpId": corp_id,
+                    "suiteTicket": ticket.expose_secret(),
+                });
+                ("/v1.0/oauth2/corpAccessToken".to_owned(), body, vec![secret, ticket])
+            }
+            Auth::CorpToken { client_id, client_secret, corp_id } => {
+                let secret = client_secret.read()?;
+                let body = json!({
+                    "client_id": client_id,
+                    "client_secret": secret.expose_secret(),
+                    "grant_type": "client_credentials",
+                });
+                let path = format!("/v1.0/oauth2/{}/token", utf8_percent_encode(corp_id, ENCODED));
+                (path, body, vec![secret])
+            }
+            Auth::AccessToken(token) => return Ok(Asked::Elsewhere(token.read()?)),
+        };
+        Ok(Asked::Answered { exchange: self.post(&path, &body).await, sent })
+    }
+}
+
+/// What asking for a token came to.
+enum Asked {
+    /// A request was sent, with these secrets.
+    Answered { exchange: Exchange, sent: Vec<SecretString> },
+    /// Nothing was sent: the token is fetched elsewhere.
+    Elsewhere(SecretString),
 }
 
 /// A client that keeps up to `idle` connections to a server that is on this machine or is not. Nothing is sent yet.
@@ -138,6 +192,7 @@ pub(super) fn http_client(
 pub(super) async fn exchange(request: RequestBuilder, clock: &Clock) -> Exchange {
     match request.send().await {
         Ok(response) => Exchange::Answered(read(response, clock).await),
+        Err(error) if is_distrust(&error) => Exchange::Lost(Lost::Untrusted(chain(&error))),
         Err(error) if error.is_connect() => Exchange::Lost(Lost::NoConnection(chain(&error))),
         Err(error) if error.is_timeout() => Exchange::Lost(Lost::Timeout),
         Err(error) => Exchange::Lost(Lost::Broken(chain(&error))),
@@ -153,6 +208,7 @@ async fn read(mut response: Response, clock: &Clock) -> Answer {
         retry_after: text(RETRY_AFTER.as_str())
             .or_else(|| text("x-acs-retry-after"))
             .and_then(|header| parse_retry_after(&header, clock.timestamp())),
+        served_at: text(DATE.as_str()).and_then(|header| parse_date(&header)),
         ..Answer::default()
     };
     loop {
@@ -184,34 +240,10 @@ impl super::Api for HttpApi {
     }
 
     async fn fetch_token(&self) -> Result<Grant, TokenError> {
-        match &self.auth {
-            Auth::InternalApp { app_key, app_secret } => {
-                let secret = app_secret.read()?;
-                let body = json!({"appKey": app_key, "appSecret": secret.expose_secret()});
-                self.ask_for_token("/v1.0/oauth2/accessToken", body, &[&secret]).await
-            }
-            Auth::ThirdPartyApp { suite_key, suite_secret, suite_ticket, corp_id } => {
-                let (secret, ticket) = (suite_secret.read()?, suite_ticket.read()?);
-                let body = json!({
-                    "suiteKey": suite_key,
-                    "suiteSecret": secret.expose_secret(),
-                    "authCorpId": corp_id,
-                    "suiteTicket": ticket.expose_secret(),
-                });
-                self.ask_for_token("/v1.0/oauth2/corpAccessToken", body, &[&secret, &ticket]).await
-            }
-            Auth::CorpToken { client_id, client_secret, corp_id } => {
-                let secret = client_secret.read()?;
-                let body = json!({
-                    "client_id": client_id,
-                    "client_secret": secret.expose_secret(),
-                    "grant_type": "client_credentials",
-                });
-                let path = format!("/v1.0/oauth2/{}/token", utf8_percent_encode(corp_id, ENCODED));
-                self.ask_for_token(&path, body, &[&secret]).await
-            }
+        match self.ask_for_token().await? {
+            Asked::Answered { exchange, sent } => read_grant(&exchange, &sent),
             // Whoever put the token there knows its end; here it lasts until DingTalk refuses it.
-            Auth::AccessToken(token) => Ok(Grant { token: token.read()?, lifetime: A_YEAR }),
+            Asked::Elsewhere(token) => Ok(Grant { token, lifetime: A_YEAR }),
         }
     }
 }
@@ -232,6 +264,18 @@ fn company_certificates(settings: &DingTalkSettings) -> Result<Vec<Certificate>,
     match Certificate::from_pem_bundle(&pem) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(ClientError::CaNotPem { path: path.clone() }),
+    }
+}
+
+/// Whether a certificate is what kept a connection from being made. An I/O error that wraps another does not count it
+/// among its sources, so it is opened.
+fn is_distrust(error: &(dyn Error + 'static)) -> bool {
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return matches!(tls, rustls::Error::InvalidCertificate(_));
+    }
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => is_distrust(wrapped),
+        None => error.source().is_some_and(is_distrust),
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Answer {
     pub request_id: Option<String>,
     /// How long the server asked us to wait, not longer than [`MAX_SERVER_WAIT`].
     pub retry_after: Option<Duration>,
+    /// The other end's time, to the second: the header `Date`.
+    pub served_at: Option<Timestamp>,
 }
 
 /// How a request was lost.
@@ -44,6 +46,9 @@ pub enum Lost {
     /// No connection could be made, so the request never left.
     #[error("could not connect: {0}")]
     NoConnection(String),
+    /// Whoever answered could not prove to be DingTalk, so the request never left.
+    #[error("the certificate is not trusted: {0}")]
+    Untrusted(String),
     /// The request may have arrived, but no answer came in time.
     #[error("no answer in time")]
     Timeout,
@@ -58,10 +63,14 @@ pub(super) fn parse_retry_after(header: &str, now: Timestamp) -> Option<Duration
     let wait = if let Ok(seconds) = header.parse() {
         Duration::from_secs(seconds)
     } else {
-        let at = jiff::fmt::rfc2822::parse(header).ok()?.timestamp();
-        Duration::try_from(at.duration_since(now)).unwrap_or_default()
+        Duration::try_from(parse_date(header)?.duration_since(now)).unwrap_or_default()
     };
     Some(wait.min(MAX_SERVER_WAIT))
+}
+
+/// A date as RFC 9110 has it.
+pub(super) fn parse_date(header: &str) -> Option<Timestamp> {
+    Some(jiff::fmt::rfc2822::parse(header.trim()).ok()?.timestamp())
 }
 
 #[cfg(test)]

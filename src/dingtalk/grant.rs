@@ -60,7 +60,7 @@ impl TokenError {
 }
 
 /// Reads the answer to a request for a token. `sent` are the secrets that the request held.
-pub(super) fn read_grant(exchange: &Exchange, sent: &[&SecretString]) -> Result<Grant, TokenError> {
+pub(super) fn read_grant(exchange: &Exchange, sent: &[SecretString]) -> Result<Grant, TokenError> {
     if let Exchange::Answered(answer) = exchange
         && let Some(grant) = granted(answer)
     {
@@ -105,10 +105,10 @@ fn message(answer: &Answer) -> Option<String> {
 }
 
 /// The text without these secrets, should it repeat one.
-pub(super) fn redact(text: String, secrets: &[&SecretString]) -> String {
+pub(super) fn redact(text: String, secrets: &[SecretString]) -> String {
     secrets
         .iter()
-        .map(|secret| secret.expose_secret())
+        .map(ExposeSecret::expose_secret)
         .fold(text, |text, secret| if secret.is_empty() { text } else { text.replace(secret, "[redacted]") })
 }
 
@@ -119,7 +119,7 @@ mod tests {
 
     fn read(status: u16, body: &str) -> Result<Grant, TokenError> {
         let answer = Answer { status, body: body.into(), complete: true, ..Answer::default() };
-        read_grant(&Exchange::Answered(answer), &[&"hunter2".into()])
+        read_grant(&Exchange::Answered(answer), &["hunter2".into()])
     }
 
     #[test]

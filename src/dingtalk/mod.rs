@@ -5,6 +5,7 @@
 
 mod client;
 mod exchange;
+mod first_contact;
 mod grant;
 mod robot;
 mod token;
@@ -14,6 +15,7 @@ use std::future::Future;
 
 pub use client::{ClientError, HttpApi};
 pub use exchange::{Answer, Exchange, Lost, MAX_BODY_BYTES, MAX_SERVER_WAIT};
+pub use first_contact::{FirstContact, Met};
 pub use grant::{Grant, TokenError};
 pub use robot::{Message, Robot, RobotError};
 pub use token::{AccessToken, Supply, TokenKeeper};

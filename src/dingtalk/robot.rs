@@ -100,7 +100,7 @@ impl Robot {
         let url = signed(&self.access, self.clock.timestamp());
         let secrets = secrets(&self.access, &url);
         let request = self.client.post(url).header(CONTENT_TYPE, "application/json").body(body.to_string());
-        judge(&exchange(request, &self.clock).await, &secrets.iter().collect::<Vec<_>>())
+        judge(&exchange(request, &self.clock).await, &secrets)
     }
 }
 
@@ -142,7 +142,7 @@ fn secrets(access: &RobotAccess, url: &Url) -> Vec<SecretString> {
 }
 
 /// Success is a 2xx with `errcode` 0. An error answer says that there is no message; without one, nobody knows.
-fn judge(exchange: &Exchange, secrets: &[&SecretString]) -> Delivery {
+fn judge(exchange: &Exchange, secrets: &[SecretString]) -> Delivery {
     let hidden = |text: &str| redact(one_line(text), secrets);
     let answer = match exchange {
         Exchange::Answered(answer) => answer,
@@ -239,7 +239,7 @@ mod tests {
         let sign = url.query_pairs().find(|(name, _)| name == "sign").unwrap().1.into_owned();
         let body = json!({"errcode": 300_001, "errmsg": format!("no robot hunter2, {sign}, hunter3")});
         let secrets = secrets(&access, &url);
-        let judged = judge(&answered(200, &body.to_string()), &secrets.iter().collect::<Vec<_>>());
+        let judged = judge(&answered(200, &body.to_string()), &secrets);
         let message = "no robot [redacted], [redacted], [redacted]".into();
         assert_eq!(judged, Delivery::Failed(RobotError::Refused { code: "300001".into(), message }));
     }

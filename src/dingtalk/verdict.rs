@@ -22,6 +22,7 @@ pub fn judge(exchange: &Exchange) -> Judgement {
         Exchange::Lost(lost) => {
             let (code, reason) = match lost {
                 Lost::NoConnection(_) => ("connect_failed", "no connection"),
+                Lost::Untrusted(_) => ("certificate_untrusted", "no connection that could be trusted"),
                 Lost::Timeout => ("timeout", "no answer in time: the meeting's state is unknown"),
                 Lost::Broken(_) => {
                     ("connection_lost", "the connection broke: the meeting's state is unknown")

@@ -251,6 +251,7 @@ fn a_lost_request_is_retried_and_says_how_it_was_lost() {
         (Lost::Timeout, "timeout"),
         (Lost::Broken("reset by peer".into()), "connection_lost"),
         (Lost::NoConnection("refused".into()), "connect_failed"),
+        (Lost::Untrusted("UnknownIssuer".into()), "certificate_untrusted"),
     ] {
         let judgement = judge(&Exchange::Lost(lost));
         assert_eq!((judgement.verdict, judgement.answer.code.as_str()), (Verdict::Retry, code));

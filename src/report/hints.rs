@@ -62,6 +62,26 @@ const HINTS: &[Hint] = &[
         advice: "check dingtalk.app_key and dingtalk.app_secret, and that dingtalk.base_url is the account's own region",
     },
     Hint {
+        code: "invalid.client",
+        advice: "check dingtalk.app_key, dingtalk.app_secret and dingtalk.corp_id, and that dingtalk.base_url is the account's own region",
+    },
+    Hint {
+        code: "unauthorized.client",
+        advice: "check dingtalk.app_key, dingtalk.app_secret and dingtalk.corp_id, and that dingtalk.base_url is the account's own region",
+    },
+    Hint {
+        code: "unknownError",
+        advice: "DingTalk says so of a wrong organisation too: check dingtalk.corp_id",
+    },
+    Hint {
+        code: "invalidSuiteKey",
+        advice: "check dingtalk.suite_key and dingtalk.suite_secret, and that dingtalk.base_url is the account's own region",
+    },
+    Hint {
+        code: "invalidAuthInfo",
+        advice: "check dingtalk.corp_id: that organisation must have authorised the app",
+    },
+    Hint {
         code: "invalidSuiteTicket",
         advice: "the suite ticket is stale: DingTalk pushes one about every five hours; write it to dingtalk.suite_ticket_file",
     },
@@ -74,6 +94,10 @@ const HINTS: &[Hint] = &[
         advice: "no answer in time: check the network, or raise dingtalk.request_timeout",
     },
     Hint { code: "connect_failed", advice: "check the network, HTTPS_PROXY, and dingtalk.base_url" },
+    Hint {
+        code: "certificate_untrusted",
+        advice: "install the system's certificates (ca-certificates), or name the authority of a company's own proxy in dingtalk.ca_file; a wrong clock makes good certificates look expired",
+    },
     Hint {
         code: "connection_lost",
         advice: "connections broke: check the network and the proxy, then run the same rows again",
