@@ -53,6 +53,9 @@ pub enum LogFormat {
 pub enum Command {
     /// Close every meeting in the lists, write the audit, exit
     Close(CloseArgs),
+    /// Prove that a run would work, and close nothing
+    #[command(after_help = CHECK_HELP)]
+    Check(CheckArgs),
     /// Write the reports of a run again from its journal
     Report(RunArgs),
     /// Prove that a run's journal is whole and unaltered
@@ -136,6 +139,22 @@ pub struct CloseArgs {
     /// How progress is shown: a bar on a terminal, a line every few seconds elsewhere
     #[arg(long, value_enum, default_value_t, value_name = "auto|plain|none", hide_possible_values = true)]
     pub progress: ProgressArg,
+}
+
+const CHECK_HELP: &str = "\
+One line for each thing: ok, warn or wrong, and what to do.
+
+Exit codes:
+  0  a run would work
+  2  wrong configuration, credentials file, clock or folder
+  3  DingTalk cannot be reached, or refuses: credentials, permission, address, region";
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Where runs are kept [default: audit]
+    #[arg(long, value_name = "DIR")]
+    pub audit_dir: Option<PathBuf>,
 }
 
 const VERIFY_HELP: &str = "\

@@ -20,6 +20,7 @@
 //! - A request is in the journal before it leaves ([`journal`]); reports are made from the journal alone ([`report`]).
 //! - What decides is a plain function or state machine without clock, chance or I/O; what does is thin.
 
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod commands;

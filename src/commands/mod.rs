@@ -2,6 +2,7 @@
 
 mod aftermath;
 mod begin;
+mod check;
 mod close;
 mod orders;
 mod past_run;
@@ -20,6 +21,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     crate::telemetry::start(&cli.global, &terminal);
     match cli.command {
         Command::Close(args) => close::run(args, cli.global.config, &terminal).await,
+        Command::Check(args) => check::run(args, cli.global.config).await,
         Command::Report(args) => past_run::report(&args, cli.global.config),
         Command::Verify(args) => past_run::verify(&args, cli.global.config),
         Command::Sandbox(args) => sandbox::run(args).await,

@@ -4,6 +4,7 @@
 mod answers;
 mod audit;
 mod browser;
+mod check;
 mod continuing;
 mod disk;
 mod figures;

@@ -37,7 +37,7 @@ async fn a_proxy_of_the_environment_is_used_and_the_stand_in_is_reached_without_
 }
 
 /// A TLS front for the stand-in, with a certificate of an authority of its own; the authority in PEM form.
-async fn tls_front(sandbox: &Sandbox) -> (u16, String) {
+pub(crate) async fn tls_front(sandbox: &Sandbox) -> (u16, String) {
     let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(signed.signing_key.serialize_der().into());
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());

@@ -1,0 +1,105 @@
+//! `check`: proves that a run would work, and closes nothing.
+
+use std::path::PathBuf;
+
+use super::begin::hasher;
+use crate::check::{self, Contact, Finding, Findings, Whose};
+use crate::cli::CheckArgs;
+use crate::clock::Clock;
+use crate::dingtalk::HttpApi;
+use crate::exit::{ExitCode, Failure};
+use crate::printer;
+use crate::settings::{Auth, Secret, Settings, SettingsError};
+
+pub(super) async fn run(args: CheckArgs, config: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let mut findings = Findings::default();
+    let mut tell = |finding: Finding| {
+        printer::out(&finding.to_string());
+        findings.push(finding);
+    };
+    let audit_dir = args.audit_dir.map(|dir| ("audit.dir", dir.to_string_lossy().into_owned().into()));
+    match super::settings(config.clone(), audit_dir.into_iter().collect()) {
+        Err(failure) => tell(ours("configuration", failure)),
+        Ok(settings) => {
+            tell(Finding::fine("configuration", layers(config)));
+            let (auth, lacking) = match settings.dingtalk.auth() {
+                Ok(auth) => (Some(auth), None),
+                Err(error) => (None, Some(error)),
+            };
+            secrets(&settings, lacking).into_iter().for_each(&mut tell);
+            places(&settings).into_iter().for_each(&mut tell);
+            contact(&settings, auth).await.into_iter().for_each(&mut tell);
+        }
+    }
+    Ok(findings.exit_code())
+}
+
+fn ours(about: &'static str, failure: Failure) -> Finding {
+    let advice = failure.hint.unwrap_or_else(|| "make it readable for who runs the job".into());
+    Finding::wrong(Whose::Ours, about, failure.problem, advice)
+}
+
+/// The layers above the defaults that there are.
+fn layers(file: Option<PathBuf>) -> String {
+    let variables =
+        std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MEETING_CLOSER__"));
+    let variables = variables.count();
+    match file {
+        Some(file) => format!("{} and {variables} variables of the environment", file.display()),
+        None => format!("no file, and {variables} variables of the environment"),
+    }
+}
+
+/// What has to be secret: credentials, the robot's, and the key of the audit.
+fn secrets(settings: &Settings, lacking: Option<SettingsError>) -> Vec<Finding> {
+    let mut findings = vec![match lacking {
+        None => {
+            Finding::fine("credentials", format!("all that {} needs is there", settings.dingtalk.auth_name()))
+        }
+        Some(error) => ours("credentials", error.into()),
+    }];
+    let robots = [&settings.notify.robot_webhook, &settings.notify.robot_secret];
+    let unreadable = robots.into_iter().flatten().filter_map(|secret| secret.read().err());
+    findings.extend(unreadable.map(|error| ours("robot", error.into())));
+    if let Some(path) = &settings.audit.hmac_key_file {
+        findings.push(match hasher(settings) {
+            Ok(_) => Finding::fine("hmac key", format!("{} can be read", path.display())),
+            Err(failure) => ours("hmac key", failure),
+        });
+    }
+    findings
+}
+
+/// The folders that a run writes to.
+fn places(settings: &Settings) -> Vec<Finding> {
+    let dir = &settings.audit.dir;
+    let probed = check::probe_audit_dir(dir);
+    let mut findings = vec![check::audit_folder(dir, &probed)];
+    findings.extend(probed.ok().map(|facts| check::room(facts.free_bytes, &settings.guard)));
+    if let Some(path) = &settings.metrics.textfile {
+        findings.push(check::textfile(path, &check::probe_textfile(path)));
+    }
+    findings
+}
+
+/// Who answers at the address, and what a request for a token comes to. Without credentials, the first alone.
+async fn contact(settings: &Settings, auth: Option<Auth>) -> Vec<Finding> {
+    let clock = Clock::System;
+    let name = auth.is_some().then(|| settings.dingtalk.auth_name());
+    let none = || Auth::AccessToken(Secret::value("dingtalk.access_token", "none"));
+    let api = match HttpApi::new(&settings.dingtalk, auth.unwrap_or_else(none), 1, clock.clone()) {
+        Ok(api) => api,
+        Err(error) => return vec![ours("dingtalk", error.into())],
+    };
+    let left_at = clock.timestamp();
+    match api.first_contact().await {
+        Err(error) => vec![ours("credentials", error.into())],
+        Ok(showed) => check::contact(&Contact {
+            address: settings.dingtalk.base_url.to_string(),
+            auth: name,
+            showed,
+            left_at,
+            answered_at: clock.timestamp(),
+        }),
+    }
+}
