@@ -6,6 +6,7 @@ mod audit;
 mod browser;
 mod check;
 mod continuing;
+mod deploy;
 mod disk;
 mod figures;
 mod guards;

@@ -1,0 +1,135 @@
+//! The systemd units: locked up, correct, and doing what they say.
+
+use std::collections::HashMap;
+use std::process::{Command, Stdio};
+
+use meeting_closer::sandbox::Sandbox;
+
+use super::{content, read, repository};
+use crate::support::{Closer, Ran, binary, fast_sandbox};
+
+const SERVICES: [&str; 2] = ["meeting-closer.service", "meeting-closer-work.service"];
+const INSTALLED: &str = "/usr/local/bin/meeting-closer";
+
+/// The values of a key, in order.
+fn values(unit: &str, key: &str) -> Vec<String> {
+    let text = read(&format!("deploy/systemd/{unit}"));
+    let values = text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    values.map(str::to_owned).collect()
+}
+
+fn value(unit: &str, key: &str) -> String {
+    let values = values(unit, key);
+    assert_eq!(values.len(), 1, "{unit}: {key}");
+    values[0].clone()
+}
+
+#[test]
+fn the_services_have_an_exposure_below_two() {
+    for unit in SERVICES {
+        // The threshold is in tenths.
+        let folder = repository("deploy/systemd");
+        let path = folder.join(unit);
+        let path = path.to_str().unwrap();
+        content(
+            "systemd-analyze",
+            ["security", "--offline=true", "--threshold=19", "--no-pager", path],
+            &folder,
+        );
+    }
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_in_any_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut units = vec![];
+    for entry in std::fs::read_dir(repository("deploy/systemd")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        // It looks whether the program is there; here, it is elsewhere.
+        let text = std::fs::read_to_string(&path).unwrap().replace(INSTALLED, &binary());
+        std::fs::write(folder.path().join(&name), text).unwrap();
+        if name != "settings.toml" {
+            units.push(name);
+        }
+    }
+    assert_eq!(units.len(), 3);
+    let mut verify = Command::new("systemd-analyze");
+    let verified =
+        verify.args(["verify", "--man=no"]).args(units).current_dir(folder.path()).output().unwrap();
+    // A key that it does not know is told, and no failure.
+    let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+    assert!(verified.status.success() && !said.contains("meeting-closer"), "{said}");
+}
+
+#[test]
+fn the_timer_keeps_off_the_full_hour_and_makes_up_for_what_it_missed() {
+    let timer = "meeting-closer.timer";
+    let at = value(timer, "OnCalendar");
+    content("systemd-analyze", ["calendar", &at], &repository("deploy"));
+    let time = at.rsplit(' ').next().unwrap();
+    let minute: u32 = time.split(':').nth(1).unwrap().parse().unwrap();
+    let delay: u32 = value(timer, "RandomizedDelaySec").trim_end_matches("min").parse().unwrap();
+    assert!(minute > 0 && minute + delay < 60, "{at}");
+    assert_eq!(value(timer, "Persistent"), "true");
+}
+
+#[test]
+fn a_secret_reaches_a_service_as_a_credential_alone() {
+    for unit in SERVICES {
+        assert_eq!(value(unit, "LoadCredential"), "app_secret:/etc/meeting-closer/app_secret");
+        assert_eq!(value(unit, "DynamicUser"), "yes");
+        assert_eq!(value(unit, "StateDirectoryMode"), "0700");
+        let environment = values(unit, "Environment").join("\n");
+        assert!(environment.contains("MEETING_CLOSER__DINGTALK__APP_SECRET_FILE=%d/app_secret"), "{unit}");
+        assert!(!environment.contains("SECRET="), "{unit}");
+        // What stands in no folder that the service may write would be lost.
+        let state = format!("/var/lib/{}/", value(unit, "StateDirectory"));
+        let of_unit = environment.lines().find_map(|line| line.strip_prefix("MEETING_CLOSER__AUDIT__DIR="));
+        let of_file = read("deploy/systemd/settings.toml");
+        let of_file = of_file.lines().find_map(|line| line.strip_prefix("dir = ")).unwrap().trim_matches('"');
+        assert!(of_unit.unwrap_or(of_file).starts_with(&state), "{unit}");
+    }
+}
+
+/// Runs a service's command as the service manager would, against a stand-in, below a folder of its own.
+async fn start(closer: Closer, unit: &str, sandbox: &Sandbox) -> Ran {
+    let root = closer.folder.path().to_str().unwrap().to_owned();
+    let here = |text: &str| {
+        text.replace("/etc/", &format!("{root}/")).replace("%d", &format!("{root}/meeting-closer"))
+    };
+    let environment: HashMap<String, String> = values(unit, "Environment")
+        .iter()
+        .map(|pair| pair.split_once('=').unwrap())
+        .map(|(name, value)| (name.to_owned(), here(value)))
+        .collect();
+    let command = value(unit, "ExecStart");
+    let mut words = command.split(' ');
+    assert_eq!(words.next(), Some(INSTALLED));
+    let arguments: Vec<&str> = words.collect();
+    let mut command = closer.command(&arguments);
+    command
+        .envs(environment)
+        .env("MEETING_CLOSER__DINGTALK__BASE_URL", sandbox.base_url())
+        .env("MEETING_CLOSER__AUDIT__DIR", "audit")
+        .env("MEETING_CLOSER__METRICS__TEXTFILE", "run.prom");
+    if let Some(list) = values(unit, "StandardInput").first() {
+        assert!(list.starts_with("file:/srv/meeting-closer/"), "{list}");
+        let list = closer.folder.path().join(list.rsplit('/').next().unwrap());
+        command.stdin(Stdio::from(std::fs::File::open(list).unwrap()));
+    }
+    closer.finish(&mut command).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_evening_jobs_command_closes_the_list_with_the_credential_that_it_was_given() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = Closer::bare();
+    std::fs::create_dir(closer.folder.path().join("meeting-closer")).unwrap();
+    closer.file("meeting-closer/settings.toml", read("deploy/systemd/settings.toml"));
+    closer.file("meeting-closer/app_secret", "hunter2\n");
+    closer.file("tonight.csv", "conferenceId,unionId\na,host\nb,host\n");
+    let ran = start(closer, "meeting-closer.service", &sandbox).await;
+    assert_eq!(ran.code, 0, "{}", ran.said());
+    assert!(sandbox.has_ended("a") && sandbox.has_ended("b"));
+}
