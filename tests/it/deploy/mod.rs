@@ -1,5 +1,7 @@
 //! What stands in deploy/ is what would run: parsed, checked by the tools that read it, and tried.
 
+mod container;
+mod kubernetes;
 mod scheduled;
 mod systemd;
 
@@ -30,7 +32,7 @@ fn content<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A
 
 #[test]
 fn every_settings_file_that_is_deployed_loads_and_is_guarded() {
-    for folder in ["systemd"] {
+    for folder in ["systemd", "kubernetes"] {
         let file = repository(&format!("deploy/{folder}/settings.toml"));
         let settings = Settings::load(&Layers { file: Some(file), ..Layers::default() }).unwrap();
         assert!(settings.guard.max_meetings.is_some() && settings.guard.deadline.is_some(), "{folder}");
