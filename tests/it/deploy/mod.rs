@@ -2,6 +2,7 @@
 
 mod container;
 mod kubernetes;
+mod prometheus;
 mod scheduled;
 mod systemd;
 
@@ -29,6 +30,21 @@ fn content<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     said
 }
+
+/// The names that metrics have for dashboards and alerts.
+const METRICS: [&str; 11] = [
+    "meeting_closer_outcomes_total",
+    "meeting_closer_attempts_total",
+    "meeting_closer_throttled_total",
+    "meeting_closer_attempt_duration_seconds",
+    "meeting_closer_pace_requests_per_second",
+    "meeting_closer_in_flight",
+    "meeting_closer_waiting_retries",
+    "meeting_closer_paused",
+    "meeting_closer_last_run_timestamp_seconds",
+    "meeting_closer_last_run_exit_code",
+    "meeting_closer_queue_pending",
+];
 
 #[test]
 fn every_settings_file_that_is_deployed_loads_and_is_guarded() {
