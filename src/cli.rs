@@ -147,7 +147,7 @@ One line for each thing: ok, warn or wrong, and what to do.
 Exit codes:
   0  a run would work
   2  wrong configuration, credentials file, clock or folder
-  3  DingTalk cannot be reached, or refuses: credentials, permission, address, region";
+  3  DingTalk is not reached, or refuses (credentials, permission, region)";
 
 /// `check`.
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod container;
 mod kubernetes;
 mod prometheus;
+mod runbook;
 mod scheduled;
 mod systemd;
 
