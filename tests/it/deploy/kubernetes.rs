@@ -136,6 +136,7 @@ fn the_worker_is_probed_where_it_serves_and_the_network_lets_through_what_it_nee
     for (probe, path) in [("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")] {
         assert_eq!(worker[probe]["httpGet"], json!({"path": path, "port": "metrics"}));
     }
+    assert!(settings["queue"]["url"].as_str().unwrap().ends_with(":6379"));
     let policy = &manifests["networkpolicy.yaml"][0]["spec"];
     let ports = |rules: &Value| -> Vec<u64> {
         let rules = rules.as_array().unwrap().iter();

@@ -1,9 +1,11 @@
 //! The systemd units: locked up, correct, and doing what they say.
 
 use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use meeting_closer::sandbox::Sandbox;
+use meeting_closer::settings::{Layers, Settings};
 
 use super::{content, read, repository};
 use crate::support::{Closer, Ran, binary, fast_sandbox};
@@ -83,13 +85,47 @@ fn a_secret_reaches_a_service_as_a_credential_alone() {
         let environment = values(unit, "Environment").join("\n");
         assert!(environment.contains("MEETING_CLOSER__DINGTALK__APP_SECRET_FILE=%d/app_secret"), "{unit}");
         assert!(!environment.contains("SECRET="), "{unit}");
-        // What stands in no folder that the service may write would be lost.
+        // A service can write to no folder but its own.
         let state = format!("/var/lib/{}/", value(unit, "StateDirectory"));
-        let of_unit = environment.lines().find_map(|line| line.strip_prefix("MEETING_CLOSER__AUDIT__DIR="));
-        let of_file = read("deploy/systemd/settings.toml");
-        let of_file = of_file.lines().find_map(|line| line.strip_prefix("dir = ")).unwrap().trim_matches('"');
-        assert!(of_unit.unwrap_or(of_file).starts_with(&state), "{unit}");
+        assert!(settings(unit).audit.dir.starts_with(&state), "{unit}");
     }
+}
+
+#[test]
+fn the_worker_knows_its_queue_and_where_it_serves_its_figures() {
+    let [job, worker] = SERVICES.map(settings);
+    assert!(worker.queue.url.is_some() && worker.metrics.listen.is_some());
+    // The evening job works without a Redis.
+    assert!(job.queue.url.is_none() && job.metrics.textfile.is_some());
+}
+
+#[test]
+fn the_figures_of_a_run_are_put_where_the_node_exporter_may_read_them_also_after_a_failure() {
+    let command = value(SERVICES[0], "ExecStopPost");
+    // Its failure is none of the run's, and it may write outside of what the run may.
+    let script = command.strip_prefix("-+/bin/sh -c '").and_then(|rest| rest.strip_suffix('\'')).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_str().unwrap();
+    for made in ["meeting-closer", "node-exporter"] {
+        std::fs::create_dir(folder.path().join(made)).unwrap();
+    }
+    std::fs::write(folder.path().join("meeting-closer/run.prom"), "figures").unwrap();
+    let script = script.replace("%S", root).replace("/var/lib/prometheus", root);
+    content("sh", ["-c", &script], folder.path());
+    let put = folder.path().join("node-exporter/meeting-closer.prom");
+    assert_eq!(std::fs::read_to_string(&put).unwrap(), "figures");
+    assert_eq!(std::fs::metadata(put).unwrap().permissions().mode() & 0o777, 0o644);
+    let textfile = settings(SERVICES[0]).metrics.textfile.unwrap();
+    assert_eq!(textfile.to_str(), Some("/var/lib/meeting-closer/run.prom"));
+}
+
+/// The settings with which a service starts.
+fn settings(unit: &str) -> Settings {
+    let environment = values(unit, "Environment");
+    let environment = environment.iter().map(|pair| pair.split_once('=').unwrap());
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let file = Some(repository("deploy/systemd/settings.toml"));
+    Settings::load(&Layers { file, environment, options: vec![] }).unwrap()
 }
 
 /// Runs a service's command as the service manager would, against a stand-in, below a folder of its own.
