@@ -57,7 +57,7 @@ pub struct Judgement {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Said {
     /// DingTalk's own code (`200`, `resourceClose`, …) or, where there was none, ours: `timeout`, `connection_lost`,
-    /// `connect_failed`, `unreadable_answer`, `address_banned`, `http_<status>`.
+    /// `connect_failed`, `certificate_untrusted`, `unreadable_answer`, `address_banned`, `http_<status>`.
     pub code: String,
     /// The HTTP status, where an answer came.
     pub http_status: Option<u16>,
