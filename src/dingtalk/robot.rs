@@ -146,7 +146,7 @@ fn judge(exchange: &Exchange, secrets: &[SecretString]) -> Delivery {
     let hidden = |text: &str| redact(one_line(text), secrets);
     let answer = match exchange {
         Exchange::Answered(answer) => answer,
-        Exchange::Lost(lost @ Lost::NoConnection(_)) => {
+        Exchange::Lost(lost @ (Lost::NoConnection(_) | Lost::Untrusted(_))) => {
             return Delivery::Again(RobotError::Unreachable(hidden(&lost.to_string())));
         }
         Exchange::Lost(lost @ (Lost::Timeout | Lost::Broken(_))) => {

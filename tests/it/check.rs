@@ -44,14 +44,18 @@ fn names(folder: &Path) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn everything_in_order_is_a_line_each_and_closes_and_leaves_nothing() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
-    let closer = Closer::at(&sandbox).set("METRICS__TEXTFILE", "run.prom").set("AUDIT__HMAC_KEY_FILE", "key");
+    let closer = Closer::at(&sandbox)
+        .set("METRICS__TEXTFILE", "run.prom")
+        .set("AUDIT__HMAC_KEY_FILE", "key")
+        .set("NOTIFY__ROBOT_WEBHOOK", "https://oapi.dingtalk.com/robot/send?access_token=hunter2");
     closer.file("key", "k\n");
     let ran = closer.run(&["check", "--audit-dir", "kept"]).await;
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.said());
     let lines: Vec<&str> = ran.stdout.lines().collect();
     let expected = [
-        "ok     configuration: no file, and 8 variables of the environment".to_owned(),
+        "ok     configuration: no file, and 9 variables of the environment".to_owned(),
         "ok     credentials: all that internal_app needs is there".to_owned(),
+        "ok     robot: its secrets can be read".to_owned(),
         "ok     hmac key: key can be read".to_owned(),
         "ok     audit: kept is not there yet, and can be made, written and locked".to_owned(),
         line(&ran, "room").to_owned(),
