@@ -66,8 +66,9 @@ pub enum Command {
 }
 
 const CLOSE_EXAMPLES: &str = "\
-Lists are CSV files with a header row; the columns conferenceId and unionId (and their
-usual synonyms, also in Chinese) are found by name, others are ignored. - is standard input.
+Lists are CSV files or Excel workbooks (.xlsx) with a header row; the columns conferenceId
+and unionId (and their usual synonyms, also in Chinese) are found by name, others are
+ignored. - is CSV on standard input.
 
 Examples:
   Rehearse, with no account and no real meeting:
@@ -94,9 +95,12 @@ Exit codes:
 #[command(after_help = CLOSE_EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct CloseArgs {
-    /// Lists of meetings: CSV files, or - for standard input
+    /// Lists of meetings: .csv or .xlsx files, or - for CSV on standard input
     #[arg(value_name = "INPUT", required_unless_present_any = ["resume", "retry_failed"])]
     pub inputs: Vec<PathBuf>,
+    /// Of lists in .xlsx.
+    #[command(flatten)]
+    pub workbooks: WorkbookArgs,
     /// Close against a built-in stand-in: no account, no credential, no real meeting
     #[arg(long)]
     pub sandbox: bool,
@@ -157,6 +161,14 @@ pub struct CheckArgs {
     pub audit_dir: Option<PathBuf>,
 }
 
+/// What every command takes that reads lists.
+#[derive(Debug, Args)]
+pub struct WorkbookArgs {
+    /// Sheet to read of the lists in .xlsx [default: the first that can be seen]
+    #[arg(long, value_name = "NAME")]
+    pub sheet: Option<String>,
+}
+
 const VERIFY_HELP: &str = "\
 Exit codes:\n  0  whole\n  1  broken; the first bad record is named\n  2  unreadable";
 
@@ -180,6 +192,9 @@ pub struct VerifyArgs {
     /// A list of the run: each of its rows must have exactly one outcome; can be given more than once
     #[arg(long = "input", value_name = "LIST")]
     pub inputs: Vec<PathBuf>,
+    /// Of lists in .xlsx.
+    #[command(flatten)]
+    pub workbooks: WorkbookArgs,
 }
 
 /// How progress is shown.

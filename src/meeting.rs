@@ -27,6 +27,18 @@ pub enum IdProblem {
     /// A spreadsheet took the id for a number and kept seven digits of it.
     #[error("is a number that a spreadsheet has rounded: {0}")]
     MangledNumber(String),
+    /// A number in a sheet that may have lost digits, or zeros before it.
+    #[error("is the number {0}, which may not be what was typed")]
+    Number(String),
+    /// A date or a time in a sheet, which is what a spreadsheet makes of some ids.
+    #[error("is a date or a time: {0}")]
+    Date(String),
+    /// TRUE or FALSE in a sheet.
+    #[error("is the truth value {0}")]
+    TruthValue(String),
+    /// A formula in a sheet that came to no value.
+    #[error("is the error {0}")]
+    FailedFormula(String),
     /// `.` and `..` cannot be written as a segment of a URL's path, not even percent-encoded.
     #[error("is {0:?}, which no request can carry as an id")]
     DotSegment(String),
@@ -36,11 +48,12 @@ impl IdProblem {
     /// What to do about it, where that is not plain.
     pub const fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::MangledNumber(_) => {
+            Self::MangledNumber(_) | Self::Number(_) | Self::Date(_) | Self::TruthValue(_) => {
                 Some("format the column as text in the spreadsheet, paste the ids again and save once more")
             }
             Self::TooLong(_) => Some("look for a missing quote or delimiter on this line"),
             Self::ControlCharacter(_) => Some("remove the line break or invisible character from the cell"),
+            Self::FailedFormula(_) => Some("mend the formula, or paste the id in its place, as text"),
             Self::Empty | Self::DotSegment(_) => None,
         }
     }
@@ -171,7 +184,7 @@ impl Fingerprint {
 pub struct Origin {
     /// The list: its path as given, or `-` for standard input.
     pub source: Arc<str>,
-    /// The line on which the row begins, from 1, the header's line included.
+    /// The line on which the row begins, from 1, the header's line included; in a workbook, the row's number in its sheet.
     pub line: u64,
 }
 

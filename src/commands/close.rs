@@ -202,6 +202,7 @@ fn run_started(
 ) -> RunStarted {
     let list = |facts: ListFacts| ListRecord {
         source: facts.source.to_string(),
+        sheet: facts.sheet.map(|sheet| sheet.to_string()),
         sha256: facts.sha256,
         bytes: facts.bytes,
     };

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::CloseArgs;
 use crate::exit::{ExitCode, Failure};
-use crate::intake::Lists;
-use crate::journal::{self, Hasher, PastRun};
+use crate::intake::{ListName, Lists};
+use crate::journal::{self, Hasher, ListRecord, PastRun};
 use crate::report;
 use crate::settings::Settings;
 
@@ -34,6 +34,7 @@ impl Named {
 impl Orders {
     pub(super) fn of(args: &CloseArgs, settings: &Settings, hasher: &Hasher) -> Result<Self, Failure> {
         let audit_dir = &settings.audit.dir;
+        let inputs = ListName::all(&args.inputs, args.workbooks.sheet.as_deref())?;
         if let Some(run) = &args.retry_failed {
             let mut named = past_run(audit_dir, run)?;
             // The same command again, after a retry that was interrupted, means what it meant before.
@@ -46,11 +47,11 @@ impl Orders {
             return Ok(Self { lists: left_over(&named, hasher)?, named: Some(Named::Retry(named)) });
         }
         let Some(run) = &args.resume else {
-            return Ok(Self { lists: Lists::open(&args.inputs, &settings.input)?, named: None });
+            return Ok(Self { lists: Lists::open(&inputs, &settings.input)?, named: None });
         };
         let named = past_run(audit_dir, run)?;
         let lists = match &named.latest.retry_of {
-            _ if !args.inputs.is_empty() => Lists::open(&args.inputs, &settings.input)?,
+            _ if !inputs.is_empty() => Lists::open(&inputs, &settings.input)?,
             Some(first) => left_over(&past_run(audit_dir, first)?, hasher)?,
             None => Lists::open(&sources(&named)?, &settings.input)?,
         };
@@ -98,9 +99,10 @@ fn left_over(run: &PastRun, hasher: &Hasher) -> Result<Lists, Failure> {
 }
 
 /// The lists that a run had, by the names under which it had them.
-fn sources(run: &PastRun) -> Result<Vec<PathBuf>, Failure> {
-    let sources: Vec<PathBuf> = run.latest.lists.iter().map(|list| list.source.clone().into()).collect();
-    if sources.iter().any(|source| source.as_os_str() == "-") {
+fn sources(run: &PastRun) -> Result<Vec<ListName>, Failure> {
+    let name = |list: &ListRecord| ListName { path: list.source.clone().into(), sheet: list.sheet.clone() };
+    let sources: Vec<ListName> = run.latest.lists.iter().map(name).collect();
+    if sources.iter().any(|source| source.path.as_os_str() == "-") {
         let problem = format!("run {} had a list from standard input", run.latest.run_id);
         return Err(Failure::new(ExitCode::Usage, problem).hint("give it once more, as INPUT"));
     }

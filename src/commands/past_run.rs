@@ -6,7 +6,7 @@ use super::begin::hasher;
 use super::orders;
 use crate::cli::{RunArgs, VerifyArgs};
 use crate::exit::{ExitCode, Failure};
-use crate::intake::Lists;
+use crate::intake::{ListName, Lists};
 use crate::journal::{self, ReadError};
 use crate::printer;
 use crate::report::{self, Accounts, Verified, VerifyError};
@@ -23,6 +23,7 @@ pub(super) fn report(args: &RunArgs, config: Option<PathBuf>) -> Result<ExitCode
 
 /// Proves that the journal is whole and unaltered.
 pub(super) fn verify(args: &VerifyArgs, config: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let inputs = ListName::all(&args.inputs, args.workbooks.sheet.as_deref())?;
     let (settings, folder) = find(&args.run, config)?;
     let path = folder.join(journal::FILE_NAME);
     match report::verify(&path, hasher(&settings)?) {
@@ -33,7 +34,7 @@ pub(super) fn verify(args: &VerifyArgs, config: Option<PathBuf>) -> Result<ExitC
             if args.inputs.is_empty() {
                 return Ok(ExitCode::Done);
             }
-            account_for(verified, &Lists::open(&args.inputs, &settings.input)?)
+            account_for(verified, &Lists::open(&inputs, &settings.input)?)
         }
         Err(VerifyError::Read(error @ ReadError::Io { .. })) => Err(Failure::new(ExitCode::Usage, error)),
         Err(error) => {

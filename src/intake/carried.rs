@@ -1,17 +1,13 @@
 //! Rows that an earlier run left over, as a list.
-//!
-//! Invariant: a row keeps the place at which it stood in the list that first named it.
 
-use std::io::{self, Seek as _};
 use std::sync::Arc;
 
 use super::IntakeError;
-use super::header::{Column, Header};
 use super::lists::{List, Lists};
+use super::rewritten::{self, Rewritten};
+use super::sheet_cell::Kind;
 use super::spool::Spool;
 use crate::meeting::{Cells, Origin};
-
-const COLUMNS: [&str; 4] = ["source", "line", "conference_id", "union_id"];
 
 impl Lists {
     /// One list, called `name`, of these rows. The same rows in the same order have the same digest.
@@ -23,27 +19,13 @@ impl Lists {
         E: From<IntakeError>,
     {
         let source: Arc<str> = name.into();
-        let no_room = |error: &dyn std::fmt::Display| Spool::no_room(&source, error);
-        let mut csv = csv::Writer::from_writer(tempfile::tempfile().map_err(|error| no_room(&error))?);
-        csv.write_record(COLUMNS).map_err(|error| no_room(&error))?;
+        let mut list = Rewritten::new(&source)?;
         for row in rows {
-            let (Origin { source, line }, Cells { conference_id, union_id }) = row?;
-            csv.write_record([&*source, &line.to_string(), &conference_id, &union_id])
-                .map_err(|error| no_room(&error))?;
+            let (origin, cells) = row?;
+            list.row(&origin, &cells, [Kind::Text; 2])?;
         }
-        let written = csv.into_inner().map_err(csv::IntoInnerError::into_error);
-        let rewound = written.and_then(|mut file: std::fs::File| file.rewind().map(|()| file));
-        let file = rewound.map_err(|error: io::Error| no_room(&error))?;
-        let column = |index: usize| Column { index, name: COLUMNS[index].to_owned() };
-        let header = Header {
-            line: 1,
-            delimiter: b',',
-            conference_id: column(2),
-            union_id: Some(column(3)),
-            origin: Some([0, 1]),
-        };
-        let spool = Spool::copy(Arc::clone(&source), file)?;
-        Ok(Self::from(List { spool, header }))
+        let spool = Spool::copy(source, list.finish()?)?;
+        Ok(Self::from(List { spool, header: rewritten::header("conference_id", Some("union_id")) }))
     }
 }
 

@@ -25,8 +25,9 @@ pub(super) struct Header {
     pub(super) conference_id: Column,
     /// None in a list of exclusions, which needs none.
     pub(super) union_id: Option<Column>,
-    /// Where rows that are carried over say which list and which line they come from. Such rows were cleaned before.
-    pub(super) origin: Option<[usize; 2]>,
+    /// Whether the list is in our own hand ([`super::rewritten`]): its rows say where they stood before, and what their
+    /// cells were, which were cleaned before.
+    pub(super) is_rewritten: bool,
 }
 
 /// A column's place, from 0, and its name as the list has it.
@@ -43,6 +44,14 @@ pub(super) struct HeaderProblem {
     pub(super) hint: String,
 }
 
+/// The two columns, where they stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Columns {
+    pub(super) conference_id: Column,
+    /// None in a list of exclusions, which needs none.
+    pub(super) union_id: Option<Column>,
+}
+
 /// Reads a header line, the list's line `number`. The delimiter is the one under which most of the columns are found.
 pub(super) fn read(
     number: u64,
@@ -52,23 +61,37 @@ pub(super) fn read(
 ) -> Result<Header, HeaderProblem> {
     let readings = DELIMITERS.map(|delimiter| {
         let fields = split(line, delimiter);
-        let known = fields.iter().filter(|field| is_known(field, names)).count();
-        ((known, fields.len()), delimiter, fields)
+        ((known(&fields, names), fields.len()), delimiter, fields)
     });
     let (_, delimiter, fields) =
         readings.into_iter().rev().max_by_key(|(found, ..)| *found).expect("there are three readings");
+    let Columns { conference_id, union_id } = columns(&fields, names, needs_union_id)?;
+    Ok(Header { line: number, delimiter, conference_id, union_id, is_rewritten: false })
+}
+
+/// How many of these fields name a column that is looked for.
+pub(super) fn known(fields: &[String], names: &InputSettings) -> usize {
+    fields.iter().filter(|field| is_known(field, names)).count()
+}
+
+/// Finds the two columns among the fields of a header.
+pub(super) fn columns(
+    fields: &[String],
+    names: &InputSettings,
+    needs_union_id: bool,
+) -> Result<Columns, HeaderProblem> {
     let conference_id =
-        find(&fields, CONFERENCE_ID, names.conference_id_column.as_deref()).map_err(|found| {
+        find(fields, CONFERENCE_ID, names.conference_id_column.as_deref()).map_err(|found| {
             problem(
                 "conference id",
                 "conference_id_column",
                 CONFERENCE_ID_NAMES,
                 names.conference_id_column.as_deref(),
-                &fields,
+                fields,
                 found,
             )
         })?;
-    let union_id = find(&fields, UNION_ID, names.union_id_column.as_deref());
+    let union_id = find(fields, UNION_ID, names.union_id_column.as_deref());
     let union_id = match union_id {
         Ok(column) => Some(column),
         Err(_) if !needs_union_id => None,
@@ -78,12 +101,12 @@ pub(super) fn read(
                 "union_id_column",
                 UNION_ID_NAMES,
                 names.union_id_column.as_deref(),
-                &fields,
+                fields,
                 found,
             ));
         }
     };
-    Ok(Header { line: number, delimiter, conference_id, union_id, origin: None })
+    Ok(Columns { conference_id, union_id })
 }
 
 fn split(line: &str, delimiter: u8) -> Vec<String> {
@@ -142,7 +165,7 @@ fn problem(
     }
     HeaderProblem {
         problem: format!("no column for the {what}: found {seen}, looked for {wanted}"),
-        hint: format!("the first row names the columns; set input.{key} if yours has another name"),
+        hint: format!("the header row names the columns; set input.{key} if yours has another name"),
     }
 }
 

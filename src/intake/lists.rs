@@ -1,15 +1,16 @@
 //! The lists of a run, together.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
 use super::header::{self, Header};
+use super::list_name::{self, ListName};
 use super::rows::Rows;
 use super::spool::Spool;
-use super::{IntakeError, cell};
+use super::{IntakeError, cell, workbook};
 use crate::hex::hex;
 use crate::meeting::Row;
 use crate::settings::InputSettings;
@@ -36,11 +37,31 @@ impl From<List> for Lists {
     }
 }
 
+/// What a list is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Its meetings are to be closed.
+    ToClose,
+    /// Its meetings must not be closed; whose they are is of no interest.
+    Exclusions,
+}
+
+impl Purpose {
+    pub(super) const fn needs_union_id(self) -> bool {
+        match self {
+            Self::ToClose => true,
+            Self::Exclusions => false,
+        }
+    }
+}
+
 /// What a run notes about a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListFacts {
     /// The path as given, or `-`.
     pub source: Arc<str>,
+    /// The sheet, of a workbook.
+    pub sheet: Option<Arc<str>>,
     /// The SHA-256 of its bytes.
     pub sha256: String,
     /// Its length.
@@ -49,37 +70,45 @@ pub struct ListFacts {
 
 impl Lists {
     /// Copies every list and reads its header. A path `-` is standard input.
-    pub fn open(paths: &[PathBuf], columns: &InputSettings) -> Result<Self, IntakeError> {
-        if paths.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
+    pub fn open<N>(lists: &[N], columns: &InputSettings) -> Result<Self, IntakeError>
+    where
+        N: Clone + Into<ListName>,
+    {
+        let names: Vec<ListName> = lists.iter().cloned().map(Into::into).collect();
+        if names.iter().filter(|name| name.path.as_os_str() == "-").count() > 1 {
             return Err(IntakeError::new(
                 &"-".into(),
                 "standard input is named twice, and it can be read once",
             ));
         }
-        let lists = paths.iter().map(|path| List::open(path, columns, true)).collect::<Result<_, _>>()?;
+        let open = |name: &ListName| List::open(name, columns, Purpose::ToClose);
+        let lists = names.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { lists })
     }
 
     /// One list of exclusions, of which only the conference id column is needed.
     pub(super) fn open_exclusions(path: &Path, columns: &InputSettings) -> Result<Self, IntakeError> {
-        Ok(Self { lists: vec![List::open(path, columns, false)?] })
+        Ok(Self::from(List::open(&path.to_owned().into(), columns, Purpose::Exclusions)?))
     }
 
     /// What a run notes about each list, in the order in which they were given.
     pub fn facts(&self) -> Vec<ListFacts> {
         let facts = |List { spool, .. }: &List| ListFacts {
             source: Arc::clone(&spool.source),
+            sheet: spool.sheet.clone(),
             sha256: spool.sha256.clone(),
             bytes: spool.bytes,
         };
         self.lists.iter().map(facts).collect()
     }
 
-    /// One digest over all lists: the same bytes in the same order have the same, whatever the files are called.
+    /// One digest over all lists: the same bytes (and sheets) in the same order have the same, whatever the files are
+    /// called.
     pub fn digest(&self) -> String {
         let mut digest = Sha256::new();
         for list in &self.lists {
             digest.update(&list.spool.sha256);
+            digest.update(list.spool.sheet.as_deref().unwrap_or_default());
             digest.update("\n");
         }
         hex(&digest.finalize())
@@ -92,10 +121,13 @@ impl Lists {
 }
 
 impl List {
-    fn open(path: &Path, columns: &InputSettings, needs_union_id: bool) -> Result<Self, IntakeError> {
-        let spool = Spool::of(path)?;
+    fn open(name: &ListName, columns: &InputSettings, purpose: Purpose) -> Result<Self, IntakeError> {
+        if list_name::is_workbook(&name.path) {
+            return workbook::open(name, columns, purpose);
+        }
+        let spool = Spool::of(&name.path)?;
         let (line, text) = first_line(&spool)?;
-        let header = header::read(line, &text, columns, needs_union_id).map_err(
+        let header = header::read(line, &text, columns, purpose.needs_union_id()).map_err(
             |header::HeaderProblem { problem, hint }| {
                 IntakeError::new(&spool.source, problem).at(line).hint(hint)
             },

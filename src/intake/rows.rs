@@ -10,6 +10,8 @@ use super::IntakeError;
 use super::cell::clean;
 use super::header::{Column, Header};
 use super::quotes::HonestQuotes;
+use super::rewritten;
+use super::sheet_cell::Kind;
 use super::spool::Spool;
 use crate::meeting::{Cells, CloseRequest, ConferenceId, IdProblem, InvalidRow, Origin, Row, UnionId};
 
@@ -55,12 +57,9 @@ impl Rows {
         };
         let cells = Cells { conference_id: text(&conference_id), union_id: text(&union_id) };
         let request = conference_id.and_then(|conference_id| {
-            let conference_id = ConferenceId::parse(conference_id)
-                .map_err(|problem| self.invalid(&self.header.conference_id, &problem))?;
+            let conference_id = self.id(&self.header.conference_id, conference_id, ConferenceId::parse)?;
             let union_id = match &self.header.union_id {
-                Some(column) => {
-                    UnionId::parse(union_id?).map_err(|problem| self.invalid(column, &problem))?
-                }
+                Some(column) => self.id(column, union_id?, UnionId::parse)?,
                 None => UnionId::parse("-").expect("a valid id"),
             };
             Ok(CloseRequest { conference_id, union_id })
@@ -69,11 +68,26 @@ impl Rows {
     }
 
     fn origin(&self) -> Origin {
-        let Some([source, line]) = self.header.origin else {
+        if !self.header.is_rewritten {
             return Origin { source: Arc::clone(&self.source), line: self.line() };
+        }
+        let line = self.record[rewritten::LINE].parse().expect("we wrote the number");
+        Origin { source: self.record[rewritten::SOURCE].into(), line }
+    }
+
+    /// The id in a cell, where the cell is text and the text is an id.
+    fn id<Id>(
+        &self,
+        column: &Column,
+        cell: &str,
+        parse: fn(&str) -> Result<Id, IdProblem>,
+    ) -> Result<Id, InvalidRow> {
+        let kind = if self.header.is_rewritten {
+            Kind::named(&self.record[rewritten::kind_of(column.index)]).expect("we wrote the name")
+        } else {
+            Kind::Text
         };
-        let line = self.record[line].parse().expect("we wrote the number");
-        Origin { source: self.record[source].into(), line }
+        kind.problem(cell).map_or_else(|| parse(cell), Err).map_err(|problem| self.invalid(column, &problem))
     }
 
     fn cell(&self, column: &Column) -> Result<&str, InvalidRow> {
@@ -84,7 +98,7 @@ impl Rows {
                 format!("column {:?} is number {}, and the row has {fields}", column.name, column.index + 1);
             return Err(invalid(reason, Some("look for a missing delimiter on this line")));
         };
-        let cell = if self.header.origin.is_some() { cell } else { clean(cell) };
+        let cell = if self.header.is_rewritten { cell } else { clean(cell) };
         if cell.contains(REPLACEMENT) {
             let reason = format!("column {:?} is text neither in UTF-8 nor in GB18030", column.name);
             return Err(invalid(reason, Some("save the list once more as \"CSV UTF-8\"")));
@@ -94,7 +108,11 @@ impl Rows {
 
     fn invalid(&self, column: &Column, problem: &IdProblem) -> InvalidRow {
         let lines = self.record.iter().map(|field| field.matches('\n').count()).sum::<usize>();
-        let span = if lines > 0 { format!(" (the row has {} lines)", lines + 1) } else { String::new() };
+        let span = if lines > 0 && !self.header.is_rewritten {
+            format!(" (the row has {} lines)", lines + 1)
+        } else {
+            String::new()
+        };
         InvalidRow { reason: format!("column {:?} {problem}{span}", column.name), hint: problem.hint() }
     }
 

@@ -1,4 +1,4 @@
-//! A list's own copy, with its digest and its encoding.
+//! A list's own copy, with its digest and its encoding. A workbook's copy is the rows of its sheet, rewritten.
 //!
 //! Invariant: the copy has no name, so nothing is left behind and nobody can change it.
 
@@ -13,16 +13,65 @@ use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
 use sha2::{Digest as _, Sha256};
 
 use super::IntakeError;
+use super::format::Format;
 use crate::hex::hex;
 
 /// A copy of a list.
 #[derive(Debug, Clone)]
 pub(super) struct Spool {
     pub(super) source: Arc<str>,
+    /// The sheet, of a workbook.
+    pub(super) sheet: Option<Arc<str>>,
+    /// Of the list's bytes.
     pub(super) sha256: String,
+    /// How many they are.
     pub(super) bytes: u64,
     file: Arc<File>,
     encoding: &'static Encoding,
+}
+
+/// A list, byte for byte, in a file without a name.
+#[derive(Debug)]
+pub(super) struct Original {
+    pub(super) file: File,
+    pub(super) sha256: String,
+    pub(super) bytes: u64,
+}
+
+impl Original {
+    /// Copies what is read, of which `look_at` sees each piece as it passes.
+    pub(super) fn copy(
+        source: &Arc<str>,
+        mut from: impl Read,
+        mut look_at: impl FnMut(&[u8]),
+    ) -> Result<Self, IntakeError> {
+        let no_room = |error: io::Error| Spool::no_room(source, &error);
+        let mut file = tempfile::tempfile().map_err(no_room)?;
+        let (mut digest, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
+        loop {
+            let length = match from.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(IntakeError::unreadable(source, &error)),
+            };
+            digest.update(&buffer[..length]);
+            look_at(&buffer[..length]);
+            file.write_all(&buffer[..length]).map_err(no_room)?;
+            bytes += length as u64;
+        }
+        Ok(Self { file, sha256: hex(&digest.finalize()), bytes })
+    }
+}
+
+/// Opens a list's file.
+pub(super) fn open(path: &Path, source: &Arc<str>) -> Result<File, IntakeError> {
+    let unreadable = |error: &io::Error| IntakeError::unreadable(source, error);
+    let file = File::open(path).map_err(|error| unreadable(&error))?;
+    if file.metadata().map_err(|error| unreadable(&error))?.is_dir() {
+        return Err(unreadable(&io::ErrorKind::IsADirectory.into()));
+    }
+    Ok(file)
 }
 
 impl Spool {
@@ -32,12 +81,15 @@ impl Spool {
         if &*source == "-" {
             return Self::copy(source, io::stdin().lock());
         }
-        let unreadable = |error: &io::Error| IntakeError::unreadable(&source, error);
-        let file = File::open(path).map_err(|error| unreadable(&error))?;
-        if file.metadata().map_err(|error| unreadable(&error))?.is_dir() {
-            return Err(unreadable(&io::ErrorKind::IsADirectory.into()));
-        }
+        let file = open(path, &source)?;
         Self::copy(source, file)
+    }
+
+    /// The rows of a workbook's sheet, which were rewritten to this file.
+    pub(super) fn of_sheet(source: Arc<str>, sheet: &str, original: Original, rewritten: File) -> Self {
+        let Original { sha256, bytes, .. } = original;
+        let file = Arc::new(rewritten);
+        Self { source, sheet: Some(sheet.into()), sha256, bytes, file, encoding: UTF_8 }
     }
 
     pub(super) fn no_room(source: &Arc<str>, error: &dyn std::fmt::Display) -> IntakeError {
@@ -45,24 +97,11 @@ impl Spool {
             .hint("make room in the folder for temporary files, or name another one in TMPDIR")
     }
 
-    pub(super) fn copy(source: Arc<str>, mut from: impl Read) -> Result<Self, IntakeError> {
-        let no_room = |error: io::Error| Self::no_room(&source, &error);
-        let mut file = tempfile::tempfile().map_err(no_room)?;
-        let (mut digest, mut sniffer, mut buffer) = (Sha256::new(), Sniffer::default(), vec![0; 1 << 16]);
-        loop {
-            let length = match from.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(length) => length,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(IntakeError::unreadable(&source, &error)),
-            };
-            digest.update(&buffer[..length]);
-            sniffer.look_at(&buffer[..length]);
-            file.write_all(&buffer[..length]).map_err(no_room)?;
-        }
-        let encoding = sniffer.encoding(&source)?;
-        let sha256 = hex(&digest.finalize());
-        Ok(Self { source, sha256, bytes: sniffer.bytes, file: Arc::new(file), encoding })
+    pub(super) fn copy(source: Arc<str>, from: impl Read) -> Result<Self, IntakeError> {
+        let mut sniffer = Sniffer::default();
+        let Original { file, sha256, bytes } = Original::copy(&source, from, |piece| sniffer.look_at(piece))?;
+        let encoding = sniffer.encoding(&source, bytes)?;
+        Ok(Self { source, sheet: None, sha256, bytes, file: Arc::new(file), encoding })
     }
 
     /// The text from its beginning, as UTF-8 without a byte order mark.
@@ -96,7 +135,6 @@ impl Read for CopyReader {
 /// is what Excel in Chinese calls CSV.
 #[derive(Debug, Default)]
 struct Sniffer {
-    bytes: u64,
     start: Vec<u8>,
     not_utf8: bool,
     /// The beginning of a character whose end is in the next piece.
@@ -107,8 +145,7 @@ struct Sniffer {
 
 impl Sniffer {
     fn look_at(&mut self, piece: &[u8]) {
-        self.bytes += piece.len() as u64;
-        let room = 4 - self.start.len();
+        let room = Format::BYTES - self.start.len();
         self.start.extend_from_slice(&piece[..piece.len().min(room)]);
         self.has_nul |= piece.contains(&0);
         self.has_text |= piece.iter().any(|byte| !byte.is_ascii_whitespace());
@@ -123,14 +160,13 @@ impl Sniffer {
         }
     }
 
-    fn encoding(&self, source: &Arc<str>) -> Result<&'static Encoding, IntakeError> {
+    fn encoding(&self, source: &Arc<str>, bytes: u64) -> Result<&'static Encoding, IntakeError> {
         let refuse = |problem: &str| Err(IntakeError::new(source, problem));
-        let mark = Encoding::for_bom(&self.start);
-        if self.start.starts_with(b"PK\x03\x04") {
-            return refuse("it is an Excel workbook (.xlsx), and a CSV file is expected")
-                .map_err(|error| error.hint("in Excel, save it as \"CSV UTF-8 (comma delimited)\""));
+        if let Some(format) = Format::of(&self.start) {
+            return Err(format.is_no_csv(source));
         }
-        if !self.has_text || mark.is_some_and(|(_, length)| length as u64 == self.bytes) {
+        let mark = Encoding::for_bom(&self.start);
+        if !self.has_text || mark.is_some_and(|(_, length)| length as u64 == bytes) {
             return refuse("it is empty, and a header row with at least the two columns is expected");
         }
         if self.has_nul && mark.is_none() {

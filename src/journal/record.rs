@@ -60,6 +60,9 @@ pub struct RunStarted {
 pub struct ListRecord {
     /// Its path as given, or `-`.
     pub source: String,
+    /// The sheet that was read, of a workbook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<String>,
     /// The SHA-256 of its bytes.
     pub sha256: String,
     /// Its length.

@@ -8,6 +8,7 @@ mod check;
 mod continuing;
 mod deploy;
 mod disk;
+mod excel;
 mod figures;
 mod guards;
 mod killed;

@@ -24,20 +24,20 @@ async fn a_list_that_is_none_is_refused_with_what_it_is() {
         (
             b"PK\x03\x04\0\0",
             "error: l.csv: it is an Excel workbook (.xlsx), and a CSV file is expected\n\
-             hint: in Excel, save it as \"CSV UTF-8 (comma delimited)\"\n",
+             hint: name the file so that it ends in .xlsx, or in Excel, save it as \"CSV UTF-8 (comma delimited)\"\n",
         ),
         (b"\x89PNG\0\0\x0d", "error: l.csv: it is no text, and a CSV file is expected\n"),
         (
             b"name,host\nx,y\n",
             "error: l.csv:1: no column for the conference id: found \"name\", \"host\", looked for conferenceId, \
              conference_id, conf_id, meeting id, \u{4f1a}\u{8bae}ID\n\
-             hint: the first row names the columns; set input.conference_id_column if yours has another name\n",
+             hint: the header row names the columns; set input.conference_id_column if yours has another name\n",
         ),
         (
             b"conferenceId\nx\n",
             "error: l.csv:1: no column for the union id: found \"conferenceId\", looked for unionId, union_id, host union \
              id, host, \u{4e3b}\u{6301}\u{4eba}unionId, \u{4e3b}\u{6301}\u{4eba}\n\
-             hint: the first row names the columns; set input.union_id_column if yours has another name\n",
+             hint: the header row names the columns; set input.union_id_column if yours has another name\n",
         ),
         (
             b"conferenceId,unionId,title\na,b,\"x\nc,d,\"y\"\n",
