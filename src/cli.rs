@@ -63,12 +63,18 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Run a local stand-in for DingTalk, to rehearse against
     Sandbox(SandboxArgs),
+    /// Write a shell's completions to standard output
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(CompletionsArgs),
+    /// Write the manual page to standard output
+    #[command(after_help = MAN_HELP)]
+    Man,
 }
 
 const CLOSE_EXAMPLES: &str = "\
-Lists are CSV files or Excel workbooks (.xlsx) with a header row; the columns conferenceId
-and unionId (and their usual synonyms, also in Chinese) are found by name, others are
-ignored. - is CSV on standard input.
+Lists are CSV files or Excel workbooks (.xlsx) with a header row. The columns
+conferenceId and unionId (and their usual synonyms, also in Chinese) are found
+by name, others are ignored. - is CSV on standard input.
 
 Examples:
   Rehearse, with no account and no real meeting:
@@ -80,7 +86,8 @@ Examples:
   Once more for what did not end in the last run:
     meeting-closer close --yes --retry-failed latest
 
-The same command again continues a run that was left unfinished, whatever ended it.
+The same command again continues a run that was left unfinished, whatever ended
+it.
 
 Exit codes:
   0  every meeting asked for has ended
@@ -98,9 +105,6 @@ pub struct CloseArgs {
     /// Lists of meetings: .csv or .xlsx files, or - for CSV on standard input
     #[arg(value_name = "INPUT", required_unless_present_any = ["resume", "retry_failed"])]
     pub inputs: Vec<PathBuf>,
-    /// Of lists in .xlsx.
-    #[command(flatten)]
-    pub workbooks: WorkbookArgs,
     /// Close against a built-in stand-in: no account, no credential, no real meeting
     #[arg(long)]
     pub sandbox: bool,
@@ -113,6 +117,9 @@ pub struct CloseArgs {
     /// List of conference ids that must not be closed
     #[arg(long, value_name = "FILE")]
     pub exclude: Option<PathBuf>,
+    /// Of lists in .xlsx.
+    #[command(flatten)]
+    pub workbooks: WorkbookArgs,
     /// Refuse lists that hold more than N meetings
     #[arg(long, value_name = "N")]
     pub max_meetings: Option<u64>,
@@ -210,7 +217,8 @@ pub enum ProgressArg {
 }
 
 const SANDBOX_HELP: &str = "\
-Meetings: one that was never named before is open and belongs to whoever asks first.
+Meetings: one that was never named before is open and belongs to whoever asks
+first.
   conference id ended…   the meeting has ended (resourceClose)
   union id guest…        not the host (permissionError)
   union id stranger…     not known (unknownUserError)
@@ -223,7 +231,8 @@ Faults: systemError waterLimitError qps qpm token html body ban
 Example, in two terminals:
   meeting-closer sandbox --listen 127.0.0.1:8787 --fault systemError=0.05
   MEETING_CLOSER__DINGTALK__BASE_URL=http://127.0.0.1:8787 \\
-  MEETING_CLOSER__DINGTALK__APP_KEY=any MEETING_CLOSER__DINGTALK__APP_SECRET=any \\
+  MEETING_CLOSER__DINGTALK__APP_KEY=any \\
+  MEETING_CLOSER__DINGTALK__APP_SECRET=any \\
     meeting-closer close --yes tonight.csv";
 
 /// `sandbox`.
@@ -261,6 +270,23 @@ pub struct SandboxArgs {
     #[arg(long, value_name = "DURATION", default_value = "2h", value_parser = parse_duration)]
     pub token_lifetime: Duration,
 }
+
+const COMPLETIONS_HELP: &str = "\
+Example:
+  meeting-closer completions bash \\
+    >~/.local/share/bash-completion/completions/meeting-closer";
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+const MAN_HELP: &str = "\
+Example:
+  meeting-closer man | man -l -";
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
     jiff::fmt::friendly::SpanParser::new()
@@ -305,13 +331,6 @@ mod tests {
     fn help_lists_every_fault() {
         for (_, name, _) in FaultKind::ALL {
             assert!(SANDBOX_HELP.split([' ', '\n']).any(|word| word == name), "{name}");
-        }
-    }
-
-    #[test]
-    fn help_fits_into_eighty_columns() {
-        for text in [CLOSE_EXAMPLES, SANDBOX_HELP] {
-            assert!(text.lines().all(|line| line.chars().count() <= 92), "{text}");
         }
     }
 

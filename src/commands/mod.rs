@@ -4,6 +4,7 @@ mod aftermath;
 mod begin;
 mod check;
 mod close;
+mod manual;
 mod orders;
 mod past_run;
 mod sandbox;
@@ -25,6 +26,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Report(args) => past_run::report(&args, cli.global.config),
         Command::Verify(args) => past_run::verify(&args, cli.global.config),
         Command::Sandbox(args) => sandbox::run(args).await,
+        Command::Completions(args) => Ok(manual::completions(args.shell)),
+        Command::Man => Ok(manual::man()),
     }
 }
 

@@ -11,6 +11,7 @@ mod disk;
 mod excel;
 mod figures;
 mod guards;
+mod help;
 mod killed;
 mod lists;
 mod network;

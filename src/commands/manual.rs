@@ -1,0 +1,87 @@
+//! `completions` and `man`: what a shell and a reader need to know of the command line, made from its definitions.
+
+use std::io;
+
+use clap::{Arg, Command, CommandFactory as _};
+use clap_complete::Shell;
+use clap_mangen::Man;
+use roff::{Roff, roman};
+
+use crate::cli::Cli;
+use crate::exit::ExitCode;
+use crate::printer;
+
+/// Prints a shell's completions.
+pub(super) fn completions(shell: Shell) -> ExitCode {
+    let (mut command, mut script) = (Cli::command(), vec![]);
+    let name = command.get_name().to_owned();
+    clap_complete::generate(shell, &mut command, &name, &mut script);
+    let script = String::from_utf8(script).expect("the definitions are text");
+    // For bash, clap_complete 4.6 writes a dash in the program's name in two ways, and then completes no command's options.
+    let script = script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"));
+    printer::out(script.trim_end());
+    ExitCode::Done
+}
+
+/// Prints the manual page.
+pub(super) fn man() -> ExitCode {
+    printer::out(page(Cli::command()).trim_end());
+    ExitCode::Done
+}
+
+/// One page for the whole tool: a section for each command, and one for what all of them take.
+fn page(mut command: Command) -> String {
+    command.build();
+    let commands: Vec<Command> = command
+        .get_subcommands()
+        .filter(|subcommand| subcommand.get_name() != "help")
+        .map(|subcommand| subcommand.clone().mut_args(hide_where_common))
+        .collect();
+    let whole = Man::new(command);
+    let mut page = Roff::new().render() + &written(|to| whole.render_title(to));
+    page += &written(|to| whole.render_name_section(to));
+    page += &written(|to| whole.render_synopsis_section(to));
+    page += &written(|to| whole.render_description_section(to));
+    for command in commands {
+        page += &section(command);
+    }
+    page += &written(|to| whole.render_options_section(to));
+    page
+}
+
+/// A command's section, with what would be sections of a page of its own as parts of it.
+fn section(command: Command) -> String {
+    let mut heading = Roff::new();
+    heading.control("SH", [command.get_name().to_uppercase().as_str()]);
+    let mut examples = Roff::new();
+    if let Some(text) = command.get_after_help() {
+        examples.control("PP", []).control("nf", []);
+        for line in text.to_string().lines() {
+            examples.text([roman(line)]);
+        }
+        examples.control("fi", []);
+    }
+    let man = Man::new(command);
+    let parts = [
+        written(|to| heading.to_writer(to)),
+        written(|to| man.render_description_section(to)).replacen(".SH DESCRIPTION\n", "", 1),
+        written(|to| man.render_synopsis_section(to)).replacen(".SH", ".SS", 1),
+        written(|to| man.render_options_section(to)).replacen(".SH", ".SS", 1),
+        written(|to| examples.to_writer(to)),
+    ];
+    parts.concat()
+}
+
+/// What every command takes is told once.
+fn hide_where_common(argument: Arg) -> Arg {
+    let is_common = argument.is_global_set() || ["help", "version"].contains(&argument.get_id().as_str());
+    argument.hide(is_common)
+}
+
+/// A part of the page, without the preamble that each part brings.
+fn written(render: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> String {
+    let mut roff = vec![];
+    render(&mut roff).expect("memory can be written to");
+    let roff = String::from_utf8(roff).expect("the definitions are text");
+    roff.strip_prefix(&Roff::new().render()).unwrap_or(&roff).to_owned()
+}
