@@ -32,6 +32,7 @@ pub(super) fn hasher(settings: &Settings) -> Result<Hasher, Failure> {
     Hasher::from_key_file(path).map_err(|error| {
         let problem = format!("cannot read {}, which audit.hmac_key_file names: {error}", path.display());
         Failure::new(ExitCode::Usage, problem)
+            .hint("name a file that can be read and holds the key, or set audit.hmac_key_file to \"\"")
     })
 }
 

@@ -295,6 +295,13 @@ fn finish(end: &RunEnd, begun: &Begun, earlier: &[(OutcomeKind, u64)], clock: &C
     journal.sync()?;
     let summary = report::write_reports(folder, hasher.clone())?;
     print_end(&summary, folder);
+    // What stopped the run before any row was asked for is the code of no row.
+    if let Some(Stop::Halted(said)) = &end.stop
+        && !summary.codes.contains_key(&said.code)
+        && let Some(advice) = report::hint(&said.code)
+    {
+        printer::err(&format!("hint: {}: {advice}", said.code));
+    }
     if end.stop.is_some() {
         say_how_to_continue(begun);
     }

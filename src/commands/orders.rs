@@ -9,6 +9,9 @@ use crate::journal::{self, Hasher, ListRecord, PastRun};
 use crate::report;
 use crate::settings::Settings;
 
+/// What to do with a journal that is not what was written.
+pub(super) const KEEP: &str = "keep the folder for whoever looks into it";
+
 /// The rows, and the earlier run that was named, if one was.
 pub(super) struct Orders {
     pub(super) lists: Lists,
@@ -69,7 +72,10 @@ impl Orders {
 
 /// The folder of a run that the command line names.
 pub(super) fn find(audit_dir: &Path, run: &str) -> Result<PathBuf, Failure> {
-    let found = journal::find_run(audit_dir, run).map_err(|error| Failure::new(ExitCode::Usage, error))?;
+    let found = journal::find_run(audit_dir, run).map_err(|error| {
+        let problem = format!("cannot look for runs in {}: {error}", audit_dir.display());
+        Failure::new(ExitCode::Usage, problem).hint("--audit-dir (audit.dir) says where runs are kept")
+    })?;
     found.ok_or_else(|| {
         Failure::new(ExitCode::Usage, format!("there is no run {run:?} in {}", audit_dir.display()))
             .hint("name a run's folder, its id, or latest; --audit-dir says where runs are kept")
@@ -83,7 +89,7 @@ fn past_run(audit_dir: &Path, run: &str) -> Result<PastRun, Failure> {
         read.map_err(|error| Failure::new(ExitCode::Usage, format!("{}: {error}", folder.display())))?;
     read.ok_or_else(|| {
         let problem = format!("the journal in {} does not begin with a run", folder.display());
-        Failure::new(ExitCode::Usage, problem)
+        Failure::new(ExitCode::Usage, problem).hint(KEEP)
     })
 }
 
@@ -94,7 +100,7 @@ fn left_over(run: &PastRun, hasher: &Hasher) -> Result<Lists, Failure> {
         return Err(Failure::new(ExitCode::Usage, problem).hint(format!("--resume {id} goes on with it")));
     }
     let rows = report::left_over(&run.folder.join(journal::FILE_NAME), hasher.clone());
-    let unreadable = |error| Failure::new(ExitCode::Usage, error);
+    let unreadable = |error| Failure::new(ExitCode::Usage, error).hint(KEEP);
     Lists::carried_over(&format!("run {id}"), rows.map_err(unreadable)?.map(|row| row.map_err(unreadable)))
 }
 

@@ -9,13 +9,18 @@ use crate::exit::{ExitCode, Failure};
 use crate::intake::{ListName, Lists};
 use crate::journal::{self, ReadError};
 use crate::printer;
-use crate::report::{self, Accounts, Verified, VerifyError};
+use crate::report::{self, Accounts, ReportError, Verified, VerifyError};
 use crate::settings::Settings;
 
 /// Writes the reports again from the journal.
 pub(super) fn report(args: &RunArgs, config: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let (settings, folder) = find(args, config)?;
-    let summary = report::write_reports(&folder, hasher(&settings)?)?;
+    let summary = report::write_reports(&folder, hasher(&settings)?).map_err(|error| match error {
+        ReportError::Journal(_) | ReportError::NoRun(_) => {
+            Failure::new(ExitCode::Usage, error).hint(orders::KEEP)
+        }
+        ReportError::Write { .. } => error.into(),
+    })?;
     printer::out(&report::closing_table(&summary));
     printer::out(&folder.display().to_string());
     Ok(ExitCode::Done)
@@ -38,7 +43,11 @@ pub(super) fn verify(args: &VerifyArgs, config: Option<PathBuf>) -> Result<ExitC
         }
         Err(VerifyError::Read(error @ ReadError::Io { .. })) => Err(Failure::new(ExitCode::Usage, error)),
         Err(error) => {
-            Err(Failure::new(ExitCode::Incomplete, format!("{} is broken: {error}", path.display())).hint(
+            let problem = match &error {
+                VerifyError::Read(error) => error.to_string(),
+                VerifyError::Contradiction { .. } => format!("{}: {error}", path.display()),
+            };
+            Err(Failure::new(ExitCode::Incomplete, problem).hint(
                 "a journal with a key needs audit.hmac_key_file, and one without is broken under a key",
             ))
         }

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 /// Why a list is refused.
 #[derive(Debug, Error)]
-#[error("{source_name}{}: {problem}", line.map(|line| format!(":{line}")).unwrap_or_default())]
+#[error("{}{}: {problem}", shown(source_name), line.map(|line| format!(":{line}")).unwrap_or_default())]
 pub struct IntakeError {
     /// The list, as it was named; `-` is standard input.
     pub source_name: Arc<str>,
@@ -17,6 +17,10 @@ pub struct IntakeError {
     pub problem: String,
     /// What to do.
     pub hint: Option<String>,
+}
+
+fn shown(source_name: &str) -> &str {
+    if source_name == "-" { "standard input" } else { source_name }
 }
 
 impl IntakeError {
@@ -36,7 +40,7 @@ impl IntakeError {
         let problem = match error.kind() {
             io::ErrorKind::NotFound => "there is no such file".to_owned(),
             io::ErrorKind::PermissionDenied => "it may not be read".to_owned(),
-            io::ErrorKind::IsADirectory => "it is a directory, and a CSV file is expected".to_owned(),
+            io::ErrorKind::IsADirectory => "it is a directory, and a file is expected".to_owned(),
             _ => format!("it cannot be read: {error}"),
         };
         Self::new(source_name, problem)

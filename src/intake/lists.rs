@@ -76,10 +76,7 @@ impl Lists {
     {
         let names: Vec<ListName> = lists.iter().cloned().map(Into::into).collect();
         if names.iter().filter(|name| name.path.as_os_str() == "-").count() > 1 {
-            return Err(IntakeError::new(
-                &"-".into(),
-                "standard input is named twice, and it can be read once",
-            ));
+            return Err(IntakeError::new(&"-".into(), "it is named twice, and it can be read once"));
         }
         let open = |name: &ListName| List::open(name, columns, Purpose::ToClose);
         let lists = names.iter().map(open).collect::<Result<_, _>>()?;

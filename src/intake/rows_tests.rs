@@ -108,7 +108,7 @@ fn a_header_without_rows_is_a_list_without_rows() {
 #[test]
 fn standard_input_can_be_named_once() {
     let error = Lists::open(&[PathBuf::from("-"), "-".into()], &InputSettings::default()).unwrap_err();
-    assert_eq!(error.to_string(), "-: standard input is named twice, and it can be read once");
+    assert_eq!(error.to_string(), "standard input: it is named twice, and it can be read once");
 }
 
 #[test]

@@ -109,7 +109,7 @@ pub(super) fn rewrite<R: Read + Seek>(
     names: &InputSettings,
     purpose: Purpose,
 ) -> Result<(Header, File), IntakeError> {
-    let unreadable = |error| workbook::unreadable(source, &error);
+    let unreadable = |error| workbook::damaged(source, &error);
     let mut rows = rows.peekable();
     let mut first = first_rows(&mut rows).map_err(unreadable)?;
     let (index, columns) = find_header(&first, names, purpose).map_err(|problem| match problem {

@@ -245,7 +245,7 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let error = Spool::of(folder.path()).unwrap_err().to_string();
-        assert!(error.ends_with("it is a directory, and a CSV file is expected"), "{error}");
+        assert!(error.ends_with("it is a directory, and a file is expected"), "{error}");
         let error = Spool::of(Path::new("/nowhere/list.csv")).unwrap_err().to_string();
         assert_eq!(error, "/nowhere/list.csv: there is no such file");
     }

@@ -25,11 +25,11 @@ type Workbook<'a> = Xlsx<BufReader<&'a File>>;
 /// Copies a workbook, and rewrites the rows of its sheet.
 pub(super) fn open(name: &ListName, columns: &InputSettings, purpose: Purpose) -> Result<List, IntakeError> {
     let source: Arc<str> = name.path.to_string_lossy().into();
-    let original = copy(&name.path, &source)?;
+    let (original, format) = copy(&name.path, &source)?;
     // calamine counts on what a damaged workbook says of its rows' numbers, without checking for overflow.
     let read = panic::catch_unwind(AssertUnwindSafe(|| {
         let mut workbook: Workbook<'_> =
-            Xlsx::new(BufReader::new(&original.file)).map_err(|error| unreadable(&source, &error))?;
+            Xlsx::new(BufReader::new(&original.file)).map_err(|error| not_opened(&source, format, &error))?;
         let sheet = choose(&source, &mut workbook, name.sheet.as_deref(), purpose)?;
         let rows = rows_of(&source, &mut workbook, &sheet)?;
         let (header, rewritten) = sheet::rewrite(&source, &sheet, rows, columns, purpose)?;
@@ -41,14 +41,14 @@ pub(super) fn open(name: &ListName, columns: &InputSettings, purpose: Purpose) -
 }
 
 /// The workbook's own copy, where it may be a workbook.
-fn copy(path: &Path, source: &Arc<str>) -> Result<Original, IntakeError> {
+fn copy(path: &Path, source: &Arc<str>) -> Result<(Original, Format), IntakeError> {
     let mut start = vec![];
     let original = Original::copy(source, spool::open(path, source)?, |piece| {
         let room = Format::BYTES - start.len();
         start.extend_from_slice(&piece[..piece.len().min(room)]);
     })?;
     match Format::of(&start) {
-        Some(Format::Zip | Format::CompoundFile) => Ok(original),
+        Some(format @ (Format::Zip | Format::CompoundFile)) => Ok((original, format)),
         Some(Format::Gzip) => Err(format::gzip(source)),
         None if start.is_empty() => {
             Err(IntakeError::new(source, "it is empty, and an Excel workbook is expected"))
@@ -110,7 +110,7 @@ fn rows_of<'w, 'f>(
     workbook: &'w mut Workbook<'f>,
     sheet: &str,
 ) -> Result<SheetRows<'w, BufReader<&'f File>>, IntakeError> {
-    let cells = workbook.worksheet_cells_reader(sheet).map_err(|error| unreadable(source, &error))?;
+    let cells = workbook.worksheet_cells_reader(sheet).map_err(|error| damaged(source, &error))?;
     Ok(SheetRows::of(cells))
 }
 
@@ -118,17 +118,20 @@ fn in_words(sheets: &[Sheet]) -> String {
     sheets.iter().map(|sheet| format!("{:?}", sheet.name)).collect::<Vec<_>>().join(", ")
 }
 
-/// Why calamine cannot read a workbook.
-pub(super) fn unreadable(source: &Arc<str>, error: &XlsxError) -> IntakeError {
-    match error {
-        XlsxError::Password => {
+/// Why a file is not opened as a workbook.
+fn not_opened(source: &Arc<str>, format: Format, error: &XlsxError) -> IntakeError {
+    match (format, error) {
+        (_, XlsxError::Password) => {
             IntakeError::new(source, "the workbook is encrypted").hint("in Excel, save it without a password")
         }
-        error => damaged(source, error),
+        (Format::CompoundFile, _) => IntakeError::new(source, "it is an old Excel workbook (.xls)")
+            .hint("in Excel, save it as \"Excel Workbook (.xlsx)\""),
+        (Format::Zip | Format::Gzip, error) => damaged(source, error),
     }
 }
 
-fn damaged(source: &Arc<str>, problem: &dyn Display) -> IntakeError {
+/// Why a workbook is not read, in calamine's words.
+pub(super) fn damaged(source: &Arc<str>, problem: &dyn Display) -> IntakeError {
     IntakeError::new(source, format!("it cannot be read as an Excel workbook: {problem}"))
         .hint("open it in Excel and save it once more as .xlsx")
 }

@@ -136,7 +136,7 @@ impl SettingsError {
             }
             Self::Missing { key, .. } => Some(format!("set {key} in the configuration file, or {} in the environment", variable(key))),
             Self::Twins { key } => Some(format!("keep {key}_file and remove {key}")),
-            Self::SecretFile { .. } => None,
+            Self::SecretFile { key, .. } => Some(format!("{key}_file names a file that can be read and holds the secret alone")),
         }
     }
 }

@@ -1,0 +1,124 @@
+//! Runs that are not there, not whole, or somebody else's; audits that cannot be written.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use meeting_closer::sandbox::{Sandbox, SandboxSettings};
+
+use super::{LIST, told};
+use crate::support::{Closer, calls_reach, fast_sandbox};
+
+/// A stand-in that has answered nothing when a deadline of a millisecond comes.
+async fn slow_sandbox() -> Sandbox {
+    let latency = (Duration::from_millis(50), Duration::from_millis(50));
+    Sandbox::start(SandboxSettings { latency, ..fast_sandbox() }).await.unwrap()
+}
+
+/// With an unfinished run `one` of `list.csv`.
+async fn unfinished(sandbox: &Sandbox) -> Closer {
+    let closer = Closer::at(sandbox);
+    closer.file("list.csv", LIST);
+    let stopped = closer.run(&["close", "--yes", "--run-id", "one", "--deadline", "1ms", "list.csv"]).await;
+    assert_eq!(stopped.code, 4, "{}", stopped.said());
+    closer
+}
+
+fn journal(closer: &Closer) -> PathBuf {
+    closer.folder.path().join("audit/one/journal.jsonl")
+}
+
+fn change(journal: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(journal).unwrap();
+    assert!(text.contains(from));
+    std::fs::write(journal, text.replacen(from, to, 1)).unwrap();
+}
+
+#[tokio::test]
+async fn a_run_that_is_not_there_is_named() {
+    let closer = Closer::bare();
+    closer.file("list.csv", LIST);
+    for (name, arguments) in [
+        ("no_run_yet", &["report", "latest"][..]),
+        ("report_of_an_unknown_run", &["report", "one"]),
+        ("verify_of_an_unknown_run", &["verify", "one", "--audit-dir", "elsewhere"]),
+        ("resume_of_an_unknown_run", &["close", "--sandbox", "--resume", "one"]),
+        ("retry_of_an_unknown_run", &["close", "--sandbox", "--retry-failed", "one"]),
+        ("run_id_is_none", &["close", "--sandbox", "--run-id", "../one", "list.csv"]),
+        ("audit_folder_is_a_file", &["close", "--sandbox", "--audit-dir", "list.csv", "list.csv"]),
+        ("latest_run_in_a_file", &["report", "--audit-dir", "list.csv", "latest"]),
+    ] {
+        told(name, &closer, arguments).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_cannot_be_gone_on_with_says_why() {
+    let sandbox = slow_sandbox().await;
+    let closer = unfinished(&sandbox).await;
+    told("out_of_time", &closer, &["close", "--yes", "--deadline", "1ms", "list.csv"]).await;
+    told("run_id_is_taken", &closer, &["close", "--sandbox", "--fresh", "--run-id", "one", "list.csv"]).await;
+    closer.list(["c"]);
+    told("rows_without_an_outcome", &closer, &["verify", "one", "--input", "list.csv"]).await;
+    told(
+        "sheet_of_verify_without_a_workbook",
+        &closer,
+        &["verify", "one", "--sheet", "S", "--input", "list.csv"],
+    )
+    .await;
+    let real = closer.set("DINGTALK__BASE_URL", "https://api.dingtalk.io");
+    told("resume_of_a_rehearsal", &real, &["close", "--yes", "--resume", "one", "list.csv"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_list_came_from_standard_input_is_resumed_with_it() {
+    let sandbox = slow_sandbox().await;
+    let closer = Closer::at(&sandbox);
+    let arguments = ["close", "--yes", "--run-id", "one", "--deadline", "1ms", "-"];
+    assert_eq!(closer.run_with_input(&arguments, LIST.as_bytes()).await.code, 4);
+    told("resume_without_its_standard_input", &closer, &["close", "--yes", "--resume", "one"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_was_altered_is_refused_by_whoever_reads_it() {
+    let sandbox = slow_sandbox().await;
+    let closer = unfinished(&sandbox).await;
+    change(&journal(&closer), "\"seq\":1", "\"seq\":1 ");
+    for (name, arguments) in [
+        ("journal_is_broken_for_verify", &["verify", "one"][..]),
+        ("journal_is_broken_for_report", &["report", "one"]),
+        ("journal_is_broken_for_close", &["close", "--yes", "list.csv"]),
+        ("journal_is_broken_for_retry", &["close", "--yes", "--retry-failed", "one"]),
+    ] {
+        told(name, &closer, arguments).await;
+    }
+    std::fs::write(journal(&closer), "").unwrap();
+    for (name, arguments) in [
+        ("journal_is_empty_for_verify", &["verify", "one"][..]),
+        ("journal_is_empty_for_report", &["report", "one"]),
+        ("journal_is_empty_for_resume", &["close", "--yes", "--resume", "one"]),
+    ] {
+        told(name, &closer, arguments).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_under_another_key_is_broken() {
+    let sandbox = slow_sandbox().await;
+    let closer = unfinished(&sandbox).await;
+    closer.file("key", "hunter2");
+    let closer = closer.set("AUDIT__HMAC_KEY_FILE", "key");
+    told("journal_has_no_key", &closer, &["verify", "one"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_another_process_is_at_is_left_to_it() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let names: Vec<String> = (0..500).map(|n| format!("m{n}")).collect();
+    let closer = Closer::at(&sandbox).set("PACE__REQUESTS_PER_SECOND", "20");
+    closer.list(names.iter().map(String::as_str));
+    let mut first = closer.command(&["close", "--yes", "--run-id", "one", "list.csv"]).spawn().unwrap();
+    calls_reach(&sandbox, 1).await;
+    told("another_process_is_at_it", &closer, &["close", "--yes", "list.csv"]).await;
+    told("retry_of_a_run_without_an_end", &closer, &["close", "--yes", "--retry-failed", "one"]).await;
+    first.kill().await.unwrap();
+}
