@@ -34,7 +34,8 @@ fn at(row: u64) -> Timestamp {
 }
 
 fn started(rows: u64) -> RunStarted {
-    let list = ListRecord { source: "evening.csv".into(), sha256: "5".repeat(64), bytes: rows * 52 };
+    let list =
+        ListRecord { source: "evening.csv".into(), sha256: "5".repeat(64), bytes: rows * 52, sheet: None };
     RunStarted {
         run_id: "20261123T190000Z-5a5a5a5a".into(),
         version: "0.1.0".into(),
