@@ -351,4 +351,7 @@ fn print_end(summary: &Summary, folder: &Path) {
             printer::err(&format!("hint: {code} ({rows} rows): {advice}"));
         }
     }
+    if let Some(advice) = summary.pace.advice() {
+        printer::err(&format!("hint: {advice}"));
+    }
 }

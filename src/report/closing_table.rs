@@ -15,6 +15,7 @@ pub fn closing_table(summary: &Summary) -> String {
     let mut lines: Vec<String> = shown.map(|(kind, rows)| line(kind.name(), rows)).collect();
     lines.push(line("rows in", summary.rows_in));
     lines.push(figures(summary));
+    lines.extend(summary.pace.told());
     lines.join("\n")
 }
 

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::ReportError;
 use super::course::Course;
+use super::{Pace, ReportError};
 use crate::journal::{Chain, Entry, OutcomeRecord, ReadError, Reader, Record, RunFinished, RunStarted};
 use crate::meeting::Fingerprint;
 use crate::outcome::OutcomeKind;
@@ -32,6 +32,8 @@ pub struct RunIndex {
     pub throttled_calls: u64,
     /// Time in pauses, likewise, in milliseconds.
     pub paused_ms: u64,
+    /// How the rate went, likewise.
+    pub pace: Pace,
     /// Rows by outcome.
     pub outcomes: BTreeMap<&'static str, u64>,
     /// Rows by code, of those that have one.
@@ -75,6 +77,7 @@ impl RunIndex {
             calls: 0,
             throttled_calls: 0,
             paused_ms: 0,
+            pace: Pace::default(),
             outcomes: OutcomeKind::ALL.map(|kind| (kind.name(), 0)).into(),
             codes: BTreeMap::new(),
             outcome_codes: BTreeMap::new(),
@@ -105,6 +108,7 @@ impl RunIndex {
                     index.course.finished(&finished.totals.timeline);
                     index.throttled_calls += finished.totals.throttled_calls;
                     index.paused_ms += finished.totals.paused_ms;
+                    index.pace = index.pace.then(finished.totals.pace);
                     index.finished = Some(*finished);
                 }
                 Record::Outcome(outcome) => {

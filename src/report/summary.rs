@@ -5,12 +5,12 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::RunIndex;
+use super::{Pace, RunIndex};
 use crate::clock::rfc3339;
 use crate::journal::{EndReason, ListRecord};
 
 /// A run in figures.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Summary {
     /// The run's id.
     pub run_id: String,
@@ -40,6 +40,8 @@ pub struct Summary {
     pub throttled_calls: u64,
     /// Time in which nothing was allowed to leave, in milliseconds.
     pub paused_ms: u64,
+    /// How the rate went, in requests a second.
+    pub pace: Pace,
     /// From the start to the last record, in milliseconds.
     pub duration_ms: u64,
     /// The lists.
@@ -70,6 +72,7 @@ impl Summary {
             calls: index.calls,
             throttled_calls: index.throttled_calls,
             paused_ms: index.paused_ms,
+            pace: index.pace,
             duration_ms: u64::try_from(duration).unwrap_or(0),
             lists: index.started.lists.clone(),
             records: index.chain.seq,

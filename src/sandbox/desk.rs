@@ -69,6 +69,10 @@ impl Desk {
         self.tokens.expire_all();
     }
 
+    pub(super) fn set_app_quota(&mut self, per_second: Option<usize>) {
+        self.meter.set_app_quota(per_second);
+    }
+
     /// Answers a request; the answer leaves after the time that comes with it. [`Desk::answered`] follows.
     pub(super) fn ask(&mut self, ask: Ask<'_>, now: Instant) -> (Reply, Duration) {
         self.in_flight += 1;

@@ -70,6 +70,10 @@ impl Meter {
         }
     }
 
+    pub(super) fn set_app_quota(&mut self, per_second: Option<usize>) {
+        self.quotas.per_second = per_second;
+    }
+
     /// Whether a call of any kind meets a ban; the call that passes the address's quota begins one.
     pub(super) fn is_banned(&mut self, now: Instant) -> bool {
         if self.banned_until.is_some_and(|until| now < until) {

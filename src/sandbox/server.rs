@@ -73,6 +73,11 @@ impl Sandbox {
         lock(&self.desk).expire_tokens();
     }
 
+    /// Lets in so many calls a second from now on; none is no limit.
+    pub fn set_app_quota(&self, per_second: Option<usize>) {
+        lock(&self.desk).set_app_quota(per_second);
+    }
+
     /// Whether a meeting has been closed.
     pub fn has_ended(&self, conference_id: &str) -> bool {
         lock(&self.desk).has_ended(conference_id)

@@ -1,0 +1,135 @@
+//! How near to the quota a run goes, and how often it is refused, over a loopback socket in real time.
+//!
+//! `cargo bench --bench pace` takes two minutes. The ideal is the time in which the rows would be let in were every moment of
+//! the quota used, from the first request to the last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use meeting_closer::clock::Clock;
+use meeting_closer::dingtalk::HttpApi;
+use meeting_closer::events::Observers;
+use meeting_closer::intake::{Entry, IntakeError};
+use meeting_closer::journal::{Chain, FileStorage, Hasher, Journal};
+use meeting_closer::meeting::{CloseRequest, ConferenceId, Origin, UnionId};
+use meeting_closer::pace::Pacer;
+use meeting_closer::printer;
+use meeting_closer::run::{self, Arrival, Parts, Prior};
+use meeting_closer::sandbox::{Quotas, Sandbox, SandboxSettings};
+use meeting_closer::settings::{Layers, Settings};
+use tokio::sync::mpsc;
+
+/// What is measured: the quota a second from each second on, the configured rate, and the rows.
+struct Case {
+    name: &'static str,
+    quota: &'static [(u64, usize)],
+    configured: u32,
+    rows: u64,
+}
+
+const CASES: [Case; 3] = [
+    Case { name: "quota known", quota: &[(0, 60)], configured: 60, rows: 900 },
+    Case { name: "configured four times too high", quota: &[(0, 60)], configured: 240, rows: 900 },
+    Case {
+        name: "quota falling and rising",
+        quota: &[(0, 40), (30, 8), (60, 40)],
+        configured: 40,
+        rows: 3000,
+    },
+];
+
+#[tokio::main]
+async fn main() {
+    for case in &CASES {
+        measure(case).await;
+    }
+}
+
+async fn measure(case: &Case) {
+    let folder = tempfile::tempdir_in(".").expect("a folder on a real disk");
+    let quotas = Quotas { per_second: Some(case.quota[0].1), ..Quotas::unlimited() };
+    let sandbox = Sandbox::start(SandboxSettings { quotas, ..SandboxSettings::default() }).await;
+    let sandbox = Arc::new(sandbox.expect("a stand-in"));
+    let steps = tokio::spawn({
+        let (sandbox, steps, start) = (Arc::clone(&sandbox), case.quota, Clock::System.now());
+        async move {
+            for (second, quota) in steps {
+                Clock::System.wait_until(start + Duration::from_secs(*second)).await;
+                sandbox.set_app_quota(Some(*quota));
+            }
+        }
+    });
+    let variables = [
+        ("MEETING_CLOSER__DINGTALK__BASE_URL", sandbox.base_url()),
+        ("MEETING_CLOSER__DINGTALK__APP_KEY", "any".into()),
+        ("MEETING_CLOSER__DINGTALK__APP_SECRET", "any".into()),
+        ("MEETING_CLOSER__PACE__REQUESTS_PER_SECOND", case.configured.to_string()),
+    ];
+    let environment = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let settings = Settings::load(&Layers { environment, ..Layers::default() }).expect("settings");
+    let auth = settings.dingtalk.auth().expect("credentials");
+    let path = folder.path().join("journal.jsonl");
+    let file = FileStorage::create(&path).expect("a journal");
+    let journal = Journal::new(path, file, Chain::new(Hasher::PLAIN));
+    let (_signal, signals) = mpsc::channel(1);
+    let clock = Clock::System;
+    let parts = Parts {
+        api: Arc::new(
+            HttpApi::new(&settings.dingtalk, auth, settings.pace.concurrency, clock.clone())
+                .expect("a client"),
+        ),
+        pacer: Pacer::new(&settings.pace),
+        pace: settings.pace,
+        retry: settings.retry,
+        seed: 1,
+        journal: &journal,
+        observer: &mut Observers::default(),
+        signals,
+        deadline: None,
+        patience: None,
+        clock,
+    };
+    let end = run::run(parts, rows(case.rows)).await;
+    steps.abort();
+    let statistics = sandbox.statistics();
+    let ideal = ideal_seconds(case);
+    let taken = statistics.span_ms as f64 / 1000.0;
+    printer::out(&format!(
+        "{:<32} {taken:>6.2} s, {:>5.1} % of the ideal speed, {:>5.2} % refused ({} of {})",
+        case.name,
+        100.0 * ideal / taken,
+        100.0 * end.totals.throttled_calls as f64 / end.totals.calls as f64,
+        end.totals.throttled_calls,
+        end.totals.calls,
+    ));
+}
+
+fn ideal_seconds(case: &Case) -> f64 {
+    let mut left = case.rows as f64 - 1.0;
+    for (index, (from, quota)) in case.quota.iter().enumerate() {
+        let quota = (*quota as f64).min(f64::from(case.configured));
+        let length = case.quota.get(index + 1).map_or(f64::INFINITY, |(to, _)| (to - from) as f64);
+        if left <= quota * length {
+            return *from as f64 + left / quota;
+        }
+        left -= quota * length;
+    }
+    unreachable!("the last quota lasts for ever")
+}
+
+fn rows(count: u64) -> mpsc::Receiver<Result<Arrival, IntakeError>> {
+    let (sender, receiver) = mpsc::channel(256);
+    tokio::spawn(async move {
+        for line in 0..count {
+            let request = CloseRequest {
+                conference_id: ConferenceId::parse(&format!("meeting-{line}")).expect("an id"),
+                union_id: UnionId::parse("host").expect("an id"),
+            };
+            let entry = Entry::ToClose { origin: Origin { source: "list.csv".into(), line }, request };
+            if sender.send(Ok(Arrival { entry, prior: Prior::default() })).await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
