@@ -23,9 +23,15 @@ impl Pace {
     pub fn then(self, later: PaceTotals) -> Self {
         let [configured, lowest, last] = [later.configured, later.lowest, later.last].map(per_second);
         let unrefused = later.unrefused.map(per_second);
+        // A rate that another process was configured to is no rate that this run was brought down to.
+        let lowest = match (self.was_reduced(), lowest < configured) {
+            (true, true) => lowest.min(self.lowest),
+            (true, false) => self.lowest,
+            (false, _) => lowest,
+        };
         Self {
             configured,
-            lowest: if self == Self::default() { lowest } else { lowest.min(self.lowest) },
+            lowest,
             last,
             unrefused: match (self.unrefused, unrefused) {
                 (Some(earlier), Some(later)) => Some(earlier.min(later)),
@@ -37,8 +43,12 @@ impl Pace {
     /// In words, where the rate did not stay as it was configured.
     pub fn told(&self) -> Option<String> {
         let Self { configured, lowest, last, .. } = self;
-        let moved = lowest < configured;
-        moved.then(|| format!("rate {configured} a second, down to {lowest:.1}, {last:.1} at the end"))
+        self.was_reduced()
+            .then(|| format!("rate {configured} a second, down to {lowest:.1}, {last:.1} at the end"))
+    }
+
+    fn was_reduced(&self) -> bool {
+        self.lowest < self.configured
     }
 
     /// What to configure so that nothing is refused, where something was.
@@ -78,5 +88,7 @@ mod tests {
         let pace = Pace::default().then(SLOWED).then(later);
         let expected = Pace { configured: 100.0, lowest: 58.8, last: 100.0, unrefused: Some(58.867) };
         assert_eq!(pace, expected);
+        let slower = PaceTotals { configured: 10_000, lowest: 10_000, last: 10_000, unrefused: None };
+        assert_eq!(Pace::default().then(slower).then(later).told(), None);
     }
 }
