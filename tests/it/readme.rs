@@ -1,6 +1,7 @@
 //! README says what the program does, and goes on saying it.
 
 use meeting_closer::exit::ExitCode;
+use meeting_closer::metrics::Metrics;
 use meeting_closer::outcome::OutcomeKind;
 use meeting_closer::report::hint;
 
@@ -54,6 +55,38 @@ async fn every_option_of_close_stands_there() {
         let option = option.trim_end_matches(['.', ',']);
         assert!(["--help", "--version"].contains(&option) || README.contains(option), "{option}");
     }
+}
+
+#[test]
+fn every_figure_stands_there_with_its_type() {
+    let metrics = Metrics::new(18.0);
+    metrics.run_ended(0, jiff::Timestamp::UNIX_EPOCH);
+    let text = metrics.text();
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let mut told = 0;
+    for (name, kind) in types {
+        let row = README.lines().find(|line| line.starts_with('|') && line.contains(name));
+        assert!(row.is_some_and(|row| row.ends_with(&format!("| {kind} |"))), "{name} {kind}");
+        told += 1;
+    }
+    // The eleventh appears with the first attempt.
+    assert_eq!((told, README.contains("`meeting_closer_attempts_total{code}`")), (10, true), "{text}");
+}
+
+#[test]
+fn every_key_that_is_named_there_exists() {
+    let defaults: toml::Table = meeting_closer::settings::DEFAULTS.parse().unwrap();
+    let mut named = 0;
+    for word in README.split(|c: char| !(c.is_ascii_alphanumeric() || "._".contains(c))) {
+        if let Some((section, key)) = word.trim_matches('.').split_once('.')
+            && let Some(section) = defaults.get(section).and_then(toml::Value::as_table)
+        {
+            let is_a_file = word == "audit.csv";
+            assert!(is_a_file || section.contains_key(key), "{word}");
+            named += 1;
+        }
+    }
+    assert!(named > 15, "{named}");
 }
 
 #[test]
