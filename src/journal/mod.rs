@@ -30,7 +30,7 @@ pub use recovery::{RecoverError, Recovered, recover};
 pub use runs::{PastRun, find_run, find_unfinished};
 pub use storage::{FileStorage, Storage};
 pub use timeline::{MAX_SPANS, Span, Timeline};
-pub use writer::{Journal, JournalError};
+pub use writer::{Durability, Journal, JournalError};
 
 /// The journal's name in a run's folder.
 pub const FILE_NAME: &str = "journal.jsonl";

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use thiserror::Error;
+use tokio::sync::watch;
 
 use super::{Chain, Record, Storage};
 use crate::clock::blocking_sleep;
@@ -41,6 +42,35 @@ struct Shared {
     storage: Box<dyn Storage>,
     state: Mutex<State>,
     changed: Condvar,
+    /// Sent whenever more is on the disk, or nothing more will be.
+    synced: watch::Sender<()>,
+}
+
+/// Tells when records are on the disk, for whoever may not act on them before.
+#[derive(Clone)]
+pub struct Durability {
+    shared: Arc<Shared>,
+    synced: watch::Receiver<()>,
+}
+
+impl Durability {
+    /// The number of the record that was added last.
+    pub fn appended(&self) -> u64 {
+        self.shared.lock().chain.seq
+    }
+
+    /// Returns once the record of that number is on the disk, or an error once it is known that it never will be.
+    pub async fn reached(&mut self, seq: u64) -> Result<(), JournalError> {
+        loop {
+            self.synced.borrow_and_update();
+            if let Some(end) = self.shared.known_of(seq) {
+                return end;
+            }
+            if self.synced.changed().await.is_err() {
+                unreachable!("the sender is in what this holds");
+            }
+        }
+    }
 }
 
 struct State {
@@ -60,6 +90,7 @@ impl Journal {
             storage: Box::new(storage),
             state: Mutex::new(state),
             changed: Condvar::new(),
+            synced: watch::Sender::new(()),
         });
         let syncer = std::thread::Builder::new().name("journal-sync".into()).spawn({
             let shared = Arc::clone(&shared);
@@ -94,10 +125,15 @@ impl Journal {
             (Some(error), _) => Err(error.clone()),
             (None, Err(error)) => Err(self.shared.fail(&mut state, &error)),
             (None, Ok(())) => {
-                state.durable = state.durable.max(chain.seq);
+                self.shared.made_durable(&mut state, chain.seq);
                 Ok(chain)
             }
         }
+    }
+
+    /// Tells when records are on the disk.
+    pub fn durability(&self) -> Durability {
+        Durability { shared: Arc::clone(&self.shared), synced: self.shared.synced.subscribe() }
     }
 
     /// The failure after which nothing is taken any more, if there was one.
@@ -113,6 +149,7 @@ impl Drop for Journal {
         if let Some(syncer) = self.syncer.take() {
             let _ = syncer.join();
         }
+        self.shared.synced.send_replace(());
     }
 }
 
@@ -127,7 +164,27 @@ impl Shared {
             problem: error.to_string(),
             durable_records: state.durable,
         };
+        self.synced.send_replace(());
         state.failed.get_or_insert(error).clone()
+    }
+
+    fn made_durable(&self, state: &mut State, seq: u64) {
+        state.durable = state.durable.max(seq);
+        self.synced.send_replace(());
+    }
+
+    /// Whether a record is on the disk, or never will be; none while that is open.
+    fn known_of(&self, seq: u64) -> Option<Result<(), JournalError>> {
+        let state = self.lock();
+        if state.durable >= seq {
+            return Some(Ok(()));
+        }
+        let closed = || JournalError {
+            path: self.path.clone(),
+            problem: "it was closed before its last records were on the disk".to_owned(),
+            durable_records: state.durable,
+        };
+        state.failed.clone().or_else(|| state.closing.then(closed)).map(Err)
     }
 
     fn sync_in_groups(&self) {
@@ -145,7 +202,7 @@ impl Shared {
             let synced = self.storage.sync();
             let mut state = self.lock();
             match synced {
-                Ok(()) => state.durable = state.durable.max(seq),
+                Ok(()) => self.made_durable(&mut state, seq),
                 Err(error) => {
                     self.fail(&mut state, &error);
                     return;
@@ -216,6 +273,27 @@ mod tests {
         assert!(error.to_string().starts_with("cannot write audit/r/journal.jsonl: "), "{error}");
         assert!(error.durable_records >= 1);
         assert!(append(&journal).is_err() && journal.sync().is_err() && journal.failure().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_a_record_is_told_once_it_is_on_the_disk_and_not_before() {
+        let journal = journal(10_000, false);
+        let mut durability = journal.durability();
+        append(&journal).unwrap();
+        assert_eq!(durability.appended(), 1);
+        durability.reached(1).await.unwrap();
+        assert!(tokio::time::timeout(2 * GROUP, durability.reached(2)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_record_that_never_will_be_on_the_disk_is_told_so() {
+        let broken = journal(10_000, true);
+        append(&broken).unwrap();
+        assert_eq!(broken.durability().reached(1).await.unwrap_err().problem, "input/output error");
+        let closed = journal(10_000, false);
+        let mut durability = closed.durability();
+        drop(closed);
+        assert!(durability.reached(1).await.unwrap_err().problem.starts_with("it was closed before"));
     }
 
     #[test]

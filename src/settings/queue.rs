@@ -1,30 +1,56 @@
 //! `[queue]`: where requests wait.
 
+use std::time::Duration;
+
 use reqwest::Url;
+use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{SettingsError, text};
+use super::{Secret, SettingsError, text};
+
+/// A worker that says nothing for less than this is not taken for gone: it may be waiting for its Redis.
+const MIN_CLAIM_AFTER: Duration = Duration::from_secs(1);
+
+/// The longest journal of a worker, in MiB.
+const MAX_ROTATE_MIB: u64 = 1 << 16;
 
 /// `[queue]`, checked.
 #[derive(Debug, Clone)]
 pub struct QueueSettings {
     /// The Redis, `redis://` or `rediss://`; it may hold a password, so it is not printed.
-    pub url: Option<secrecy::SecretString>,
+    pub url: Option<SecretString>,
+    /// Its password, where the address does not hold it.
+    pub password: Option<Secret>,
     /// The stream of requests.
     pub stream: String,
     /// The consumer group.
     pub group: String,
     /// The stream of entries that cannot be done.
     pub dead_letter_stream: String,
+    /// After how long a worker that says nothing of an entry is taken for gone: at least a second.
+    pub claim_after: Duration,
+    /// How long a worker's journal grows, in bytes.
+    pub rotate_bytes: u64,
+}
+
+impl QueueSettings {
+    /// The address of the Redis, which `needed_for` cannot do without.
+    pub fn needed_url(&self, needed_for: &'static str) -> Result<&SecretString, SettingsError> {
+        self.url.as_ref().ok_or(SettingsError::Missing { key: "queue.url", needed_for })
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Raw {
     url: String,
+    password: SecretString,
+    password_file: String,
     stream: String,
     group: String,
     dead_letter_stream: String,
+    claim_after: String,
+    rotate_mib: i64,
 }
 
 impl Raw {
@@ -35,16 +61,33 @@ impl Raw {
                 text::optional(value).ok_or(SettingsError::Missing { key, needed_for: "the queue" })?;
             Ok(value.to_owned())
         };
+        let claim_after = text::duration("queue.claim_after", &self.claim_after)?;
+        if claim_after < MIN_CLAIM_AFTER {
+            return Err(SettingsError::Value {
+                key: "queue.claim_after",
+                found: format!("{:?}", self.claim_after),
+                expected: "a second or more is expected",
+            });
+        }
+        let rotate_mib = u64::try_from(self.rotate_mib).ok().filter(|mib| (1..=MAX_ROTATE_MIB).contains(mib));
+        let rotate_mib = rotate_mib.ok_or_else(|| SettingsError::Value {
+            key: "queue.rotate_mib",
+            found: self.rotate_mib.to_string(),
+            expected: "a whole number from 1 to 65536 is expected",
+        })?;
         Ok(QueueSettings {
             url,
+            password: Secret::from_twins("queue.password", self.password, &self.password_file)?,
             stream: name("queue.stream", &self.stream)?,
             group: name("queue.group", &self.group)?,
             dead_letter_stream: name("queue.dead_letter_stream", &self.dead_letter_stream)?,
+            claim_after,
+            rotate_bytes: rotate_mib << 20,
         })
     }
 }
 
-fn check_url(text: &str) -> Result<secrecy::SecretString, SettingsError> {
+fn check_url(text: &str) -> Result<SecretString, SettingsError> {
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "redis" | "rediss") && url.has_host() => Ok(text.into()),
         _ => Err(SettingsError::Value {
@@ -69,5 +112,25 @@ mod tests {
             "{error}"
         );
         assert!(!format!("{error:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_password_stands_in_one_place_and_is_never_shown() {
+        let queue = load_text("[queue]\npassword = \"hunter2\"").unwrap().queue;
+        assert!(!format!("{queue:?}").contains("hunter2"));
+        let error = load_text("[queue]\npassword = \"hunter2\"\npassword_file = \"p\"").unwrap_err();
+        assert_eq!(error.to_string(), "queue.password and queue.password_file are both set");
+    }
+
+    #[test]
+    fn times_and_sizes_out_of_range_are_refused_with_key_and_value() {
+        for (line, key) in [
+            ("claim_after = \"10ms\"", "queue.claim_after is \"10ms\": a second or more"),
+            ("rotate_mib = 0", "queue.rotate_mib is 0:"),
+            ("rotate_mib = 100000", "queue.rotate_mib is 100000:"),
+        ] {
+            let error = load_text(&format!("[queue]\n{line}")).unwrap_err().to_string();
+            assert!(error.starts_with(key), "{error}");
+        }
     }
 }
