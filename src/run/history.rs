@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::Hold;
 use crate::intake::Entry;
 use crate::journal::{OutcomeRecord, Record};
 use crate::meeting::{Cells, Fingerprint, Origin};
 use crate::outcome::OutcomeKind;
 
 /// What a row has been through in earlier processes of its run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prior {
     /// Attempts that left.
     pub attempts: u32,
@@ -21,6 +22,8 @@ pub struct Prior {
     pub first_attempt_at: Option<Timestamp>,
     /// Whether a request that this journal does not know may have ended the meeting.
     pub in_doubt: bool,
+    /// For how long nobody else can have asked for the row, where somebody else could at all.
+    pub hold: Option<Arc<Hold>>,
 }
 
 /// A row on its way into a run.
@@ -130,7 +133,7 @@ impl History {
             return None;
         }
         self.in_doubt.remove(&row);
-        Some(Arrival { entry, prior: self.open.get(&row).copied().unwrap_or_default() })
+        Some(Arrival { entry, prior: self.open.get(&row).cloned().unwrap_or_default() })
     }
 
     /// The rows that were asked without an answer and have not come again: somebody took them off the lists meanwhile.
@@ -144,7 +147,7 @@ impl History {
                 kind: OutcomeKind::NotAttempted,
                 reason: "asked without an answer, and taken off the lists since".to_owned(),
             },
-            prior: open.get(&row).copied().unwrap_or_default(),
+            prior: open.get(&row).cloned().unwrap_or_default(),
         })
     }
 }
@@ -211,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_row_that_was_asked_without_an_outcome_is_asked_again_and_knows_it() {
-        let asked = Prior { attempts: 1, first_attempt_at: Some(AT), in_doubt: false };
+        let asked = Prior { attempts: 1, first_attempt_at: Some(AT), ..Prior::default() };
         for records in [&[("a", None)][..], &[("a", None), ("a", Some(OutcomeKind::NotAttempted))]] {
             let arrival = history(records).admit(to_close("a", 2)).unwrap();
             assert_eq!(arrival.prior, asked);

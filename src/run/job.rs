@@ -1,8 +1,10 @@
 //! One row on its way to an outcome.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use super::Prior;
+use super::{Hold, Prior};
 use crate::meeting::{CloseRequest, Origin};
 use crate::outcome::{EndedBy, Outcome, OutcomeKind, Said};
 
@@ -23,6 +25,8 @@ pub struct Job {
     pub in_doubt: bool,
     /// The last answer.
     pub last: Said,
+    /// For how long nobody else can have asked for it, where somebody else could at all.
+    pub hold: Option<Arc<Hold>>,
 }
 
 impl Job {
@@ -36,14 +40,15 @@ impl Job {
             token_refusals: 0,
             in_doubt: false,
             last: Said::default(),
+            hold: None,
         }
     }
 
     /// The same row after what it has been through in earlier processes.
     #[must_use]
     pub fn after(self, prior: Prior) -> Self {
-        let Prior { attempts, first_attempt_at, in_doubt } = prior;
-        Self { attempts, first_attempt_at, in_doubt, ..self }
+        let Prior { attempts, first_attempt_at, in_doubt, hold } = prior;
+        Self { attempts, first_attempt_at, in_doubt, hold, ..self }
     }
 
     /// The row's end.
@@ -73,13 +78,17 @@ impl Job {
     /// Who ended a meeting that was found ended. `Earlier` is claimed only where the first request that DingTalk let in
     /// found it so: any one before may have ended it, whatever its answer was.
     fn found_ended_by(&self) -> EndedBy {
-        if self.attempts <= 1 && !self.in_doubt { EndedBy::Earlier } else { EndedBy::Unknown }
+        let is_ours = self.hold.as_ref().is_none_or(|hold| hold.is_held());
+        if self.attempts <= 1 && !self.in_doubt && is_ours { EndedBy::Earlier } else { EndedBy::Unknown }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::clock::Clock;
     use crate::meeting::{ConferenceId, UnionId};
 
     fn job() -> Job {
@@ -110,6 +119,17 @@ mod tests {
         let job = Job { in_doubt: true, attempts: 1, ..job() };
         let outcome = job.outcome(OutcomeKind::AlreadyClosed, Timestamp::UNIX_EPOCH);
         assert_eq!(outcome.ended_by, Some(EndedBy::Unknown));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_meeting_that_another_worker_may_have_asked_for_is_not_said_to_have_ended_earlier() {
+        let (clock, second) = (Clock::tokio(), Duration::from_secs(1));
+        let hold = Some(Arc::new(Hold::new(clock.clone(), clock.now() + second)));
+        let job = job().after(Prior { attempts: 1, hold, ..Prior::default() });
+        let ended_by = |job: Job| job.outcome(OutcomeKind::AlreadyClosed, Timestamp::UNIX_EPOCH).ended_by;
+        assert_eq!(ended_by(job.clone()), Some(EndedBy::Earlier));
+        clock.wait_until(clock.now() + second).await;
+        assert_eq!(ended_by(job), Some(EndedBy::Unknown));
     }
 
     #[test]

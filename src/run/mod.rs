@@ -9,12 +9,14 @@
 mod breaker;
 mod dispatcher;
 mod history;
+mod hold;
 mod job;
 mod ledger;
 mod runner;
 mod stop;
 
 pub use history::{Arrival, History, Prior};
+pub use hold::Hold;
 pub use job::Job;
 pub use runner::{Parts, RunEnd, run};
 pub use stop::{Signal, Stop};
