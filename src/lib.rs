@@ -35,6 +35,7 @@ pub mod metrics;
 pub mod outcome;
 pub mod pace;
 pub mod printer;
+pub mod queue;
 pub mod report;
 pub mod retry;
 pub mod run;

@@ -1,0 +1,145 @@
+//! Takes entries as the run can carry them.
+//!
+//! Invariant: no more entries are in the run without an outcome than [`Feeder::new`] was told; what waits on the queue
+//! waits for whoever is free first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::hand::Dealt;
+use super::settler::Settling;
+use super::{Batch, Broker, BrokerError, SharedHand};
+use crate::clock::Clock;
+use crate::run::Arrival;
+
+/// How long an empty queue is left alone before it is asked again.
+const IDLE: Duration = Duration::from_millis(100);
+/// The shortest and the longest time before a queue that failed is asked again.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What a look at the queue came to.
+#[derive(Debug)]
+pub enum Step {
+    /// Rows for the run.
+    Rows(Vec<Arrival>),
+    /// The queue is empty, and nobody works on anything.
+    Emptied,
+    /// The time given is over.
+    Due,
+    /// Nothing more is to be taken.
+    Stopped,
+}
+
+/// Takes entries.
+pub struct Feeder<B> {
+    broker: Arc<B>,
+    hand: SharedHand,
+    settling: Settling,
+    clock: Clock,
+    claim_after: Duration,
+    most: usize,
+    not_before: Instant,
+    failures: Failures,
+}
+
+impl<B: Broker> Feeder<B> {
+    /// Keeps up to `most` entries in the run.
+    pub fn new(
+        broker: Arc<B>,
+        hand: SharedHand,
+        settling: Settling,
+        clock: Clock,
+        claim_after: Duration,
+        most: usize,
+    ) -> Self {
+        let not_before = clock.now();
+        Self { broker, hand, settling, clock, claim_after, most, not_before, failures: Failures::default() }
+    }
+
+    /// Waits for entries, and takes them. Returns without any where the queue is empty (if `until_empty`), at `due`, or when
+    /// `stopped` says so. Cancelling this future may leave entries taken that nobody knows of, until the claim runs out.
+    pub async fn step(
+        &mut self,
+        until_empty: bool,
+        due: Instant,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Step {
+        loop {
+            if *stopped.borrow_and_update() {
+                return Step::Stopped;
+            }
+            let now = self.clock.now();
+            if now >= due {
+                return Step::Due;
+            }
+            let room = self.most - self.hand.lock().open().min(self.most);
+            // In halves, so that a script is not run for each row that ends.
+            let has_room = 2 * room >= self.most;
+            if has_room && now >= self.not_before {
+                match self.take(room).await {
+                    Some((_, rows)) if !rows.is_empty() => return Step::Rows(rows),
+                    Some((0, _)) if until_empty && self.hand.lock().is_empty() => return Step::Emptied,
+                    Some(_) | None => {}
+                }
+                continue;
+            }
+            let wake = if has_room { self.not_before.min(due) } else { due };
+            tokio::select! {
+                () = self.clock.wait_until(wake) => {}
+                () = self.hand.freed() => {}
+                _ = stopped.changed() => {}
+            }
+        }
+    }
+
+    /// How many entries there are, and the rows that were taken; none where the queue failed.
+    async fn take(&mut self, room: usize) -> Option<(u64, Vec<Arrival>)> {
+        let asked_at = self.clock.now();
+        let taken = self.broker.take(room).await;
+        let Batch { deliveries, entries, .. } = match taken {
+            Ok(batch) => batch,
+            Err(error) => {
+                self.not_before = self.clock.now() + self.failures.failed(&error);
+                return None;
+            }
+        };
+        self.failures.worked();
+        if deliveries.is_empty() {
+            self.not_before = self.clock.now() + IDLE;
+        }
+        let mut rows = vec![];
+        for delivery in deliveries {
+            match self.hand.lock().deal(&delivery, asked_at + self.claim_after) {
+                Dealt::Row(arrival) => rows.push(*arrival),
+                Dealt::Ended(settled) => self.settling.again(settled),
+                Dealt::InHand => {}
+            }
+        }
+        Some((entries, rows))
+    }
+}
+
+/// Failures in a row: how long to wait after each, and one line of log for all of them.
+#[derive(Debug, Default)]
+pub(super) struct Failures(u32);
+
+impl Failures {
+    pub(super) fn failed(&mut self, error: &BrokerError) -> Duration {
+        if self.0 == 0 {
+            warn!("{error}; it is tried again and again");
+        }
+        let wait = BACKOFF.0.saturating_mul(1 << self.0.min(16)).min(BACKOFF.1);
+        self.0 += 1;
+        wait
+    }
+
+    pub(super) fn worked(&mut self) {
+        if std::mem::take(&mut self.0) > 0 {
+            info!("the queue is there again");
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! What this worker has in hand: every entry that it took and has not settled.
+//!
+//! Invariant: an entry is in a run once at most, and one that has its outcome is never asked for again because it was handed
+//! out again (an acknowledgement that was forgotten, or came too late): it is settled as it was.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::delivery::entry_id;
+use super::{Delivery, EntryId, Settled, Settlement};
+use crate::clock::Clock;
+use crate::intake::Entry;
+use crate::journal::OutcomeRecord;
+use crate::meeting::Fingerprint;
+use crate::outcome::{Outcome, OutcomeKind};
+use crate::run::{Arrival, Hold, Prior};
+
+/// The entries in hand.
+#[derive(Debug)]
+pub struct Hand {
+    stream: String,
+    clock: Clock,
+    held: HashMap<EntryId, Held>,
+    /// Entries in the run, without an outcome.
+    open: usize,
+    /// What the run's rows ask for, but for those that failed: the same once more is a duplicate.
+    asked: HashSet<Fingerprint>,
+    /// What became of the run's entries.
+    ended: HashMap<EntryId, Settlement>,
+}
+
+#[derive(Debug)]
+struct Held {
+    hold: Arc<Hold>,
+    times: u64,
+}
+
+/// What a delivery comes to.
+#[derive(Debug)]
+pub enum Dealt {
+    /// A row for the run.
+    Row(Box<Arrival>),
+    /// It has its outcome and is to be settled once more.
+    Ended(Settled),
+    /// It is in hand already.
+    InHand,
+}
+
+impl Hand {
+    /// Nothing is in hand.
+    pub fn new(stream: &str, clock: Clock) -> Self {
+        Self {
+            stream: stream.to_owned(),
+            clock,
+            held: HashMap::new(),
+            open: 0,
+            asked: HashSet::new(),
+            ended: HashMap::new(),
+        }
+    }
+
+    /// A new run begins: what ended in the one before is forgotten.
+    pub fn begin_run(&mut self) {
+        self.ended.retain(|id, _| self.held.contains_key(id));
+        if self.open == 0 {
+            self.asked.clear();
+        }
+    }
+
+    /// Takes a delivery in hand, which is this worker's until then.
+    pub fn deal(&mut self, delivery: &Delivery, until: Instant) -> Dealt {
+        let Delivery { id, times, in_doubt, .. } = *delivery;
+        if let Some(held) = self.held.get_mut(&id) {
+            held.times = times;
+            held.hold.extend(until);
+            return Dealt::InHand;
+        }
+        let hold = Arc::new(Hold::new(self.clock.clone(), until));
+        self.held.insert(id, Held { hold: Arc::clone(&hold), times });
+        if let Some(settlement) = self.ended.get(&id) {
+            return Dealt::Ended(Settled { id, settlement: settlement.clone() });
+        }
+        self.open += 1;
+        let entry = self.without_duplicates(delivery.row(&self.stream));
+        let prior = Prior { in_doubt, hold: Some(hold), ..Prior::default() };
+        Dealt::Row(Box::new(Arrival { entry, prior }))
+    }
+
+    /// Two entries for the same meeting and host are asked for once in a run.
+    fn without_duplicates(&mut self, entry: Entry) -> Entry {
+        match entry {
+            Entry::ToClose { origin, request } if !self.asked.insert(request.fingerprint()) => {
+                let reason = "the same conference id and union id came earlier in this run".to_owned();
+                let cells = crate::meeting::Cells {
+                    conference_id: request.conference_id.to_string(),
+                    union_id: request.union_id.to_string(),
+                };
+                Entry::Unasked { origin, cells, kind: OutcomeKind::Duplicate, reason }
+            }
+            entry => entry,
+        }
+    }
+
+    /// A row of the run has its outcome: how its entry is to be settled.
+    pub fn ended(&mut self, outcome: &Outcome, run_id: &str) -> Option<Settled> {
+        let id = entry_id(&outcome.origin.source)?;
+        let held = self.held.get(&id)?;
+        self.open -= 1;
+        let settlement = settlement(outcome, id, run_id, held.times);
+        match outcome.kind {
+            OutcomeKind::Closed
+            | OutcomeKind::AlreadyClosed
+            | OutcomeKind::Duplicate
+            | OutcomeKind::Excluded => {}
+            OutcomeKind::Failed | OutcomeKind::NotAttempted | OutcomeKind::Invalid => {
+                self.asked.remove(&Fingerprint::of(&outcome.conference_id, &outcome.union_id));
+            }
+        }
+        if outcome.kind != OutcomeKind::NotAttempted {
+            self.ended.insert(id, settlement.clone());
+        }
+        Some(Settled { id, settlement })
+    }
+
+    /// These have been settled.
+    pub fn settled(&mut self, settled: &[Settled]) {
+        for Settled { id, .. } in settled {
+            self.held.remove(id);
+        }
+    }
+
+    /// This worker holds what it has in hand until then, but for what was lost to others.
+    pub fn renewed(&self, ids: &[EntryId], lost: &[EntryId], until: Instant) {
+        for held in ids.iter().filter_map(|id| self.held.get(id)) {
+            held.hold.extend(until);
+        }
+        for held in lost.iter().filter_map(|id| self.held.get(id)) {
+            held.hold.lose();
+        }
+    }
+
+    /// What is in hand.
+    pub fn ids(&self) -> Vec<EntryId> {
+        self.held.keys().copied().collect()
+    }
+
+    /// How many entries are in the run without an outcome.
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Whether nothing is in hand.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+}
+
+/// What becomes of the entry of a row that ended so.
+fn settlement(outcome: &Outcome, id: EntryId, run_id: &str, times: u64) -> Settlement {
+    match outcome.kind {
+        OutcomeKind::Closed | OutcomeKind::AlreadyClosed | OutcomeKind::Duplicate | OutcomeKind::Excluded => {
+            Settlement::Acknowledge
+        }
+        OutcomeKind::Failed | OutcomeKind::Invalid => Settlement::Bury(dead_letter(outcome, id, run_id)),
+        // Whoever takes it next is the first to ask, unless somebody has.
+        OutcomeKind::NotAttempted if outcome.first_attempt_at.is_none() => {
+            Settlement::Release { times: times - 1 }
+        }
+        OutcomeKind::NotAttempted => Settlement::Release { times },
+    }
+}
+
+fn dead_letter(outcome: &Outcome, id: EntryId, run_id: &str) -> Vec<(&'static str, String)> {
+    let record = OutcomeRecord::from(outcome);
+    let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+    vec![
+        ("entry_id", id.to_string()),
+        ("run_id", run_id.to_owned()),
+        ("outcome", record.outcome.name().to_owned()),
+        ("code", record.code),
+        ("http_status", number(record.http_status.map(u64::from))),
+        ("message", record.message),
+        ("request_id", record.request_id),
+        ("attempts", record.attempts.to_string()),
+        ("first_attempt_at", record.first_attempt_at.map(crate::clock::rfc3339).unwrap_or_default()),
+        ("finished_at", crate::clock::rfc3339(record.finished_at)),
+        ("duration_ms", number(record.duration_ms)),
+    ]
+}
+
+/// The hand, for the tasks that share it.
+#[derive(Debug, Clone)]
+pub struct SharedHand {
+    hand: Arc<Mutex<Hand>>,
+    room: Arc<Notify>,
+}
+
+impl SharedHand {
+    /// Shares a hand.
+    pub fn new(hand: Hand) -> Self {
+        Self { hand: Arc::new(Mutex::new(hand)), room: Arc::default() }
+    }
+
+    /// The hand, for a moment.
+    pub fn lock(&self) -> MutexGuard<'_, Hand> {
+        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whoever waits in [`SharedHand::freed`].
+    pub(super) fn free(&self) {
+        self.room.notify_one();
+    }
+
+    /// Resolves when a row has ended since this was last awaited.
+    pub(super) async fn freed(&self) {
+        self.room.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::outcome::Said;
+    use crate::queue::Field;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    fn delivery(number: u64, times: u64, conference_id: &str) -> Delivery {
+        let field = |text: &str| Some(Field { start: text.into(), bytes: text.len() });
+        Delivery {
+            id: format!("5-{number}").parse().unwrap(),
+            times,
+            in_doubt: times > 1,
+            conference_id: field(conference_id),
+            union_id: field("u"),
+        }
+    }
+
+    fn hand() -> (Hand, Instant) {
+        let clock = Clock::tokio();
+        let until = clock.now() + MINUTE;
+        (Hand::new("s", clock), until)
+    }
+
+    fn outcome(number: u64, conference_id: &str, kind: OutcomeKind, asked: bool) -> Outcome {
+        Outcome {
+            origin: crate::meeting::Origin { source: format!("s/5-{number}").into(), line: 1 },
+            conference_id: conference_id.into(),
+            union_id: "u".into(),
+            kind,
+            ended_by: None,
+            said: Said { code: "permissionError".into(), http_status: Some(404), ..Said::default() },
+            attempts: u32::from(asked),
+            first_attempt_at: asked.then_some(Timestamp::UNIX_EPOCH),
+            finished_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn is_duplicate(dealt: &Dealt) -> bool {
+        match dealt {
+            Dealt::Row(arrival) => {
+                matches!(arrival.entry, Entry::Unasked { kind: OutcomeKind::Duplicate, .. })
+            }
+            Dealt::Ended(_) | Dealt::InHand => false,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_entry_that_comes_again_is_no_second_row() {
+        let (mut hand, until) = hand();
+        assert!(matches!(hand.deal(&delivery(1, 1, "a"), until), Dealt::Row(_)));
+        assert!(matches!(hand.deal(&delivery(1, 2, "a"), until), Dealt::InHand));
+        let settled = hand.ended(&outcome(1, "a", OutcomeKind::Closed, true), "r").unwrap();
+        assert_eq!(settled.settlement, Settlement::Acknowledge);
+        hand.settled(&[settled.clone()]);
+        assert!(hand.is_empty());
+        // The acknowledgement was forgotten, and the entry is handed out again.
+        let Dealt::Ended(again) = hand.deal(&delivery(1, 1, "a"), until) else { panic!() };
+        assert_eq!((again, hand.open()), (settled, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_meeting_in_two_entries_is_asked_for_once_but_again_after_it_failed() {
+        let (mut hand, until) = hand();
+        hand.deal(&delivery(1, 1, "a"), until);
+        assert!(is_duplicate(&hand.deal(&delivery(2, 1, "a"), until)));
+        let failed = hand.ended(&outcome(1, "a", OutcomeKind::Failed, true), "r").unwrap();
+        let Settlement::Bury(fields) = failed.settlement else { panic!() };
+        for field in
+            [("entry_id", "5-1"), ("run_id", "r"), ("outcome", "failed"), ("code", "permissionError")]
+        {
+            assert!(fields.contains(&(field.0, field.1.to_owned())), "{field:?}");
+        }
+        assert!(!is_duplicate(&hand.deal(&delivery(3, 1, "a"), until)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_given_back_counts_as_handed_out_only_where_it_was_asked_for() {
+        let (mut hand, until) = hand();
+        for (number, times, asked, counts) in [(1, 1, false, 0), (2, 1, true, 1), (3, 4, false, 3)] {
+            hand.deal(&delivery(number, times, &number.to_string()), until);
+            let ended = outcome(number, &number.to_string(), OutcomeKind::NotAttempted, asked);
+            let settled = hand.ended(&ended, "r").unwrap();
+            assert_eq!(settled.settlement, Settlement::Release { times: counts }, "{number}");
+            hand.settled(&[settled]);
+            // It may come back, and is asked for then.
+            assert!(matches!(hand.deal(&delivery(number, times, &number.to_string()), until), Dealt::Row(_)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_another_took_over_is_not_held_any_more() {
+        let (mut hand, until) = hand();
+        let mut holds = vec![];
+        for number in 1..=2 {
+            let Dealt::Row(arrival) = hand.deal(&delivery(number, 1, &number.to_string()), until) else {
+                panic!()
+            };
+            holds.push(arrival.prior.hold.unwrap());
+        }
+        let ids: Vec<EntryId> = vec!["5-1".parse().unwrap(), "5-2".parse().unwrap()];
+        hand.renewed(&ids, &ids[1..], until + MINUTE);
+        assert!(holds[0].is_held() && !holds[1].is_held());
+        tokio::time::advance(MINUTE + MINUTE / 2).await;
+        assert!(holds[0].is_held());
+    }
+}

@@ -1,0 +1,26 @@
+//! The queue: requests that wait, and the workers that share them.
+//!
+//! The rest of the program knows a queue by this module's terms alone. An entry is taken, held while it is worked on (which
+//! has to be said again and again), and settled: acknowledged, buried, or given back. What takes, holds and settles is a
+//! [`Broker`]; Redis is one, all of it in `redis_streams`, and another is one more folder like that.
+//!
+//! Invariant: an entry is settled once its outcome is on the disk, and not before; one that is never settled is handed to
+//! somebody else.
+
+mod broker;
+mod delivery;
+mod feeder;
+mod hand;
+mod keeper;
+mod redis_streams;
+mod settler;
+
+pub use broker::{
+    Added, Batch, Broker, BrokerError, Delivery, EntryId, Field, Requeued, Settled, Settlement, Snapshot,
+    WorkerLoad,
+};
+pub use feeder::{Feeder, Step};
+pub use hand::{Hand, SharedHand};
+pub use keeper::keep;
+pub use redis_streams::{Link, RedisQueue};
+pub use settler::{QueueObserver, Settler, Settling};

@@ -1,0 +1,165 @@
+//! One connection to Redis, made anew when it is lost.
+//!
+//! Invariant: no error shows the address's password.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo,
+    RedisError, ScriptInvocation,
+};
+use secrecy::ExposeSecret as _;
+use tokio::sync::Mutex;
+
+use crate::queue::BrokerError;
+use crate::settings::{QueueSettings, Secret, SettingsError};
+
+/// How long a connection may take to come about, and an answer to come.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A way to one Redis. Clones share the connection.
+#[derive(Clone)]
+pub struct Link {
+    address: ConnectionInfo,
+    password: Option<Secret>,
+    place: Arc<str>,
+    current: Arc<Mutex<Current>>,
+}
+
+#[derive(Default)]
+struct Current {
+    connection: Option<MultiplexedConnection>,
+    /// How many connections there were.
+    number: u64,
+}
+
+/// A connection, and which one it is: a script that relies on what was found out at its beginning runs on it or fails.
+pub(super) struct Connected {
+    connection: MultiplexedConnection,
+    pub(super) number: u64,
+}
+
+impl Link {
+    /// Nothing is connected yet.
+    pub fn new(settings: &QueueSettings, needed_for: &'static str) -> Result<Self, SettingsError> {
+        // TLS takes its cryptography from whatever is in place; a second call finds it there.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let url = settings.needed_url(needed_for)?;
+        let address = url.expose_secret().into_connection_info().map_err(|error| SettingsError::Value {
+            key: "queue.url",
+            found: format!("not the address of a Redis ({})", error.detail().unwrap_or("it cannot be read")),
+            expected: "redis://user:password@host:port/database is expected",
+        })?;
+        if address.redis_settings().password().is_some() && settings.password.is_some() {
+            return Err(SettingsError::Value {
+                key: "queue.password",
+                found: "set, and queue.url holds a password too".into(),
+                expected: "one of the two is expected",
+            });
+        }
+        let place = match address.addr() {
+            ConnectionAddr::Tcp(host, port) => {
+                format!("redis://{host}:{port}/{}", address.redis_settings().db())
+            }
+            ConnectionAddr::TcpTls { host, port, .. } => {
+                format!("rediss://{host}:{port}/{}", address.redis_settings().db())
+            }
+            other => other.to_string(),
+        };
+        Ok(Self {
+            address,
+            password: settings.password.clone(),
+            place: place.into(),
+            current: Arc::default(),
+        })
+    }
+
+    /// The connection that there is, or a new one.
+    pub(super) async fn connected(&self) -> Result<Connected, BrokerError> {
+        let mut current = self.current.lock().await;
+        if current.connection.is_none() {
+            current.connection = Some(self.connect().await?);
+            current.number += 1;
+        }
+        let connection = current.connection.clone().expect("it was just made where it was missing");
+        Ok(Connected { connection, number: current.number })
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, BrokerError> {
+        let mut address = self.address.clone();
+        if let Some(password) = &self.password {
+            let password = password.read().map_err(|error| self.error(error.to_string(), None))?;
+            let settings = address.redis_settings().clone().set_password(password.expose_secret());
+            address = address.set_redis_settings(settings);
+        }
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let client = Client::open(address).map_err(|error| self.refused(&error))?;
+        let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+        connection.map_err(|error| self.refused(&error))
+    }
+
+    /// Runs a script on that connection. After an error the next one is made anew: whatever it was (a connection that broke,
+    /// a replica that took over, a server that is out of memory), a fresh look does no harm.
+    pub(super) async fn run<T: FromRedisValue>(
+        &self,
+        on: &mut Connected,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, BrokerError> {
+        match script.invoke_async(&mut on.connection).await {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                let mut current = self.current.lock().await;
+                if current.number == on.number {
+                    current.connection = None;
+                }
+                Err(self.refused(&error))
+            }
+        }
+    }
+
+    fn refused(&self, error: &RedisError) -> BrokerError {
+        let hint = match error.code() {
+            Some("OOM") => Some("it is full: raise its maxmemory, or take away what else it holds"),
+            Some("NOAUTH" | "WRONGPASS") => Some("set queue.password_file, and the user's name in queue.url"),
+            Some("NOPERM") => {
+                Some("its user needs scripts, and every command on the queue's keys, XINFO and INFO included")
+            }
+            _ => None,
+        };
+        self.error(error.to_string(), hint)
+    }
+
+    pub(super) fn error(&self, problem: String, hint: Option<&'static str>) -> BrokerError {
+        BrokerError { place: self.place.to_string(), problem, hint }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::tests::load_text;
+
+    fn link(queue: &str) -> Result<Link, SettingsError> {
+        Link::new(&load_text(&format!("[queue]\n{queue}")).unwrap().queue, "work")
+    }
+
+    #[test]
+    fn an_error_names_the_place_without_the_password() {
+        let error = link("url = \"redis://me:hunter2@127.0.0.1:7/3\"").unwrap().error("x".into(), None);
+        assert_eq!(error.to_string(), "the queue at redis://127.0.0.1:7/3: x");
+    }
+
+    #[test]
+    fn no_address_and_two_passwords_are_refused_with_the_key() {
+        assert_eq!(link("").err().unwrap().to_string(), "queue.url is not set, and work needs it");
+        let twice = link("url = \"redis://:hunter2@127.0.0.1/\"\npassword = \"hunter2\"").err().unwrap();
+        assert_eq!(
+            twice.to_string(),
+            "queue.password is set, and queue.url holds a password too: one of the two is expected"
+        );
+    }
+}

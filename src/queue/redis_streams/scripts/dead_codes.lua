@@ -1,0 +1,27 @@
+-- Counts a part of the dead-letter stream by code.
+--
+-- KEYS: the dead-letter stream. ARGV: where to begin, how many to look at.
+-- Returns: where to go on (or an empty text at the end), and each code with its count.
+
+local entries = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])
+local counts, codes, last = {}, {}, nil
+for _, entry in ipairs(entries) do
+  last = entry[1]
+  local fields, code, outcome = entry[2], '', ''
+  local original = 0
+  if fields[#fields - 1] == 'original_fields' then original = 2 * tonumber(fields[#fields]) end
+  for at = original + 1, #fields, 2 do
+    if fields[at] == 'code' then code = fields[at + 1] end
+    if fields[at] == 'outcome' then outcome = fields[at + 1] end
+  end
+  if code == '' then code = outcome end
+  if not counts[code] then
+    counts[code] = 0
+    codes[#codes + 1] = code
+  end
+  counts[code] = counts[code] + 1
+end
+local listed = {}
+for at, code in ipairs(codes) do listed[at] = { code, counts[code] } end
+if #entries < tonumber(ARGV[2]) then return { '', listed } end
+return { '(' .. last, listed }

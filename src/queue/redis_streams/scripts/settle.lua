@@ -1,0 +1,67 @@
+-- Takes entries off the queue, buries them in the dead-letter stream, or gives them back; each at once or not at all.
+--
+-- KEYS: the stream, the dead-letter stream, what waits (fingerprint to id), when entries were taken.
+-- ARGV: the group, the worker, whoever holds what is given back; then for each entry
+--   'acknowledge', id
+--   'bury', id, how many names and values follow, name, value, …
+--   'release', id, how often it counts as handed out
+-- Returns: how many were found.
+--
+-- An entry that is not there any more was settled before, by us or by whoever took it over: nothing is done twice.
+-- What can be refused for want of memory (XADD) comes before what cannot.
+
+local stream, dead, waiting, since = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local group, worker, released = ARGV[1], ARGV[2], ARGV[3]
+
+-- More fields than this are of no use to anybody; Lua hands on no more than some thousands.
+local MOST_FIELDS = 1000
+
+local function forget(id, fields)
+  local conference, union = '', ''
+  for at = 1, #fields, 2 do
+    if fields[at] == 'conference_id' then conference = fields[at + 1] end
+    if fields[at] == 'union_id' then union = fields[at + 1] end
+  end
+  local fingerprint = redis.sha1hex(#conference .. ':' .. conference .. union)
+  if redis.call('HGET', waiting, fingerprint) == id then redis.call('HDEL', waiting, fingerprint) end
+end
+
+local function remove(id, found)
+  redis.call('XACK', stream, group, id)
+  redis.call('XDEL', stream, id)
+  redis.call('HDEL', since, id)
+  if found then forget(id, found[2]) end
+end
+
+local settled, at = 0, 4
+while at <= #ARGV do
+  local how, id = ARGV[at], ARGV[at + 1]
+  at = at + 2
+  local found = redis.call('XRANGE', stream, id, id)[1]
+  local pending = redis.call('XPENDING', stream, group, id, id, 1)[1]
+  if found or pending then settled = settled + 1 end
+
+  if how == 'acknowledge' then
+    remove(id, found)
+  elseif how == 'bury' then
+    local count = tonumber(ARGV[at])
+    if found or pending then
+      local entry, fields = {}, found and found[2] or {}
+      local kept = math.min(#fields, 2 * MOST_FIELDS)
+      for field = 1, kept do entry[field] = fields[field] end
+      for field = 1, count do entry[kept + field] = ARGV[at + field] end
+      entry[#entry + 1] = 'original_fields'
+      entry[#entry + 1] = kept / 2
+      redis.call('XADD', dead, '*', unpack(entry))
+      remove(id, found)
+    end
+    at = at + count + 1
+  else
+    if pending and pending[2] == worker then
+      redis.call('XCLAIM', stream, group, released, 0, id, 'RETRYCOUNT', ARGV[at], 'JUSTID')
+      redis.call('HDEL', since, id)
+    end
+    at = at + 1
+  end
+end
+return settled

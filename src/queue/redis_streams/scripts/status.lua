@@ -1,0 +1,32 @@
+-- What is on the queue at this moment.
+--
+-- KEYS: the stream, when entries were taken, the dead-letter stream. ARGV: the group, whoever holds what was given back.
+-- Returns: how many entries there are, how many are dead, and for each worker its name, how many it works on and for how
+-- many milliseconds the longest.
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local workers, names, from = {}, {}, '-'
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  repeat
+    local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], from, '+', 1000)
+    if pending.err then break end
+    for _, entry in ipairs(pending) do
+      local id, name = entry[1], entry[2]
+      from = '(' .. id
+      if name ~= ARGV[2] then
+        if not workers[name] then
+          workers[name] = { name, 0, 0 }
+          names[#names + 1] = name
+        end
+        local worker = workers[name]
+        worker[2] = worker[2] + 1
+        worker[3] = math.max(worker[3], now - tonumber(redis.call('HGET', KEYS[2], id) or now))
+      end
+    end
+  until #pending < 1000
+end
+table.sort(names)
+local listed = {}
+for at, name in ipairs(names) do listed[at] = workers[name] end
+return { redis.call('XLEN', KEYS[1]), redis.call('XLEN', KEYS[3]), listed }

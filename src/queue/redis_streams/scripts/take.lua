@@ -1,0 +1,56 @@
+-- Hands entries to a worker: first those that were given back, then those whose worker is gone, then new ones.
+--
+-- KEYS: the stream, when entries were taken. ARGV: the group, the worker, whoever holds what was given back, how many at
+-- most, after how many milliseconds of silence a worker is gone (or an empty text: none is).
+-- Returns: how many entries there are, how many of them somebody works on, and those handed out: id, how often it was
+-- handed out by now, conference id and its length, union id and its length, the id that it had before it died.
+--
+-- XPENDING with XCLAIM is what XAUTOCLAIM does; it tells how often an entry was handed out, and leaves it to us what
+-- becomes of an entry that somebody deleted, which XAUTOCLAIM answers differently from version to version.
+
+local stream, group, worker, released = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+local left = tonumber(ARGV[4])
+local time = redis.call('TIME')
+local now = string.format('%d%03d', time[1], math.floor(time[2] / 1000))
+local taken = {}
+
+local function hand_out(id, times, fields)
+  local row = { id, times, false, 0, false, 0, false }
+  for at = 1, #fields, 2 do
+    local name, value = fields[at], fields[at + 1]
+    -- No id is as long as this; the length tells the rest.
+    if name == 'conference_id' then row[3], row[4] = string.sub(value, 1, 1024), #value end
+    if name == 'union_id' then row[5], row[6] = string.sub(value, 1, 1024), #value end
+    if name == 'requeued_from' then row[7] = value end
+  end
+  taken[#taken + 1] = row
+  left = left - 1
+  redis.call('HSET', KEYS[2], id, now)
+end
+
+local function take_over(pending)
+  for _, entry in ipairs(pending) do
+    local id, times = entry[1], entry[4]
+    local found = redis.call('XRANGE', stream, id, id)[1]
+    if found then
+      redis.call('XCLAIM', stream, group, worker, 0, id)
+      hand_out(id, times + 1, found[2])
+    else
+      redis.call('XACK', stream, group, id)
+      redis.call('HDEL', KEYS[2], id)
+    end
+  end
+end
+
+if left > 0 then take_over(redis.call('XPENDING', stream, group, '-', '+', left, released)) end
+if left > 0 and ARGV[5] ~= '' then
+  take_over(redis.call('XPENDING', stream, group, 'IDLE', ARGV[5], '-', '+', left))
+end
+if left > 0 then
+  local read = redis.call('XREADGROUP', 'GROUP', group, worker, 'COUNT', left, 'STREAMS', stream, '>')
+  if read then
+    for _, entry in ipairs(read[1][2]) do hand_out(entry[1], 1, entry[2]) end
+  end
+end
+
+return { redis.call('XLEN', stream), redis.call('XPENDING', stream, group)[1], taken }

@@ -1,0 +1,169 @@
+//! What a worker asks of Redis.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::link::{Connected, Link};
+use super::scripts;
+use crate::clock::Clock;
+use crate::queue::{Batch, Broker, BrokerError, Delivery, EntryId, Field, Settled, Settlement};
+use crate::settings::QueueSettings;
+
+/// Holds what was given back until somebody takes it. No worker is called so.
+pub(super) const RELEASED: &str = "meeting-closer:released";
+
+/// The oldest version that has what is needed (XPENDING by idle time, exclusive ranges).
+const OLDEST: (u32, u32) = (6, 2);
+
+/// The queue of one Redis, joined under a worker's name.
+pub struct RedisQueue {
+    pub(super) link: Link,
+    pub(super) stream: String,
+    pub(super) dead: String,
+    pub(super) waiting: String,
+    pub(super) since: String,
+    pub(super) group: String,
+    server: String,
+    worker: String,
+    claim_after: Duration,
+    clock: Clock,
+    met: Mutex<Met>,
+}
+
+/// What was found out at the beginning of a connection.
+#[derive(Debug, Clone, Copy, Default)]
+struct Met {
+    connection: u64,
+    /// The last entry that a forgotten worker may have asked for.
+    doubt: EntryId,
+    /// Nobody is taken for gone before that: after an outage every worker needs a moment to say that it is still there.
+    overtaking_from: Option<Instant>,
+}
+
+/// A row of what `take.lua` hands out.
+type Taken = (String, u64, Option<Vec<u8>>, usize, Option<Vec<u8>>, usize, Option<String>);
+
+impl RedisQueue {
+    /// Nothing is asked yet.
+    pub fn new(link: Link, settings: &QueueSettings, worker: String, clock: Clock) -> Self {
+        let stream = settings.stream.clone();
+        Self {
+            link,
+            waiting: format!("{stream}:waiting"),
+            since: format!("{stream}:since"),
+            server: format!("{stream}:server"),
+            dead: settings.dead_letter_stream.clone(),
+            group: settings.group.clone(),
+            stream,
+            worker,
+            claim_after: settings.claim_after,
+            clock,
+            met: Mutex::default(),
+        }
+    }
+
+    /// Joins: the stream and the group are there afterwards.
+    pub async fn join(&self) -> Result<(), BrokerError> {
+        self.met().await.map(|_| ())
+    }
+
+    /// A connection on which the stream and the group are known to be there.
+    async fn met(&self) -> Result<(Connected, Met), BrokerError> {
+        let mut connected = self.link.connected().await?;
+        let met = *self.met.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if met.connection == connected.number {
+            return Ok((connected, met));
+        }
+        let script = scripts::MEET.key(&self.stream);
+        let mut script = script;
+        script.key(&self.server).arg(&self.group);
+        let (version, doubt): (String, String) = self.link.run(&mut connected, &script).await?;
+        self.check(&version)?;
+        let overtaking_from = (met.connection > 0).then(|| self.clock.now() + self.claim_after / 2);
+        let met = Met { connection: connected.number, doubt: self.id(&doubt)?, overtaking_from };
+        *self.met.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = met;
+        Ok((connected, met))
+    }
+
+    fn check(&self, version: &str) -> Result<(), BrokerError> {
+        let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
+        let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        if found < OLDEST {
+            let problem = format!("it is version {version}, and 6.2 or newer is needed");
+            return Err(self.link.error(problem, None));
+        }
+        Ok(())
+    }
+
+    pub(super) fn id(&self, text: &str) -> Result<EntryId, BrokerError> {
+        text.parse().map_err(|_| self.link.error(format!("{text:?} is not the id of an entry"), None))
+    }
+
+    fn delivery(&self, taken: Taken, doubt: EntryId) -> Result<Delivery, BrokerError> {
+        let (id, times, conference_id, conference_bytes, union_id, union_bytes, requeued_from) = taken;
+        let field = |start: Option<Vec<u8>>, bytes| start.map(|start| Field { start, bytes });
+        let id = self.id(&id)?;
+        Ok(Delivery {
+            id,
+            times,
+            in_doubt: times > 1 || requeued_from.is_some() || id <= doubt,
+            conference_id: field(conference_id, conference_bytes),
+            union_id: field(union_id, union_bytes),
+        })
+    }
+}
+
+impl Broker for RedisQueue {
+    async fn take(&self, most: usize) -> Result<Batch, BrokerError> {
+        let (mut connected, met) = self.met().await?;
+        let overtakes = met.overtaking_from.is_none_or(|from| from <= self.clock.now());
+        let gone_after = if overtakes { self.claim_after.as_millis().to_string() } else { String::new() };
+        let mut script = scripts::TAKE.key(&self.stream);
+        script.key(&self.since).arg(&self.group).arg(&self.worker).arg(RELEASED).arg(most).arg(gone_after);
+        let (entries, in_work, taken): (u64, u64, Vec<Taken>) =
+            self.link.run(&mut connected, &script).await?;
+        let deliveries = taken.into_iter().map(|taken| self.delivery(taken, met.doubt));
+        Ok(Batch { deliveries: deliveries.collect::<Result<_, _>>()?, entries, in_work })
+    }
+
+    async fn renew(&self, ids: &[EntryId]) -> Result<Vec<EntryId>, BrokerError> {
+        let (mut connected, _) = self.met().await?;
+        let mut script = scripts::RENEW.key(&self.stream);
+        script.arg(&self.group).arg(&self.worker);
+        for id in ids {
+            script.arg(id.to_string());
+        }
+        let lost: Vec<String> = self.link.run(&mut connected, &script).await?;
+        lost.iter().map(|id| self.id(id)).collect()
+    }
+
+    async fn settle(&self, settled: &[Settled]) -> Result<(), BrokerError> {
+        let (mut connected, _) = self.met().await?;
+        let mut script = scripts::SETTLE.key(&self.stream);
+        script.key(&self.dead).key(&self.waiting).key(&self.since);
+        script.arg(&self.group).arg(&self.worker).arg(RELEASED);
+        for Settled { id, settlement } in settled {
+            match settlement {
+                Settlement::Acknowledge => script.arg("acknowledge").arg(id.to_string()),
+                Settlement::Bury(fields) => {
+                    script.arg("bury").arg(id.to_string()).arg(2 * fields.len());
+                    for (name, value) in fields {
+                        script.arg(*name).arg(value);
+                    }
+                    &mut script
+                }
+                Settlement::Release { times } => script.arg("release").arg(id.to_string()).arg(*times),
+            };
+        }
+        let _found: u64 = self.link.run(&mut connected, &script).await?;
+        Ok(())
+    }
+
+    async fn leave(&self) -> Result<u64, BrokerError> {
+        let (mut connected, _) = self.met().await?;
+        let mut script = scripts::LEAVE.key(&self.stream);
+        self.link.run(&mut connected, script.arg(&self.group).arg(&self.worker)).await
+    }
+}

@@ -1,0 +1,112 @@
+//! Settles entries whose outcome is on the disk.
+//!
+//! Invariant: nothing is settled before its outcome is durable; what the queue does not take is offered to it again until it
+//! does.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tracing::error;
+
+use super::feeder::Failures;
+use super::{Broker, Settled, SharedHand};
+use crate::clock::Clock;
+use crate::events::{Observe, RunEvent};
+use crate::journal::Durability;
+
+/// Entries that are settled at once.
+const AT_ONCE: usize = 128;
+
+/// An entry, and the record that has to be on the disk before it is settled.
+struct Due {
+    settled: Settled,
+    after: Option<(Durability, u64)>,
+}
+
+/// The way to the settler. It ends when every clone of this is gone and everything is settled.
+#[derive(Clone)]
+pub struct Settling(mpsc::UnboundedSender<Due>);
+
+impl Settling {
+    /// Settles what was settled before.
+    pub(super) fn again(&self, settled: Settled) {
+        self.send(Due { settled, after: None });
+    }
+
+    fn send(&self, due: Due) {
+        // Without a settler nothing can be settled, and the entry is handed to somebody else.
+        let _ = self.0.send(due);
+    }
+}
+
+/// Hears which rows of a run have ended, and hands their entries on.
+pub struct QueueObserver {
+    /// What is in hand.
+    pub hand: SharedHand,
+    /// The run's id.
+    pub run_id: String,
+    /// When its records are on the disk.
+    pub durability: Durability,
+    /// Where its entries go.
+    pub settling: Settling,
+}
+
+impl Observe for QueueObserver {
+    fn observe(&mut self, event: &RunEvent<'_>) {
+        let RunEvent::RowEnded { outcome } = event else { return };
+        let settled = self.hand.lock().ended(outcome, &self.run_id);
+        self.hand.free();
+        if let Some(settled) = settled {
+            let after = Some((self.durability.clone(), self.durability.appended()));
+            self.settling.send(Due { settled, after });
+        }
+    }
+}
+
+/// Settles what the runs of a process come to.
+pub struct Settler<B> {
+    broker: Arc<B>,
+    hand: SharedHand,
+    clock: Clock,
+    due: mpsc::UnboundedReceiver<Due>,
+}
+
+impl<B: Broker> Settler<B> {
+    /// A settler, and the way to it.
+    pub fn new(broker: Arc<B>, hand: SharedHand, clock: Clock) -> (Self, Settling) {
+        let (sender, due) = mpsc::unbounded_channel();
+        (Self { broker, hand, clock, due }, Settling(sender))
+    }
+
+    /// Settles until every way in is gone.
+    pub async fn run(mut self) {
+        let mut failures = Failures::default();
+        let mut batch = Vec::with_capacity(AT_ONCE);
+        while self.due.recv_many(&mut batch, AT_ONCE).await > 0 {
+            let mut settled = vec![];
+            for Due { settled: entry, after } in batch.drain(..) {
+                match on_the_disk(after).await {
+                    Ok(()) => settled.push(entry),
+                    // The run stops for it; whoever takes the entry over asks again, and says that it does not know.
+                    Err(problem) => error!(entry = %entry.id, "not settled: {problem}"),
+                }
+            }
+            while !settled.is_empty() {
+                match self.broker.settle(&settled).await {
+                    Ok(()) => break,
+                    Err(error) => self.clock.wait_until(self.clock.now() + failures.failed(&error)).await,
+                }
+            }
+            failures.worked();
+            self.hand.lock().settled(&settled);
+            self.hand.free();
+        }
+    }
+}
+
+async fn on_the_disk(after: Option<(Durability, u64)>) -> Result<(), crate::journal::JournalError> {
+    match after {
+        Some((mut durability, seq)) => durability.reached(seq).await,
+        None => Ok(()),
+    }
+}
