@@ -56,6 +56,15 @@ pub enum Command {
     /// Prove that a run would work, and close nothing
     #[command(after_help = CHECK_HELP)]
     Check(CheckArgs),
+    /// Work on a queue: end the meetings whose requests wait there, alone or beside other workers
+    #[command(after_help = WORK_HELP)]
+    Work(WorkArgs),
+    /// Put the rows of lists on the queue
+    #[command(after_help = ENQUEUE_HELP)]
+    Enqueue(EnqueueArgs),
+    /// See what is on the queue, or put back what died
+    #[command(subcommand)]
+    Queue(QueueCommand),
     /// Write the reports of a run again from its journal
     Report(RunArgs),
     /// Prove that a run's journal is whole and unaltered
@@ -174,6 +183,72 @@ pub struct WorkbookArgs {
     /// Sheet to read of the lists in .xlsx [default: the first that can be seen]
     #[arg(long, value_name = "NAME")]
     pub sheet: Option<String>,
+}
+
+const WORK_HELP: &str = "\
+A request is an entry of the Redis stream queue.stream with the fields conference_id and union_id.
+SIGTERM finishes what is in flight and gives back the rest.
+
+Exit codes: as close has them; a worker that a signal ended without --drain exits with 0.";
+
+/// `work`.
+#[derive(Debug, Args)]
+pub struct WorkArgs {
+    /// End when the queue is empty and nobody works on anything
+    #[arg(long)]
+    pub drain: bool,
+    /// Where runs are kept [default: audit]
+    #[arg(long, value_name = "DIR")]
+    pub audit_dir: Option<PathBuf>,
+    /// Requests a second of all workers together, over the configured one
+    #[arg(long, value_name = "N")]
+    pub rate: Option<f64>,
+    /// Requests in flight of this worker, over the configured one
+    #[arg(long, value_name = "N")]
+    pub concurrency: Option<u32>,
+}
+
+const ENQUEUE_HELP: &str = "\
+What waits already is not added twice: the same command can be run again.";
+
+/// `enqueue`.
+#[derive(Debug, Args)]
+pub struct EnqueueArgs {
+    /// Lists of meetings: CSV files, or - for standard input
+    #[arg(value_name = "INPUT", required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// Read, check and count the lists, add nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask before adding
+    #[arg(long)]
+    pub yes: bool,
+    /// List of conference ids that must not be closed
+    #[arg(long, value_name = "FILE")]
+    pub exclude: Option<PathBuf>,
+    /// Refuse lists that hold more than N meetings
+    #[arg(long, value_name = "N")]
+    pub max_meetings: Option<u64>,
+}
+
+/// `queue`.
+#[derive(Debug, Subcommand)]
+pub enum QueueCommand {
+    /// What waits, who works on what, what is dead
+    Status,
+    /// Put dead entries back on the queue
+    RequeueDead(RequeueArgs),
+}
+
+/// `queue requeue-dead`.
+#[derive(Debug, Args)]
+pub struct RequeueArgs {
+    /// Those that died of this code alone, as `queue status` shows it
+    #[arg(long, value_name = "CODE")]
+    pub code: Option<String>,
+    /// No more than N
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
 }
 
 const VERIFY_HELP: &str = "\

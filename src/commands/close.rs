@@ -141,7 +141,8 @@ fn options(args: &CloseArgs) -> Vec<(&'static str, Value)> {
     options.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
 }
 
-fn guard(survey: &Survey, settings: &Settings) -> Result<(), Failure> {
+/// Refuses more meetings than somebody said.
+pub(super) fn guard(survey: &Survey, settings: &Settings) -> Result<(), Failure> {
     match settings.guard.max_meetings {
         Some(most) if survey.to_close > most => {
             let problem =

@@ -5,14 +5,16 @@ mod begin;
 mod check;
 mod close;
 mod manual;
+mod enqueue;
 mod orders;
 mod past_run;
+mod queue;
 mod sandbox;
 mod signals;
 
 use indicatif::MultiProgress;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, QueueCommand};
 use crate::exit::{ExitCode, Failure};
 use crate::settings::{Layers, Settings, SettingsError};
 
@@ -23,6 +25,12 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Close(args) => close::run(args, cli.global.config, &terminal).await,
         Command::Check(args) => check::run(args, cli.global.config).await,
+        Command::Work(_) => todo!(),
+        Command::Enqueue(args) => enqueue::run(args, cli.global.config).await,
+        Command::Queue(QueueCommand::Status) => queue::status(cli.global.config).await,
+        Command::Queue(QueueCommand::RequeueDead(args)) => {
+            queue::requeue_dead(&args, cli.global.config).await
+        }
         Command::Report(args) => past_run::report(&args, cli.global.config),
         Command::Verify(args) => past_run::verify(&args, cli.global.config),
         Command::Sandbox(args) => sandbox::run(args).await,
@@ -54,6 +62,12 @@ impl From<crate::intake::IntakeError> for Failure {
 impl From<crate::dingtalk::ClientError> for Failure {
     fn from(error: crate::dingtalk::ClientError) -> Self {
         Self::new(ExitCode::Usage, &error).maybe_hint(error.hint())
+    }
+}
+
+impl From<crate::queue::BrokerError> for Failure {
+    fn from(error: crate::queue::BrokerError) -> Self {
+        Self::new(ExitCode::Usage, &error).maybe_hint(error.hint)
     }
 }
 

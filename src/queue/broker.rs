@@ -128,6 +128,13 @@ pub struct Added {
     pub waited: u64,
 }
 
+impl std::ops::AddAssign for Added {
+    fn add_assign(&mut self, other: Self) {
+        self.added += other.added;
+        self.waited += other.waited;
+    }
+}
+
 /// What putting dead entries back came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Requeued {

@@ -1,0 +1,33 @@
+//! `queue`: what is on it, and what died back on it.
+
+use std::path::PathBuf;
+
+use crate::cli::RequeueArgs;
+use crate::clock::Clock;
+use crate::exit::{ExitCode, Failure};
+use crate::printer;
+use crate::queue::{Link, RedisQueue, Requeued};
+use crate::report;
+use crate::settings::Settings;
+
+/// What is on the queue.
+pub(super) async fn status(config: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let settings = super::settings(config, vec![])?;
+    printer::out(&report::queue_table(&connect(&settings)?.status().await?));
+    Ok(ExitCode::Done)
+}
+
+/// Puts dead entries back.
+pub(super) async fn requeue_dead(args: &RequeueArgs, config: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let settings = super::settings(config, vec![])?;
+    let requeued = connect(&settings)?.requeue(args.code.as_deref(), args.limit).await?;
+    let Requeued { put_back, waited } = requeued;
+    let stream = &settings.queue.stream;
+    printer::out(&format!("{put_back} put back on {stream}, {waited} waited there already"));
+    Ok(ExitCode::Done)
+}
+
+fn connect(settings: &Settings) -> Result<RedisQueue, Failure> {
+    let link = Link::new(&settings.queue, "queue")?;
+    Ok(RedisQueue::new(link, &settings.queue, "queue".to_owned(), Clock::System))
+}

@@ -1,0 +1,148 @@
+//! Requests on their way onto the queue, and what people see of it.
+
+use crate::support::{Closer, Ran};
+use crate::support_redis::{DEAD, Redis, STREAM};
+
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("m{n:04}")).collect()
+}
+
+fn with_rows(closer: Closer, names: &[String]) -> Closer {
+    closer.list(names.iter().map(String::as_str));
+    closer
+}
+
+async fn enqueue(closer: &Closer) -> Ran {
+    closer.run(&["enqueue", "--yes", "list.csv"]).await
+}
+
+#[tokio::test]
+async fn what_waits_already_is_not_added_twice_and_what_was_deleted_is_added_again() {
+    let redis = Redis::start();
+    let closer = with_rows(Closer::bare().on(&redis), &names(1200));
+    let first = enqueue(&closer).await;
+    let expected = format!("1200 added to {STREAM}, 0 waited there already\n");
+    assert_eq!((first.code, first.stdout.as_str(), first.stderr.as_str()), (0, expected.as_str(), ""));
+    assert_eq!(enqueue(&closer).await.stdout, format!("0 added to {STREAM}, 1200 waited there already\n"));
+    let more = with_rows(closer, &names(1210));
+    assert_eq!(enqueue(&more).await.stdout, format!("10 added to {STREAM}, 1200 waited there already\n"));
+    assert_eq!(redis.length(STREAM), 1210);
+
+    // Somebody else's entries, and their deletion, harm nothing.
+    redis.add_meeting("m0000");
+    let _: u64 = redis.command(&["DEL", STREAM]);
+    assert_eq!(enqueue(&more).await.stdout, format!("1210 added to {STREAM}, 0 waited there already\n"));
+}
+
+#[tokio::test]
+async fn an_entry_holds_the_ids_and_who_asked() {
+    let redis = Redis::start();
+    let closer = Closer::bare().on(&redis);
+    closer.file("list.csv", "host,meeting id\nU,../x\n");
+    assert_eq!(enqueue(&closer).await.code, 0);
+    let entries: Vec<(String, Vec<String>)> = redis.command(&["XRANGE", STREAM, "-", "+"]);
+    assert_eq!(entries[0].1, ["conference_id", "../x", "union_id", "U", "requested_by", "list.csv:2"]);
+}
+
+#[tokio::test]
+async fn lists_are_held_against_the_same_guards_as_in_close() {
+    let redis = Redis::start();
+    let closer = with_rows(Closer::bare().on(&redis), &names(3));
+    closer.file("keep.csv", "meeting id\nm0001\n");
+    let ran = closer.run(&["enqueue", "list.csv"]).await;
+    let question = format!("Add 3 meetings to {STREAM}, to be closed?");
+    assert_eq!(
+        (ran.code, ran.stderr),
+        (2, format!("error: nobody can be asked: {question}\nhint: say --yes to add without being asked\n"))
+    );
+    let ran = closer.run(&["enqueue", "--yes", "--max-meetings", "2", "list.csv"]).await;
+    assert_eq!(ran.code, 2, "{}", ran.said());
+    assert!(ran.stderr.starts_with("error: the lists hold 3 meetings, and at most 2 may be closed\n"));
+    let ran = closer.run(&["enqueue", "--dry-run", "--exclude", "keep.csv", "list.csv"]).await;
+    let expected = "3 rows: 2 meetings to close, 1 excluded\ndry run: nothing was added\n";
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, expected));
+    assert!(!redis.exists(STREAM));
+    let ran = closer.run(&["enqueue", "--yes", "--exclude", "keep.csv", "list.csv"]).await;
+    assert_eq!(ran.stdout, format!("2 added to {STREAM}, 0 waited there already\n"));
+    closer.file("list.csv", "meeting id,host\n,u\nx,u\n");
+    let ran = enqueue(&closer).await;
+    assert_eq!((ran.code, redis.length(STREAM)), (1, 3), "{}", ran.said());
+    assert_eq!(ran.stderr, "invalid row list.csv:2: column \"meeting id\" is empty\n");
+}
+
+#[tokio::test]
+async fn a_queue_that_cannot_be_reached_is_told_with_its_address_and_without_its_password() {
+    let closer = with_rows(Closer::bare(), &names(1));
+    let ran = enqueue(&closer).await;
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
+    assert!(
+        ran.stderr.starts_with("error: queue.url is not set, and enqueue needs it\nhint: "),
+        "{}",
+        ran.said()
+    );
+    let nowhere = closer.set("QUEUE__URL", "redis://me:hunter2@127.0.0.1:1/4");
+    for arguments in [&["enqueue", "--yes", "list.csv"][..], &["queue", "status"], &["queue", "requeue-dead"]]
+    {
+        let ran = nowhere.run(arguments).await;
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.said());
+        assert!(ran.stderr.starts_with("error: the queue at redis://127.0.0.1:1/4: "), "{}", ran.said());
+        assert!(!ran.stderr.contains("hunter2"), "{}", ran.said());
+    }
+}
+
+#[tokio::test]
+async fn a_queue_without_room_takes_nothing_and_says_so() {
+    let redis = Redis::start();
+    redis.configure("maxmemory", "1");
+    let closer = with_rows(Closer::bare().on(&redis), &names(3));
+    let ran = enqueue(&closer).await;
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
+    assert!(ran.stderr.contains("used memory > 'maxmemory'"), "{}", ran.said());
+    assert!(
+        ran.stderr.contains("; 0 of 3 were added\nhint: it is full: raise its maxmemory"),
+        "{}",
+        ran.said()
+    );
+    redis.configure("maxmemory", "0");
+    assert_eq!(enqueue(&closer).await.code, 0);
+}
+
+#[tokio::test]
+async fn a_password_from_a_file_opens_the_queue_and_a_wrong_one_is_told() {
+    let redis = Redis::start();
+    redis.configure("requirepass", "hunter2");
+    let closer = with_rows(Closer::bare().on(&redis), &names(1));
+    let ran = enqueue(&closer).await;
+    assert_eq!(ran.code, 2, "{}", ran.said());
+    assert!(
+        ran.stderr.contains("hint: set queue.password_file, and the user's name in queue.url"),
+        "{}",
+        ran.said()
+    );
+    closer.file("password", "hunter2\n");
+    let closer = closer.set("QUEUE__PASSWORD_FILE", "password");
+    let ran = enqueue(&closer).await;
+    assert_eq!(ran.code, 0, "{}", ran.said());
+    closer.file("password", "hunter3\n");
+    let ran = closer.run(&["queue", "status"]).await;
+    assert_eq!(ran.code, 2, "{}", ran.said());
+    assert!(!ran.said().contains("hunter3"), "{}", ran.said());
+}
+
+#[tokio::test]
+async fn status_tells_of_a_queue_that_nobody_has_worked_on_and_of_none() {
+    let redis = Redis::start();
+    let closer = with_rows(Closer::bare().on(&redis), &names(3));
+    let status = |waiting: u64| {
+        format!(
+            "waiting                         {waiting:>10}\nin work                                  0\n\
+                 dead                                     0\n"
+        )
+    };
+    assert_eq!(closer.run(&["queue", "status"]).await.stdout, status(0));
+    enqueue(&closer).await;
+    assert_eq!(closer.run(&["queue", "status"]).await.stdout, status(3));
+    let ran = closer.run(&["queue", "requeue-dead"]).await;
+    assert_eq!((ran.code, ran.stdout), (0, format!("0 put back on {STREAM}, 0 waited there already\n")));
+    assert!(!redis.exists(DEAD));
+}

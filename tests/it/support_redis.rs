@@ -1,0 +1,158 @@
+//! A Redis of one's own: its folder, its port, its process.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use redis::{Commands as _, Connection, FromRedisValue};
+use tempfile::TempDir;
+
+use crate::support::Closer;
+
+/// The stream that the product uses unless told otherwise.
+pub(crate) const STREAM: &str = "meeting-closer:requests";
+/// And the one for what died.
+pub(crate) const DEAD: &str = "meeting-closer:dead";
+const GROUP: &str = "meeting-closer";
+
+/// A running server; dropping it ends it.
+pub(crate) struct Redis {
+    pub(crate) folder: TempDir,
+    port: u16,
+    child: Child,
+}
+
+impl Redis {
+    /// A server that writes down every command.
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        loop {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let mut redis = Self { child: spawn(folder.path(), port), folder, port };
+            if redis.is_up() {
+                return redis;
+            }
+            // Somebody took the port first.
+            return Self::start();
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// Ends the server as its host's shutdown would, and leaves its data.
+    pub(crate) fn stop(&mut self) {
+        let terminate = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(terminate.success());
+        self.child.wait().unwrap();
+    }
+
+    /// Starts the stopped server again, with what is in its folder.
+    pub(crate) fn start_again(&mut self) {
+        self.child = spawn(self.folder.path(), self.port);
+        assert!(self.is_up(), "it did not start again");
+    }
+
+    /// Waits until it answers; not where it has ended.
+    fn is_up(&mut self) -> bool {
+        while self.child.try_wait().unwrap().is_none() {
+            if let Ok(mut connection) = self.try_connect()
+                && redis::cmd("PING").query::<String>(&mut connection).is_ok()
+            {
+                return true;
+            }
+            std::thread::yield_now();
+        }
+        false
+    }
+
+    fn try_connect(&self) -> redis::RedisResult<Connection> {
+        redis::Client::open(self.url())?.get_connection()
+    }
+
+    /// A connection as any client has it.
+    pub(crate) fn connection(&self) -> Connection {
+        self.try_connect().unwrap()
+    }
+
+    /// Runs a command.
+    pub(crate) fn command<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        redis::cmd(words[0]).arg(&words[1..]).query(&mut self.connection()).unwrap()
+    }
+
+    /// Adds an entry as any client may.
+    pub(crate) fn add(&self, fields: &[(&str, &str)]) -> String {
+        let mut command = redis::cmd("XADD");
+        command.arg(STREAM).arg("*").arg(fields);
+        command.query(&mut self.connection()).unwrap()
+    }
+
+    /// Adds a meeting as any client may.
+    pub(crate) fn add_meeting(&self, conference_id: &str) -> String {
+        self.add(&[("conference_id", conference_id), ("union_id", "host")])
+    }
+
+    /// Entries on the queue, those in work included.
+    pub(crate) fn length(&self, stream: &str) -> u64 {
+        self.command(&["XLEN", stream])
+    }
+
+    /// Entries that somebody works on, or that were given back and nobody took yet.
+    pub(crate) fn pending(&self) -> u64 {
+        let summary: redis::RedisResult<(u64, Option<String>, Option<String>, Option<Vec<(String, u64)>>)> =
+            redis::cmd("XPENDING").arg(STREAM).arg(GROUP).query(&mut self.connection());
+        summary.map_or(0, |(pending, ..)| pending)
+    }
+
+    /// The consumers that are known to the group.
+    pub(crate) fn consumers(&self) -> Vec<String> {
+        let consumers: Vec<std::collections::HashMap<String, redis::Value>> =
+            self.command(&["XINFO", "CONSUMERS", STREAM, GROUP]);
+        let name = |consumer: &std::collections::HashMap<String, redis::Value>| {
+            String::from_redis_value(consumer["name"].clone()).unwrap()
+        };
+        consumers.iter().map(name).collect()
+    }
+
+    /// The dead entries, each as its fields.
+    pub(crate) fn dead(&self) -> Vec<std::collections::HashMap<String, String>> {
+        let entries: Vec<(String, std::collections::HashMap<String, String>)> =
+            self.command(&["XRANGE", DEAD, "-", "+"]);
+        entries.into_iter().map(|(_, fields)| fields).collect()
+    }
+
+    /// Sets a part of its configuration.
+    pub(crate) fn configure(&self, key: &str, value: &str) {
+        let _: String = self.command(&["CONFIG", "SET", key, value]);
+    }
+
+    pub(crate) fn exists(&self, key: &str) -> bool {
+        self.connection().exists(key).unwrap()
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(folder: &Path, port: u16) -> Child {
+    Command::new("redis-server")
+        .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "yes"])
+        .arg("--dir")
+        .arg(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server, which tests/run installs")
+}
+
+impl Closer {
+    /// Configured for a queue, too.
+    pub(crate) fn on(self, redis: &Redis) -> Self {
+        self.set("QUEUE__URL", &redis.url())
+    }
+}
