@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Adaptive, Limiter, Reduction, window};
+use super::{Adaptive, Limiter, Reduction, Shared, window};
 use crate::outcome::Throttle;
 use crate::settings::PaceSettings;
 
@@ -63,6 +63,8 @@ pub struct Pacer {
     /// Until when nothing leaves, so that the refusing window has room again.
     held_until: Option<Instant>,
     told: f64,
+    /// The quota of several workers, in place of all of the above.
+    shared: Option<Shared>,
 }
 
 impl Pacer {
@@ -74,11 +76,20 @@ impl Pacer {
             due_at: None,
             held_until: None,
             told: settings.requests_per_second,
+            shared: None,
         }
+    }
+
+    /// A pacer that has its permits from a quota which this process shares with others.
+    pub fn sharing(shared: Shared, settings: &PaceSettings) -> Self {
+        Self { shared: Some(shared), adaptive: None, ..Self::new(settings) }
     }
 
     /// Takes a token for a request that leaves now, or says why there is none.
     pub fn try_take(&mut self, now: Instant) -> Result<(), NotYet> {
+        if let Some(shared) = &self.shared {
+            return shared.try_take(now);
+        }
         let Some(adaptive) = &mut self.adaptive else {
             return self.limiter.try_take().map_err(NotYet::Until);
         };
@@ -96,11 +107,23 @@ impl Pacer {
 
     /// Resolves when it is worth asking again after [`NotYet::Untold`].
     pub async fn changed(&mut self) {
-        std::future::pending::<()>().await;
+        match &self.shared {
+            Some(shared) => shared.changed().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Hears what became of a request that left at `sent_at`.
     pub fn heard(&mut self, heard: Heard, sent_at: Instant, now: Instant) -> Change {
+        if let Some(shared) = &self.shared {
+            shared.heard(heard, sent_at);
+            let rate = shared.per_second();
+            let is_worth_telling = rate < self.told || rate > self.told * (1.0 + WORTH_TELLING);
+            if is_worth_telling {
+                self.told = rate;
+            }
+            return Change { per_second: is_worth_telling.then_some(rate), hold: fixed_hold(heard) };
+        }
         let Some(adaptive) = &mut self.adaptive else {
             return Change { per_second: None, hold: fixed_hold(heard) };
         };
@@ -140,6 +163,12 @@ impl Pacer {
     /// The controller, where the rate adapts.
     pub fn adaptive(&self) -> Option<&Adaptive> {
         self.adaptive.as_ref()
+    }
+
+    /// The lowest rate so far and the present one, in requests a second, where it adapts.
+    pub fn lowest_and_last(&self) -> Option<(f64, f64)> {
+        let shared = self.shared.as_ref().map(|shared| (shared.lowest(), shared.per_second()));
+        shared.or_else(|| self.adaptive().map(|adaptive| (adaptive.lowest(), adaptive.per_second())))
     }
 }
 

@@ -22,5 +22,5 @@ pub use broker::{
 pub use feeder::{Feeder, Step};
 pub use hand::{Hand, SharedHand};
 pub use keeper::keep;
-pub use redis_streams::{Link, RedisQueue};
+pub use redis_streams::{Link, RedisQueue, RedisQuota};
 pub use settler::{QueueObserver, Settler, Settling};

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::journal::{PaceTotals, Timeline, Totals};
 use crate::outcome::OutcomeKind;
-use crate::pace::Pacer;
+use crate::pace::{Adaptive, Pacer};
 
 /// The counts so far.
 #[derive(Debug)]
@@ -58,12 +58,11 @@ impl Ledger {
     /// The totals at the end.
     pub(super) fn close(mut self, pacer: &Pacer, now: Instant) -> Totals {
         self.resumed(now);
-        if let Some(adaptive) = pacer.adaptive() {
-            let pace = &mut self.totals.pace;
-            pace.lowest = per_1000_s(adaptive.lowest());
-            pace.last = per_1000_s(adaptive.per_second());
-            pace.unrefused = adaptive.unrefused().map(per_1000_s);
+        let pace = &mut self.totals.pace;
+        if let Some((lowest, last)) = pacer.lowest_and_last() {
+            (pace.lowest, pace.last) = (per_1000_s(lowest), per_1000_s(last));
         }
+        pace.unrefused = pacer.adaptive().and_then(Adaptive::unrefused).map(per_1000_s);
         self.totals
     }
 }

@@ -9,8 +9,10 @@
 
 mod admin;
 mod link;
+mod quota;
 mod scripts;
 mod worker;
 
 pub use link::Link;
+pub use quota::RedisQuota;
 pub use worker::RedisQueue;

@@ -20,3 +20,4 @@ script!(ENQUEUE, "enqueue.lua");
 script!(REQUEUE, "requeue.lua");
 script!(STATUS, "status.lua");
 script!(DEAD_CODES, "dead_codes.lua");
+script!(QUOTA, "quota.lua");

@@ -1,0 +1,366 @@
+//! One quota for several workers: permits come from a book that they share.
+//!
+//! A permit is good from its slot on, and for a short while: one that is not used by then is lost, or a worker that was held
+//! up would spend what it saved up beside what the others are granted meanwhile. When the book cannot be reached, nothing is
+//! granted; nobody falls back to a limiter of its own.
+//!
+//! Invariant: a permit is used at most once, never before its slot, and never later than the book was told.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::{Heard, NotYet, window};
+use crate::clock::Clock;
+
+/// How late a permit may be used where the book answers fast.
+const LATENESS: Duration = Duration::from_millis(20);
+/// A book that is further away than this is of no use for pacing.
+const MAX_LATENESS: Duration = Duration::from_millis(500);
+/// How long to wait before a book that failed is asked again: at first, and at most.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// What a worker has heard, for the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// What.
+    pub heard: Heard,
+    /// When its request left.
+    pub sent_at: Instant,
+}
+
+/// What is asked of the book.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// How many permits can be used at once; 0 asks for none.
+    pub permits: u32,
+    /// How late a permit may be used.
+    pub lateness: Duration,
+    /// What was heard since the last time.
+    pub told: Vec<Told>,
+}
+
+/// What the book answers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answer {
+    /// The grant.
+    pub grant: Grant,
+    /// The rate of all workers together, in requests a second.
+    pub per_second: f64,
+}
+
+/// What may leave.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Grant {
+    /// So many permits: the first one's slot comes after `first`, and each further one's after `between` more.
+    Permits {
+        /// How many.
+        count: u32,
+        /// From now to the first slot.
+        first: Duration,
+        /// From one slot to the next.
+        between: Duration,
+        /// Whether it is the one request that tries whether a ban is over.
+        is_probe: bool,
+    },
+    /// None before so long.
+    Wait {
+        /// How long.
+        wait: Duration,
+        /// Why.
+        why: Why,
+    },
+    /// None was asked for.
+    Nothing,
+}
+
+/// Why nothing may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The quota is used.
+    Pace,
+    /// A worker was refused for its rate.
+    Refused,
+    /// A worker was banned.
+    Banned,
+    /// Another worker tries whether the ban is over.
+    Probe,
+}
+
+/// Where the quota is written down.
+pub trait Book: Send + Sync + 'static {
+    /// Tells and asks. An error means that nothing was granted, as far as anybody may rely on it.
+    fn ask(&self, ask: &Ask, now: Instant) -> impl Future<Output = Result<Answer, String>> + Send;
+}
+
+/// A share of the quota. Clones are the same share.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    state: Arc<Mutex<State>>,
+    /// Something is to be asked.
+    asks: Arc<Notify>,
+    /// An answer has come.
+    answers: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct State {
+    permits: VecDeque<Permit>,
+    not_before: Option<Instant>,
+    wanted: bool,
+    /// A probe of ours is on its way: nothing else leaves.
+    is_probing: bool,
+    told: Vec<Told>,
+    batch: Batch,
+    per_second: f64,
+    lowest: f64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Permit {
+    from: Instant,
+    until: Instant,
+    is_probe: bool,
+}
+
+/// How many permits are asked for: as many as were of use the last time, and twice as many where all were.
+#[derive(Debug)]
+struct Batch {
+    size: u32,
+    most: u32,
+    used: u32,
+}
+
+impl Batch {
+    fn next(&mut self, lost: bool) -> u32 {
+        self.size = if lost { self.used.max(1) } else { self.size.saturating_mul(2).min(self.most) };
+        self.used = 0;
+        self.size
+    }
+}
+
+impl Shared {
+    /// A share of what `book` grants, for a run that sends up to `concurrency` requests at once. It works until every clone
+    /// of it is dropped.
+    pub fn start<B: Book>(book: B, concurrency: usize, per_second: f64, clock: Clock) -> Self {
+        let most = u32::try_from(concurrency).unwrap_or(u32::MAX);
+        let state = State {
+            permits: VecDeque::new(),
+            not_before: None,
+            wanted: false,
+            is_probing: false,
+            told: vec![],
+            batch: Batch { size: 1, most, used: 1 },
+            per_second,
+            lowest: per_second,
+        };
+        let shared =
+            Self { state: Arc::new(Mutex::new(state)), asks: Arc::default(), answers: Arc::default() };
+        let clerk = Clerk {
+            book,
+            clock,
+            state: Arc::downgrade(&shared.state),
+            asks: Arc::clone(&shared.asks),
+            answers: Arc::clone(&shared.answers),
+        };
+        tokio::spawn(clerk.work());
+        shared
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Takes a permit for a request that leaves now, or says why there is none.
+    pub(super) fn try_take(&self, now: Instant) -> Result<(), NotYet> {
+        let mut state = self.lock();
+        if state.is_probing {
+            return Err(NotYet::Untold);
+        }
+        while state.permits.front().is_some_and(|permit| permit.until < now) {
+            state.permits.pop_front();
+        }
+        match state.permits.front() {
+            Some(permit) if permit.from > now => Err(NotYet::Until(permit.from)),
+            Some(permit) => {
+                state.is_probing = permit.is_probe;
+                state.permits.pop_front();
+                state.batch.used += 1;
+                Ok(())
+            }
+            None => {
+                if let Some(at) = state.not_before.filter(|at| *at > now) {
+                    return Err(NotYet::Until(at));
+                }
+                state.wanted = true;
+                self.asks.notify_one();
+                Err(NotYet::Untold)
+            }
+        }
+    }
+
+    /// Resolves when an answer has come since this was last awaited.
+    pub(super) async fn changed(&self) {
+        self.answers.notified().await;
+    }
+
+    /// Hears what became of a request, and tells the others.
+    pub(super) fn heard(&self, heard: Heard, sent_at: Instant) {
+        let mut state = self.lock();
+        let was_probing = std::mem::take(&mut state.is_probing);
+        match heard {
+            // The last one says all that those before it said.
+            Heard::LetIn | Heard::Nothing => state.told.retain(|told| told.heard != heard),
+            Heard::Refused { .. } | Heard::Banned(_) => state.permits.clear(),
+        }
+        state.told.push(Told { heard, sent_at });
+        let is_urgent = was_probing || matches!(heard, Heard::Refused { .. } | Heard::Banned(_));
+        if is_urgent {
+            self.asks.notify_one();
+            self.answers.notify_one();
+        }
+    }
+
+    /// The rate of all workers together, as far as is known, in requests a second.
+    pub fn per_second(&self) -> f64 {
+        self.lock().per_second
+    }
+
+    /// The lowest rate so far.
+    pub fn lowest(&self) -> f64 {
+        self.lock().lowest
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Asks the book, one question at a time.
+struct Clerk<B> {
+    book: B,
+    clock: Clock,
+    state: std::sync::Weak<Mutex<State>>,
+    asks: Arc<Notify>,
+    answers: Arc<Notify>,
+}
+
+impl<B: Book> Clerk<B> {
+    async fn work(self) {
+        let (mut failures, mut round_trip, mut pausing) = (0_u32, Duration::ZERO, None);
+        loop {
+            // The sharers may all be gone without a word.
+            let _ = tokio::time::timeout(BACKOFF.1, self.asks.notified()).await;
+            let Some(state) = self.state.upgrade() else { return };
+            let Some(ask) = question(&mut lock(&state), round_trip) else { continue };
+            let sent_at = self.clock.now();
+            match self.book.ask(&ask, sent_at).await {
+                Ok(answer) => {
+                    let now = self.clock.now();
+                    // A slow answer counts at once, a fast one little by little.
+                    round_trip = (now - sent_at).max(round_trip - round_trip / 8);
+                    if std::mem::take(&mut failures) > 0 {
+                        info!("the quota is there again");
+                    }
+                    pausing = tell_of_pause(&answer.grant, pausing);
+                    lock(&state).take_in(&answer, ask.lateness, sent_at, now);
+                    self.answers.notify_one();
+                }
+                Err(problem) => {
+                    if failures == 0 {
+                        warn!("no request leaves until the quota can be asked for: {problem}");
+                    }
+                    put_back(&mut lock(&state), ask);
+                    drop(state);
+                    let wait = BACKOFF.0.saturating_mul(1 << failures.min(16)).min(BACKOFF.1);
+                    failures += 1;
+                    self.clock.wait_until(self.clock.now() + wait).await;
+                    self.asks.notify_one();
+                }
+            }
+        }
+    }
+}
+
+/// What is to be asked now, if anything.
+fn question(state: &mut State, round_trip: Duration) -> Option<Ask> {
+    let permits = if std::mem::take(&mut state.wanted) {
+        let lost = state.batch.used < state.batch.size;
+        state.batch.next(lost)
+    } else {
+        0
+    };
+    if permits == 0 && state.told.is_empty() {
+        return None;
+    }
+    let lateness = LATENESS.max(2 * round_trip).min(MAX_LATENESS);
+    Some(Ask { permits, lateness, told: std::mem::take(&mut state.told) })
+}
+
+/// The question was not answered: it is asked again.
+fn put_back(state: &mut State, ask: Ask) {
+    state.wanted |= ask.permits > 0;
+    let later = std::mem::replace(&mut state.told, ask.told);
+    state.told.extend(later);
+}
+
+/// One line of log for each pause of all workers.
+fn tell_of_pause(grant: &Grant, before: Option<Why>) -> Option<Why> {
+    let pausing = match grant {
+        Grant::Wait { wait, why: why @ (Why::Banned | Why::Refused) } => {
+            if before != Some(*why) {
+                let reason =
+                    if *why == Why::Banned { "the address is banned" } else { "the rate was refused" };
+                warn!(
+                    wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                    "all workers pause: {reason}"
+                );
+            }
+            Some(*why)
+        }
+        Grant::Wait { why: Why::Probe, .. } | Grant::Nothing => before,
+        Grant::Wait { why: Why::Pace, .. } | Grant::Permits { .. } => None,
+    };
+    if before.is_some() && pausing.is_none() {
+        info!("all workers go on");
+    }
+    pausing
+}
+
+impl State {
+    fn take_in(&mut self, answer: &Answer, lateness: Duration, sent_at: Instant, now: Instant) {
+        self.per_second = answer.per_second;
+        self.lowest = self.lowest.min(answer.per_second);
+        match answer.grant {
+            Grant::Permits { count, first, between, is_probe } => {
+                self.not_before = None;
+                // A slot lies between these two, depending on when the book looked at its clock.
+                let slots = (0..count).map(|number| first + between * number).map(|offset| Permit {
+                    from: now + offset,
+                    until: sent_at + offset + lateness,
+                    is_probe,
+                });
+                self.permits.extend(slots.filter(|permit| permit.from <= permit.until));
+            }
+            Grant::Wait { wait, .. } => self.not_before = Some(now + wait),
+            Grant::Nothing => {}
+        }
+    }
+}
+
+/// The window of a refusal, for a book.
+pub(crate) fn refusing_window(heard: Heard) -> Duration {
+    match heard {
+        Heard::Refused { throttle, .. } => window(throttle),
+        Heard::LetIn | Heard::Banned(_) | Heard::Nothing => Duration::ZERO,
+    }
+}
+
+#[cfg(test)]
+#[path = "shared_tests.rs"]
+mod tests;

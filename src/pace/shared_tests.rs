@@ -1,0 +1,131 @@
+//! A share of a quota against a book that a test writes, on paused time.
+
+use super::*;
+use crate::outcome::Throttle;
+
+const MILLI: Duration = Duration::from_millis(1);
+
+/// Answers as told, after so long; then fails.
+struct Scripted {
+    answers: Mutex<VecDeque<Result<Grant, String>>>,
+    asked: Arc<Mutex<Vec<Ask>>>,
+    delay: Duration,
+    clock: Clock,
+}
+
+impl Book for Scripted {
+    async fn ask(&self, ask: &Ask, _: Instant) -> Result<Answer, String> {
+        self.clock.wait_until(self.clock.now() + self.delay).await;
+        self.asked.lock().unwrap().push(ask.clone());
+        let grant = self.answers.lock().unwrap().pop_front().unwrap_or(Err("gone".into()))?;
+        Ok(Answer { grant, per_second: 18.0 })
+    }
+}
+
+fn permits(count: u32, first: Duration, between: Duration) -> Result<Grant, String> {
+    Ok(Grant::Permits { count, first, between, is_probe: false })
+}
+
+fn shared(
+    delay: Duration,
+    answers: impl IntoIterator<Item = Result<Grant, String>>,
+) -> (Shared, Arc<Mutex<Vec<Ask>>>, Clock) {
+    let (asked, clock) = (Arc::default(), Clock::tokio());
+    let answers = Mutex::new(answers.into_iter().collect());
+    let book = Scripted { answers, asked: Arc::clone(&asked), delay, clock: clock.clone() };
+    (Shared::start(book, 16, 18.0, clock.clone()), asked, clock)
+}
+
+/// Takes a permit as the run does, and says how many milliseconds after `start`; none where none comes within a minute.
+async fn take(shared: &Shared, clock: &Clock, start: Instant) -> Option<u128> {
+    while clock.now() - start < Duration::from_mins(1) {
+        match shared.try_take(clock.now()) {
+            Ok(()) => return Some((clock.now() - start).as_millis()),
+            Err(NotYet::Until(at)) => clock.wait_until(at).await,
+            Err(NotYet::Untold) => {
+                let _ = tokio::time::timeout(Duration::from_mins(1), shared.changed()).await;
+            }
+        }
+    }
+    None
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_is_used_at_its_slot_and_not_before() {
+    let (shared, _, clock) = shared(Duration::ZERO, [permits(3, 40 * MILLI, 10 * MILLI)]);
+    let start = clock.now();
+    let mut taken = vec![];
+    for _ in 0..3 {
+        taken.push(take(&shared, &clock, start).await.unwrap());
+    }
+    assert_eq!(taken, [40, 50, 60]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_that_is_not_used_in_time_is_lost() {
+    let (shared, asked, clock) = shared(
+        Duration::ZERO,
+        [permits(3, Duration::ZERO, 10 * MILLI), permits(1, 5 * MILLI, Duration::ZERO)],
+    );
+    let start = clock.now();
+    assert_eq!(take(&shared, &clock, start).await, Some(0));
+    // The slots at 10 and 20 ms were good until 30 and 40 ms.
+    clock.wait_until(start + 41 * MILLI).await;
+    assert_eq!(take(&shared, &clock, start).await, Some(46));
+    let sizes: Vec<u32> = asked.lock().unwrap().iter().map(|ask| ask.permits).collect();
+    assert_eq!(sizes, [2, 1], "the next batch is as large as the last one was of use");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_an_answer_takes_makes_no_permit_early_and_its_life_longer_by_nothing() {
+    let (shared, _, clock) =
+        shared(30 * MILLI, [permits(2, 5 * MILLI, 10 * MILLI), permits(1, 5 * MILLI, MILLI)]);
+    let start = clock.now();
+    // The slot came 5 ms after the book looked at its clock, at some time within the 30 ms; 20 ms later it is lost, and by
+    // then the answer has not come yet. The next one was asked for with more patience.
+    assert_eq!(take(&shared, &clock, start).await, Some(30 + 30 + 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_leaves_while_the_book_is_away_and_everything_heard_is_told_once_it_is_back() {
+    let away = || Err("connection refused".to_owned());
+    let (shared, asked, clock) = shared(Duration::ZERO, [away(), away(), away(), permits(1, MILLI, MILLI)]);
+    shared.heard(Heard::LetIn, clock.now());
+    let start = clock.now();
+    assert_eq!(take(&shared, &clock, start).await, Some(50 + 100 + 200 + 1));
+    let asked = asked.lock().unwrap();
+    assert_eq!(asked.len(), 4);
+    assert!(asked.iter().all(|ask| ask.told.len() == 1 && ask.permits > 0), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_told_at_once_and_what_was_granted_before_it_is_not_used() {
+    let wait = |wait, why| Ok(Grant::Wait { wait, why });
+    let (shared, asked, clock) = shared(
+        Duration::ZERO,
+        [
+            permits(4, Duration::ZERO, Duration::ZERO),
+            Ok(Grant::Nothing),
+            wait(Duration::from_secs(1), Why::Refused),
+            permits(1, Duration::ZERO, Duration::ZERO),
+        ],
+    );
+    let start = clock.now();
+    assert_eq!(take(&shared, &clock, start).await, Some(0));
+    shared.heard(Heard::Refused { throttle: Throttle::Second, retry_after: None }, start);
+    assert_eq!(take(&shared, &clock, start).await, Some(1000));
+    assert!(asked.lock().unwrap().iter().any(|ask| ask.told.len() == 1), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_probe_is_on_its_way_nothing_else_leaves() {
+    let probe =
+        Ok(Grant::Permits { count: 1, first: Duration::ZERO, between: Duration::ZERO, is_probe: true });
+    let (shared, _, clock) =
+        shared(Duration::ZERO, [probe, Ok(Grant::Nothing), permits(1, Duration::ZERO, Duration::ZERO)]);
+    let start = clock.now();
+    assert_eq!(take(&shared, &clock, start).await, Some(0));
+    assert_eq!(shared.try_take(clock.now()), Err(NotYet::Untold));
+    shared.heard(Heard::LetIn, start);
+    assert!(take(&shared, &clock, start).await.is_some());
+}

@@ -1,0 +1,166 @@
+-- The one quota of all workers: first what a worker has heard from DingTalk, then what it may send.
+--
+-- KEYS: the quota. ARGV: the worker, how many permits at most (0: none are asked for), how many microseconds after its time
+-- a permit may still be used, the rate a second, the burst, the lowest rate, whether the rate adapts ('1'); then for each
+-- thing heard: its kind ('let_in', 'trouble', 'refused', 'banned'), the refusing window, how long to wait (0: not said), and
+-- how long ago its request left, all in microseconds.
+-- Returns: how many permits, in how many microseconds the first is due (may be past), how many lie between two; or 0, in
+-- how many microseconds to ask again, 0. Then why nothing may leave, the rate a second, and whether the permit is a probe.
+--
+-- Time is the server's own. Every permit has its slot; the slots of all workers together are no closer than the rate allows,
+-- and the burst is slots that were not used in time (a GCRA). A permit that is used as late as it may be could meet the next
+-- ones: so slots stand a little further apart than the rate says, by as much as keeps every span of a second or longer
+-- within rate times span plus burst.
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local worker, want, late = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local configured, burst, floor = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local adapts = ARGV[7] == '1'
+
+-- A slot further off than this is not reserved: nobody knows what is heard until then.
+local FURTHEST = 100000
+-- What is due within this is handed out at once: asking again would take about as long.
+local AT_ONCE = 5000
+-- A probe of which nothing is heard for this long was let go of by somebody who is gone.
+local PROBE = 60000000
+
+local state, changed = {}, {}
+local flat = redis.call('HGETALL', KEYS[1])
+for at = 1, #flat, 2 do state[flat[at]] = flat[at + 1] end
+local function number(name, missing) return tonumber(state[name]) or missing end
+local function set(name, value)
+  if type(value) == 'number' then value = string.format('%.6f', value) end
+  state[name] = value
+  changed[name] = value
+end
+
+local rate = adapts and math.min(configured, math.max(floor, number('rate', configured))) or configured
+
+-- Permits granted of late, in tenths of a second and of a minute: 's0' to 's10' and 'm0' to 'm10', each 'which:count'.
+local function count_granted(kind, length, count)
+  local which = math.floor(now / length)
+  local name = kind .. which % 11
+  local at, counted = string.match(state[name] or '', '^(%d+):(%d+)$')
+  if tonumber(at) ~= which then counted = 0 end
+  set(name, string.format('%d:%d', which, counted + count))
+end
+local function granted_within(kind, length)
+  local which, sum = math.floor(now / length), 0
+  for slot = 0, 10 do
+    local at, counted = string.match(state[kind .. slot] or '', '^(%d+):(%d+)$')
+    if at and tonumber(at) > which - 10 then sum = sum + counted end
+  end
+  return sum
+end
+
+-- The controller of src/pace/adaptive.rs, for all workers together.
+local KEPT, RETURN, MAX_TRUST, SAME_LEVEL, DEPARTURE, MEASURABLE = 0.97, 1500000, 2, 0.1, 0.01, 8
+
+local function reduce(window)
+  local kind = window > 1000000 and 'm' or 's'
+  local measured = granted_within(kind, window / 10) / (window / 1000000)
+  if measured * window / 1000000 < MEASURABLE then measured = math.max(measured, rate / 2) end
+  local level, refused = math.min(rate, measured), number('level', 0)
+  local same = state.reduced and math.abs(level - refused) < SAME_LEVEL * refused
+  set('trust', same and math.min(MAX_TRUST, number('trust', 0) + 1) or 0)
+  rate = math.max(floor, math.min(configured, level * KEPT))
+  set('level', level)
+  set('resumed', rate)
+  set('rate', rate)
+  set('quiet', 0)
+end
+
+local function grow()
+  local longest = math.max(1000000, 2000000 / rate)
+  local quiet = number('quiet', 0) + math.min(longest, now - number('heard', now))
+  set('quiet', quiet)
+  local spell, level = RETURN * 2 ^ number('trust', 0), number('level', configured)
+  local grown
+  if quiet < spell then
+    grown = level - (level - number('resumed', rate)) * (1 - quiet / spell) ^ 3
+  else
+    grown = level * (1 + DEPARTURE * ((quiet - spell) / 1000000) ^ 3)
+  end
+  rate = math.max(rate, math.min(configured, grown))
+  set('rate', rate)
+end
+
+for at = 8, #ARGV, 4 do
+  local kind, window, wait = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local sent = now - tonumber(ARGV[at + 3])
+  local pause = number('until', 0)
+  if kind == 'banned' then
+    -- Bans of requests that were on their way together are one.
+    if not (state.banned == '1' and pause > now) then
+      set('banned', '1')
+      set('until', math.max(pause, now + wait))
+      set('why', 'banned')
+    end
+    set('probe', '')
+  elseif kind == 'refused' then
+    if sent > number('reduced', 0) then
+      if adapts then reduce(window) end
+      set('reduced', now)
+      wait = wait > 0 and wait or window
+    end
+    if wait > 0 and now + wait > pause then
+      set('until', now + wait)
+      if state.banned ~= '1' then set('why', 'refused') end
+    end
+    if state.probe == worker then set('probe', '') end
+  elseif kind == 'let_in' then
+    if state.banned == '1' and sent >= pause then
+      set('banned', '0')
+      set('probe', '')
+    end
+    if adapts and rate < configured then grow() end
+  elseif state.probe == worker then
+    -- Nothing was learned from it: somebody may try again.
+    set('probe', '')
+  end
+  set('heard', now)
+end
+
+local function answer(permits, first, between, why, probe)
+  local flat = {}
+  for name, value in pairs(changed) do
+    flat[#flat + 1] = name
+    flat[#flat + 1] = value
+  end
+  if #flat > 0 then
+    redis.call('HSET', KEYS[1], unpack(flat))
+    redis.call('PEXPIRE', KEYS[1], 86400000)
+  end
+  -- Fractions would be cut off on the way.
+  local text = function(value) return string.format('%.3f', value) end
+  return { permits, text(first), text(between), why, text(rate), probe and 1 or 0 }
+end
+
+if want == 0 then return answer(0, 0, 0, '') end
+local pause = number('until', 0)
+if pause > now then return answer(0, pause - now, 0, state.why) end
+local is_probe = state.banned == '1'
+if is_probe then
+  local probing = state.probe and state.probe ~= '' and state.probe ~= worker
+  if probing and number('probe_until', 0) > now then return answer(0, AT_ONCE * 20, 0, 'probe') end
+  want = 1
+end
+
+if late >= number('late', 0) or number('late_at', 0) < now - 60000000 then
+  set('late', late)
+  set('late_at', now)
+end
+local interval = 1000000 / rate * (1 + number('late', late) / 1000000)
+local slot = math.max(number('tat', 0), now - (burst - 1) * interval)
+if slot > now + FURTHEST then return answer(0, slot - now - FURTHEST / 2, 0, 'pace') end
+local permits = 1
+while permits < want and slot + permits * interval <= now + AT_ONCE do permits = permits + 1 end
+set('tat', slot + permits * interval)
+count_granted('s', 100000, permits)
+count_granted('m', 6000000, permits)
+if is_probe then
+  set('probe', worker)
+  set('probe_until', now + PROBE)
+end
+return answer(permits, slot - now, interval, '', is_probe)
