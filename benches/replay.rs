@@ -67,6 +67,7 @@ fn write(path: &Path) {
         rows: RowCounts::default(),
         settings: [].into(),
         retry_of: None,
+        queue: None,
     };
     journal.append(&Record::RunStarted(Box::new(started)), at(0)).expect("room");
     for row in 0..OUTCOMES {

@@ -100,7 +100,7 @@ fn to_resume(named: Option<Named>, started: &RunStarted) -> Result<Option<PastRu
     }
 }
 
-fn lost(audit_dir: &Path, error: &dyn Display) -> Failure {
+pub(super) fn lost(audit_dir: &Path, error: &dyn Display) -> Failure {
     let dir = audit_dir.display();
     Failure::new(ExitCode::AuditLost, format!("cannot write the audit to {dir}: {error}; nothing was called"))
         .hint("make the folder writable, or name another with --audit-dir (audit.dir)")
@@ -178,16 +178,40 @@ fn make_folder(
             None => refuse(id, "a run of this id is there already: choose another --run-id"),
         };
     }
-    let start = clock.timestamp().strftime("%Y%m%dT%H%M%SZ");
-    let default = format!("{start}-{}", &started.lists_digest[..8]);
+    dated_folder(audit_dir, &started.lists_digest[..8], clock)
+}
+
+/// A folder whose id is the time and `what`, and a number where there are several of one second.
+fn dated_folder(audit_dir: &Path, what: &str, clock: &Clock) -> Result<(String, PathBuf), Failure> {
+    let default = format!("{}-{what}", clock.timestamp().strftime("%Y%m%dT%H%M%SZ"));
     let mut id = default.clone();
     for number in 2.. {
-        if let Some(folder) = create(&id)? {
+        let created = journal::create_run_folder(audit_dir, &id).map_err(|error| lost(audit_dir, &error))?;
+        if let Some(folder) = created {
             return Ok((id, folder));
         }
         id = format!("{default}-{number}");
     }
     unreachable!("a folder has fewer than 2^31 runs of one second")
+}
+
+/// Begins a run of a worker: it is never gone on with, because what it leaves is on the queue.
+pub(super) fn begin_of_queue(
+    settings: &Settings,
+    started: RunStarted,
+    hasher: Hasher,
+    clock: &Clock,
+) -> Result<Begun, Failure> {
+    let audit_dir = &settings.audit.dir;
+    let (run_id, folder) = dated_folder(audit_dir, "queue", clock)?;
+    let started = RunStarted { run_id: run_id.clone(), ..started };
+    match start_journal(&folder, started, hasher.clone(), clock) {
+        Ok(journal) => Ok(Begun { run_id, folder, journal, hasher, is_continued: false, retry_of: None }),
+        Err(error) => {
+            journal::discard_run_folder(&folder);
+            Err(lost(audit_dir, &error))
+        }
+    }
 }
 
 fn start_journal(folder: &Path, started: RunStarted, hasher: Hasher, clock: &Clock) -> io::Result<Journal> {

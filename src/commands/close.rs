@@ -224,6 +224,7 @@ fn run_started(
         },
         settings: settings.for_journal(),
         retry_of: None,
+        queue: None,
     }
 }
 
@@ -338,7 +339,8 @@ fn quoted(word: &str) -> String {
     }
 }
 
-fn print_end(summary: &Summary, folder: &Path) {
+/// What is printed of a run that has its reports.
+pub(super) fn print_end(summary: &Summary, folder: &Path) {
     if summary.sandbox {
         printer::out(REHEARSAL);
     }

@@ -11,6 +11,7 @@ mod past_run;
 mod queue;
 mod sandbox;
 mod signals;
+mod work;
 
 use indicatif::MultiProgress;
 
@@ -25,7 +26,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Close(args) => close::run(args, cli.global.config, &terminal).await,
         Command::Check(args) => check::run(args, cli.global.config).await,
-        Command::Work(_) => todo!(),
+        Command::Work(args) => work::run(args, cli.global.config).await,
         Command::Enqueue(args) => enqueue::run(args, cli.global.config).await,
         Command::Queue(QueueCommand::Status) => queue::status(cli.global.config).await,
         Command::Queue(QueueCommand::RequeueDead(args)) => {

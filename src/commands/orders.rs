@@ -87,10 +87,19 @@ fn past_run(audit_dir: &Path, run: &str) -> Result<PastRun, Failure> {
     let read = PastRun::look_into(&folder);
     let read =
         read.map_err(|error| Failure::new(ExitCode::Usage, format!("{}: {error}", folder.display())))?;
-    read.ok_or_else(|| {
+    let run = read.ok_or_else(|| {
         let problem = format!("the journal in {} does not begin with a run", folder.display());
         Failure::new(ExitCode::Usage, problem).hint(KEEP)
-    })
+    })?;
+    match &run.latest.queue {
+        None => Ok(run),
+        Some(queue) => {
+            let problem =
+                format!("run {} is a worker's, and what it left is on the queue {queue}", run.latest.run_id);
+            Err(Failure::new(ExitCode::Usage, problem)
+                .hint("work goes on with what waits, and queue requeue-dead puts back what failed"))
+        }
+    }
 }
 
 fn left_over(run: &PastRun, hasher: &Hasher) -> Result<Lists, Failure> {

@@ -53,6 +53,9 @@ pub struct RunStarted {
     pub settings: BTreeMap<String, String>,
     /// The run whose failed and not attempted rows this one asks for again.
     pub retry_of: Option<String>,
+    /// The queue from which a worker's run has its rows; each entry of it is a row of its own, whatever it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
 }
 
 /// One list.

@@ -135,6 +135,7 @@ mod tests {
             rows: RowCounts::default(),
             settings: BTreeMap::from([("dingtalk.base_url".into(), base_url.into())]),
             retry_of: None,
+            queue: None,
         }
     }
 

@@ -262,8 +262,8 @@ impl<B: Book> Clerk<B> {
             match self.book.ask(&ask, sent_at).await {
                 Ok(answer) => {
                     let now = self.clock.now();
-                    // A slow answer counts at once, a fast one little by little.
-                    round_trip = (now - sent_at).max(round_trip - round_trip / 8);
+                    // Smoothed: one slow answer costs its permits, and does not slow down everybody.
+                    round_trip = (3 * round_trip + (now - sent_at)) / 4;
                     if std::mem::take(&mut failures) > 0 {
                         info!("the quota is there again");
                     }

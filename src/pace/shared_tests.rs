@@ -78,12 +78,14 @@ async fn a_permit_that_is_not_used_in_time_is_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn the_time_an_answer_takes_makes_no_permit_early_and_its_life_longer_by_nothing() {
-    let (shared, _, clock) =
-        shared(30 * MILLI, [permits(2, 5 * MILLI, 10 * MILLI), permits(1, 5 * MILLI, MILLI)]);
+    let slot = || permits(2, 5 * MILLI, 10 * MILLI);
+    let (shared, asked, clock) = shared(30 * MILLI, [slot(), slot(), slot(), slot()]);
     let start = clock.now();
     // The slot came 5 ms after the book looked at its clock, at some time within the 30 ms; 20 ms later it is lost, and by
-    // then the answer has not come yet. The next one was asked for with more patience.
-    assert_eq!(take(&shared, &clock, start).await, Some(30 + 30 + 5));
+    // then the answer has not come yet. With a book so far away more patience is asked for.
+    assert_eq!(take(&shared, &clock, start).await, Some(4 * 30 + 5));
+    let patience: Vec<u128> = asked.lock().unwrap().iter().map(|ask| ask.lateness.as_millis()).collect();
+    assert_eq!(patience, [20, 20, 26, 34]);
 }
 
 #[tokio::test(start_paused = true)]

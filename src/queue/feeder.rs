@@ -16,6 +16,8 @@ use super::{Batch, Broker, BrokerError, SharedHand};
 use crate::clock::Clock;
 use crate::run::Arrival;
 
+/// Entries that are taken at once: a script keeps everybody else waiting.
+const AT_ONCE: usize = 256;
 /// How long an empty queue is left alone before it is asked again.
 const IDLE: Duration = Duration::from_millis(100);
 /// The shortest and the longest time before a queue that failed is asked again.
@@ -99,7 +101,7 @@ impl<B: Broker> Feeder<B> {
     /// How many entries there are, and the rows that were taken; none where the queue failed.
     async fn take(&mut self, room: usize) -> Option<(u64, Vec<Arrival>)> {
         let asked_at = self.clock.now();
-        let taken = self.broker.take(room).await;
+        let taken = self.broker.take(room.min(AT_ONCE)).await;
         let Batch { deliveries, entries, .. } = match taken {
             Ok(batch) => batch,
             Err(error) => {

@@ -125,6 +125,18 @@ impl Hand {
         Some(Settled { id, settlement })
     }
 
+    /// Gives rows back that never came into a run.
+    pub fn give_back(&mut self, arrivals: &[Arrival]) -> Vec<Settled> {
+        let ids = arrivals.iter().filter_map(|arrival| match &arrival.entry {
+            Entry::ToClose { origin, .. } | Entry::Unasked { origin, .. } => entry_id(&origin.source),
+        });
+        let given_back = ids.filter_map(|id| {
+            let times = self.held.get(&id)?.times - 1;
+            Some(Settled { id, settlement: Settlement::Release { times } })
+        });
+        given_back.collect()
+    }
+
     /// These have been settled.
     pub fn settled(&mut self, settled: &[Settled]) {
         for Settled { id, .. } in settled {

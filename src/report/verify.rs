@@ -121,11 +121,12 @@ pub fn verify(path: &Path, hasher: Hasher) -> Result<Verified, VerifyError> {
     let mut reader = Reader::open(path, hasher)?;
     let (mut ended, mut counted, mut rows) = (HashSet::new(), Totals::default(), 0);
     let mut outcomes = Outcomes::default();
+    let mut is_of_a_queue = false;
     while let Some(entry) = reader.next_entry()? {
         let wrong = |problem: String| Err(VerifyError::Contradiction { seq: entry.seq, problem });
         match entry.record {
             Record::RunStarted(_) if entry.seq > 1 => return wrong("a run starts within another".into()),
-            Record::RunStarted(_) => {}
+            Record::RunStarted(started) => is_of_a_queue = started.queue.is_some(),
             _ if entry.seq == 1 => return wrong("the journal does not begin with a run".into()),
             Record::RunContinued(_) => counted = Totals::default(),
             Record::Attempt(_) => counted.calls += 1,
@@ -134,7 +135,9 @@ pub fn verify(path: &Path, hasher: Hasher) -> Result<Verified, VerifyError> {
                 let row = Fingerprint::of(&outcome.conference_id, &outcome.union_id);
                 *counted.outcomes.entry(kind.name().to_owned()).or_default() += 1;
                 outcomes.count(row, kind);
-                if is_asked_for(kind) && !ended.insert(row) {
+                // A meeting that failed may be put on the queue again, and every entry is a row of its own.
+                let asked = if is_of_a_queue { Fingerprint::of(&source, "") } else { row };
+                if is_asked_for(kind) && !ended.insert(asked) {
                     return wrong(format!("a second outcome of the row {source}:{line}"));
                 }
                 rows += u64::from(kind != OutcomeKind::NotAttempted);
