@@ -38,6 +38,11 @@ async fn a_proxy_of_the_environment_is_used_and_the_stand_in_is_reached_without_
 
 /// A TLS front for the stand-in, with a certificate of an authority of its own; the authority in PEM form.
 pub(crate) async fn tls_front(sandbox: &Sandbox) -> (u16, String) {
+    tls_front_of(sandbox.base_url().trim_start_matches("http://")).await
+}
+
+/// A TLS front for what listens at an address.
+pub(crate) async fn tls_front_of(behind: &str) -> (u16, String) {
     let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(signed.signing_key.serialize_der().into());
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
@@ -50,7 +55,7 @@ pub(crate) async fn tls_front(sandbox: &Sandbox) -> (u16, String) {
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let behind = sandbox.base_url().trim_start_matches("http://").to_owned();
+    let behind = behind.to_owned();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let (acceptor, behind) = (acceptor.clone(), behind.clone());

@@ -1,0 +1,80 @@
+//! Three workers, and everything that goes wrong at once.
+
+use std::collections::{HashMap, HashSet};
+
+use meeting_closer::journal::{Hasher, Reader, Record};
+use meeting_closer::outcome::{EndedBy, OutcomeKind};
+use meeting_closer::sandbox::Sandbox;
+use tokio::process::Child;
+
+use crate::support::{Closer, calls_reach, fast_sandbox};
+use crate::support_redis::{DEAD, Redis, STREAM};
+use crate::work::terminate;
+
+const ENTRIES: usize = 5000;
+const RATE: usize = 400;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fleet_that_is_killed_ended_and_cut_off_loses_no_entry_and_keeps_one_quota() {
+    let (sandbox, mut redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let names: Vec<String> = (0..ENTRIES).map(|n| format!("m{n:04}")).collect();
+    let fleet: Vec<Closer> = (0..3)
+        .map(|_| {
+            Closer::at(&sandbox)
+                .on(&redis)
+                .set("PACE__REQUESTS_PER_SECOND", &RATE.to_string())
+                .set("QUEUE__CLAIM_AFTER", "2s")
+        })
+        .collect();
+    fleet[0].list(names.iter().map(String::as_str));
+    assert_eq!(fleet[0].run(&["enqueue", "--yes", "list.csv"]).await.code, 0);
+    let entries: Vec<(String, HashMap<String, String>)> = redis.command(&["XRANGE", STREAM, "-", "+"]);
+    let mut workers: Vec<Child> =
+        fleet.iter().map(|closer| closer.command(&["work", "--drain"]).spawn().unwrap()).collect();
+
+    calls_reach(&sandbox, 1000).await;
+    let name = format!("-{}-", workers[0].id().unwrap());
+    workers[0].kill().await.unwrap();
+    let pending: Vec<(String, String, u64, u64)> =
+        redis.command(&["XPENDING", STREAM, "meeting-closer", "-", "+", "1000"]);
+    // What it was working on, and what it had closed and not acknowledged.
+    let held = pending.iter().filter(|(_, worker, ..)| worker.contains(&name)).count() as u64;
+
+    calls_reach(&sandbox, 2000).await;
+    terminate(&workers[1]);
+    let ended = workers.remove(1).wait_with_output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(4), "{}", String::from_utf8_lossy(&ended.stderr));
+
+    calls_reach(&sandbox, 3000).await;
+    redis.stop();
+    redis.start_again();
+    let last = workers.remove(1).wait_with_output().await.unwrap();
+    let said = String::from_utf8_lossy(&last.stderr);
+    assert_eq!(last.status.code(), Some(0), "{said}");
+    assert!(said.contains("no request leaves until the quota can be asked for"), "{said}");
+    assert!(said.contains("the quota is there again"), "{said}");
+
+    assert_eq!((redis.length(STREAM), redis.pending(), redis.length(DEAD)), (0, 0, 0));
+    assert!(names.iter().all(|name| sandbox.has_ended(name)));
+    let calls = sandbox.statistics();
+    assert!(calls.close_calls <= ENTRIES as u64 + held, "{} calls, {held} held", calls.close_calls);
+    assert!(calls.most_in_a_second <= RATE + 1, "{} in a second", calls.most_in_a_second);
+
+    let mut ended: HashSet<String> = HashSet::new();
+    for run in fleet.iter().flat_map(Closer::run_folders) {
+        let mut reader = Reader::open(&run.join("journal.jsonl"), Hasher::PLAIN).unwrap();
+        while let Some(entry) = reader.next_entry().unwrap() {
+            let Record::Outcome(outcome) = entry.record else { continue };
+            match outcome.outcome {
+                OutcomeKind::NotAttempted => continue,
+                OutcomeKind::Closed => {}
+                // Whoever closed it did not live to say so, or to have it acknowledged.
+                OutcomeKind::AlreadyClosed => assert_eq!(outcome.ended_by, Some(EndedBy::Unknown)),
+                kind => panic!("{kind}: {outcome:?}"),
+            }
+            ended.insert(outcome.source.to_string());
+        }
+    }
+    let expected: HashSet<String> = entries.into_iter().map(|(id, _)| format!("{STREAM}/{id}")).collect();
+    assert!(ended == expected, "{} of {} entries have an outcome", ended.len(), expected.len());
+}

@@ -1,0 +1,463 @@
+//! A worker and its queue: what is done, what dies, what comes back, and what the operator sees.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use meeting_closer::sandbox::{Reply, Sandbox, SandboxSettings, Scripted};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Child;
+
+use crate::network::tls_front_of;
+use crate::support::{Closer, audit_of, calls_reach, fast_sandbox, summary_of};
+use crate::support_redis::{DEAD, Redis, STREAM};
+
+fn worker(sandbox: &Sandbox, redis: &Redis) -> Closer {
+    Closer::at(sandbox).on(redis)
+}
+
+/// A worker that goes on until it is told to end.
+fn start(closer: &Closer, arguments: &[&str]) -> Child {
+    closer.command(&[&["work"], arguments].concat()).spawn().unwrap()
+}
+
+pub(crate) fn terminate(child: &Child) {
+    let kill = std::process::Command::new("kill").args(["-TERM", &child.id().unwrap().to_string()]).status();
+    assert!(kill.unwrap().success());
+}
+
+/// Reads what a worker says until it says this; what it said before.
+async fn says(child: &mut Child, words: &str) -> String {
+    let stderr = child.stderr.take().unwrap();
+    let mut lines = BufReader::new(stderr).lines();
+    let mut said = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        said += &line;
+        said.push('\n');
+        if line.contains(words) {
+            // The rest has to go somewhere.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return said;
+        }
+    }
+    panic!("it never said {words:?}:\n{said}")
+}
+
+/// The rows of all runs in an audit folder, by conference id.
+fn outcomes(closer: &Closer) -> HashMap<String, Vec<HashMap<String, String>>> {
+    let mut outcomes: HashMap<String, Vec<HashMap<String, String>>> = HashMap::new();
+    for row in closer.run_folders().iter().flat_map(|folder| audit_of(folder)) {
+        outcomes.entry(row["conference_id"].clone()).or_default().push(row);
+    }
+    outcomes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_is_closed_acknowledged_and_stands_in_the_audit_under_its_entrys_id() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer = worker(&sandbox, &redis);
+    let id = redis.add(&[("union_id", "host"), ("conference_id", "a/b"), ("anything", "else")]);
+    let ran = closer.run(&["work", "--drain"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.said());
+    assert!(ran.stdout.contains("closed                   1\n"), "{}", ran.said());
+    let row = &closer.audit()[0];
+    assert_eq!((row["source"].as_str(), row["line"].as_str()), (format!("{STREAM}/{id}").as_str(), "1"));
+    assert_eq!((row["conference_id"].as_str(), row["outcome"].as_str()), ("a/b", "closed"));
+    assert_eq!((redis.length(STREAM), redis.pending()), (0, 0));
+    assert_eq!(redis.consumers(), Vec::<String>::new());
+    // Nothing waits: no run, and no folder of one.
+    let ran = closer.run(&["work", "--drain"]).await;
+    assert_eq!((ran.code, ran.stdout.as_str(), closer.run_folders().len()), (0, "", 1), "{}", ran.said());
+    // What is settled may be asked for again.
+    closer.list(["a/b"]);
+    closer.file("list.csv", "conferenceId,unionId\na/b,host\n");
+    let ran = closer.run(&["enqueue", "--yes", "list.csv"]).await;
+    assert_eq!(ran.stdout, format!("1 added to {STREAM}, 0 waited there already\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_cannot_be_a_meeting_is_buried_with_its_reason_and_holds_nobody_up() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer = worker(&sandbox, &redis);
+    let huge = "x".repeat(3 << 20);
+    redis.add(&[("conference_id", "a")]);
+    redis.add(&[("nothing", "of use"), ("code", "mine")]);
+    redis.add(&[("conference_id", &huge), ("union_id", "u"), ("requested_by", "bot")]);
+    redis.add(&[("conference_id", "6.07E+23"), ("union_id", "u")]);
+    redis.add(&[("conference_id", "b"), ("union_id", "guest")]);
+    let fields: Vec<String> = (0..5000).map(|n| n.to_string()).collect();
+    redis.add(&fields.iter().map(|field| (field.as_str(), "x")).collect::<Vec<_>>());
+    redis.add_meeting("good");
+    let ran = closer.run(&["work", "--drain"]).await;
+    assert_eq!(ran.code, 1, "{}", ran.said());
+    assert!(ran.stderr.contains("hint: permissionError (1 rows): "), "{}", ran.said());
+    assert!(sandbox.has_ended("good") && sandbox.statistics().close_calls == 2);
+    assert_eq!((redis.length(STREAM), redis.pending(), redis.length(DEAD)), (0, 0, 6));
+
+    // In the order in which they were added.
+    let mut dead = redis.dead();
+    dead.sort_by_key(|entry| entry["entry_id"].clone());
+    let reasons: Vec<(&str, &str)> =
+        dead.iter().map(|entry| (entry["outcome"].as_str(), entry["message"].as_str())).collect();
+    let invalid = |reason| ("invalid", reason);
+    assert_eq!(
+        reasons[..2],
+        [invalid("the field union_id is missing"), invalid("the field conference_id is missing")]
+    );
+    assert_eq!(reasons[2], invalid("the field conference_id has 3145728 bytes, and an id has at most 256"));
+    assert!(reasons[3].1.contains("is a number that a spreadsheet has rounded"), "{reasons:?}");
+    assert_eq!(reasons[5], invalid("the field conference_id is missing"));
+    // Whole, however large; and by the side of what became of it.
+    assert_eq!((dead[2]["conference_id"].len(), dead[2]["requested_by"].as_str()), (huge.len(), "bot"));
+    let failed = &dead[4];
+    for (field, value) in
+        [("outcome", "failed"), ("code", "permissionError"), ("http_status", "404"), ("union_id", "guest")]
+    {
+        assert_eq!(failed[field], value, "{field}");
+    }
+    assert_eq!(failed["run_id"], closer.run_folder().file_name().unwrap().to_str().unwrap());
+    let size = std::fs::metadata(closer.run_folder().join("journal.jsonl")).unwrap().len();
+    assert!(size < 20_000, "the journal does not grow with an entry: {size} bytes");
+
+    let status = closer.run(&["queue", "status"]).await.stdout;
+    assert!(status.ends_with(
+        "dead                                     6\n  invalid                                5\n  permissionError                        1\n"
+    ), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_died_comes_back_by_code_and_number_whole_and_is_known_to_have_been_asked_for() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer = worker(&sandbox, &redis).set("RETRY__MAX_ATTEMPTS", "1");
+    for name in ["p1", "p2", "p3"] {
+        sandbox.script(name, [Reply::failure(404, "permissionError", "x")]);
+        redis.add(&[("conference_id", name), ("union_id", "host"), ("requested_by", "bot")]);
+    }
+    // Its meeting is closed, and the answer is lost.
+    sandbox.script("lost", [Scripted { reply: Reply::Drop, closes: true }]);
+    redis.add_meeting("lost");
+    redis.add(&[("conference_id", "poison")]);
+    assert_eq!(closer.run(&["work", "--drain"]).await.code, 1);
+    assert_eq!(redis.length(DEAD), 5);
+
+    let requeue =
+        async |arguments: &[&str]| closer.run(&[&["queue", "requeue-dead"], arguments].concat()).await.stdout;
+    let put_back = |count, waited| format!("{count} put back on {STREAM}, {waited} waited there already\n");
+    assert_eq!(requeue(&["--code", "permissionError", "--limit", "1"]).await, put_back(1, 0));
+    assert_eq!((redis.length(STREAM), redis.length(DEAD)), (1, 4));
+    let entries: Vec<(String, HashMap<String, String>)> = redis.command(&["XRANGE", STREAM, "-", "+"]);
+    assert_eq!(entries[0].1["requested_by"], "bot");
+    // Somebody asks for one of them anew meanwhile, by way of a list: it is not doubled.
+    closer.list(["p2"]);
+    closer.run(&["enqueue", "--yes", "list.csv"]).await;
+    assert_eq!(requeue(&["--code", "permissionError"]).await, put_back(1, 1));
+    assert_eq!(requeue(&["--code", "noSuchCode"]).await, put_back(0, 0));
+    assert_eq!(requeue(&[]).await, put_back(2, 0));
+    assert_eq!((redis.length(STREAM), redis.length(DEAD)), (5, 0));
+
+    assert_eq!(closer.run(&["work", "--drain"]).await.code, 1);
+    assert_eq!((redis.length(STREAM), redis.dead().len()), (0, 1));
+    let outcomes = outcomes(&closer);
+    for name in ["p1", "p2", "p3"] {
+        let kinds: Vec<&str> = outcomes[name].iter().map(|row| row["outcome"].as_str()).collect();
+        assert_eq!(kinds, ["failed", "closed"], "{name}");
+    }
+    let lost = &outcomes["lost"][1];
+    assert_eq!((lost["outcome"].as_str(), lost["ended_by"].as_str()), ("already_closed", "unknown"));
+    for run in closer.run_folders() {
+        assert_eq!(closer.run(&["verify", run.to_str().unwrap()]).await.code, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_whose_worker_is_gone_is_taken_over_and_nobody_claims_to_know_who_ended_it() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer = worker(&sandbox, &redis).set("QUEUE__CLAIM_AFTER", "1s");
+    redis.add_meeting("ended-by-somebody");
+    let _: String = redis.command(&["XGROUP", "CREATE", STREAM, "meeting-closer", "0"]);
+    let taken: redis::Value =
+        redis.command(&["XREADGROUP", "GROUP", "meeting-closer", "gone", "STREAMS", STREAM, ">"]);
+    assert_ne!(taken, redis::Value::Nil);
+    // The group is not of our making, so that a worker may have asked for what is there; this one comes later.
+    let first = start(&closer, &["--drain"]);
+    while !redis.exists(&format!("{STREAM}:server")) {
+        tokio::task::yield_now().await;
+    }
+    redis.add_meeting("ended-long-ago");
+    let ended = first.wait_with_output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+    let outcomes = outcomes(&closer);
+    for (name, ended_by) in [("ended-by-somebody", "unknown"), ("ended-long-ago", "earlier")] {
+        let row = &outcomes[name][0];
+        assert_eq!(
+            (row["outcome"].as_str(), row["ended_by"].as_str()),
+            ("already_closed", ended_by),
+            "{name}"
+        );
+    }
+    assert_eq!((redis.length(STREAM), redis.pending()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_waits_keeps_what_it_has_and_the_status_says_so() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer = worker(&sandbox, &redis).set("QUEUE__CLAIM_AFTER", "1s");
+    sandbox.script(
+        "slow",
+        [Reply::failure(403, "Forbidden.AccessDenied.QpsLimitForApi", "x").header("retry-after", "3")],
+    );
+    redis.add_meeting("slow");
+    let first = start(&closer, &["--drain"]);
+    calls_reach(&sandbox, 1).await;
+    // A sibling that would take over what is silent for a second finds nothing, and ends once the first one has.
+    let second = closer.run(&["work", "--drain"]).await;
+    assert_eq!((second.code, second.stdout.as_str()), (0, ""), "{}", second.said());
+    assert_eq!(first.wait_with_output().await.unwrap().status.code(), Some(0));
+    assert_eq!(sandbox.statistics().close_calls, 2);
+
+    sandbox.script("silent", [Reply::Silence]);
+    redis.add_meeting("silent");
+    redis.add_meeting("guarded");
+    sandbox.script("guarded", [Reply::Silence]);
+    let mut third = start(&closer, &["--concurrency", "1"]);
+    calls_reach(&sandbox, 3).await;
+    let status = closer.run(&["queue", "status"]).await.stdout;
+    let lines: Vec<&str> = status.lines().collect();
+    assert_eq!(
+        lines[..2],
+        ["waiting                                  0", "in work                                  2"]
+    );
+    let name = format!("-{}-", third.id().unwrap());
+    assert!(lines[2].contains(&name) && lines[2].contains("         2  for "), "{status}");
+    assert_eq!(lines[3..], ["dead                                     0"]);
+    third.kill().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_told_to_end_gives_back_what_it_did_not_do_and_a_sibling_takes_it_at_once() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    // A minute passes before anybody takes over what is silent.
+    let closer = worker(&sandbox, &redis).set("PACE__REQUESTS_PER_SECOND", "10");
+    for n in 0..60 {
+        redis.add_meeting(&format!("m{n}"));
+    }
+    let first = start(&closer, &[]);
+    calls_reach(&sandbox, 3).await;
+    terminate(&first);
+    let ended = first.wait_with_output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+    let calls = sandbox.statistics().close_calls;
+    assert_eq!(redis.length(STREAM), 60 - calls);
+    assert_eq!(redis.consumers(), ["meeting-closer:released"]);
+    let status = closer.run(&["queue", "status"]).await.stdout;
+    assert!(status.starts_with(&format!("waiting{:>35}\nin work{:>35}\n", 60 - calls, 0)), "{status}");
+    let summary = summary_of(&closer.run_folder());
+    assert_eq!((&summary["reason"], &summary["outcomes"]["closed"]), (&"interrupted".into(), &calls.into()));
+
+    let closer = closer.set("PACE__REQUESTS_PER_SECOND", "1000");
+    let ran = closer.run(&["work", "--drain"]).await;
+    assert_eq!((ran.code, sandbox.statistics().close_calls), (0, 60), "{}", ran.said());
+    let rows: Vec<_> = outcomes(&closer).into_values().flatten().collect();
+    assert!(rows.iter().all(|row| ["closed", "not_attempted"].contains(&row["outcome"].as_str())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_every_row_would_meet_ends_the_worker_and_leaves_the_queue_as_it_was() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer = worker(&sandbox, &redis);
+    let quota = Reply::failure(403, "Forbidden.AccessDenied.ApiCountLimitForOrg", "x");
+    for n in 0..300 {
+        sandbox.script(&format!("m{n}"), [quota.clone()]);
+        redis.add_meeting(&format!("m{n}"));
+    }
+    let ran = closer.run(&["work"]).await;
+    assert_eq!(ran.code, 3, "{}", ran.said());
+    assert!(sandbox.statistics().close_calls <= 16);
+    assert_eq!((redis.length(STREAM), redis.length(DEAD)), (300, 0));
+    assert_eq!(redis.consumers(), ["meeting-closer:released"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_meeting_in_two_entries_is_asked_for_once() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer = worker(&sandbox, &redis);
+    for _ in 0..3 {
+        redis.add_meeting("m");
+    }
+    assert_eq!(closer.run(&["work", "--drain"]).await.code, 0);
+    let mut kinds: Vec<String> = closer.audit().iter().map(|row| row["outcome"].clone()).collect();
+    kinds.sort();
+    assert_eq!(kinds, ["closed", "duplicate", "duplicate"]);
+    assert_eq!((sandbox.statistics().close_calls, redis.length(STREAM)), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_refuses_writes_stops_the_calls_and_room_lets_them_go_on() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer = worker(&sandbox, &redis).set("PACE__REQUESTS_PER_SECOND", "50");
+    for n in 0..100 {
+        redis.add_meeting(&format!("m{n}"));
+    }
+    redis.add(&[("conference_id", "poison")]);
+    let mut child = start(&closer, &["--drain"]);
+    calls_reach(&sandbox, 10).await;
+    redis.configure("maxmemory", "1");
+    let said = says(&mut child, "no request leaves until the quota can be asked for").await;
+    assert!(said.contains("used memory > 'maxmemory'"), "{said}");
+    let calls = sandbox.statistics().close_calls;
+    // The status can be seen all the same, and costs no call.
+    assert_eq!(closer.run(&["queue", "status"]).await.code, 0);
+    assert!(sandbox.statistics().close_calls <= calls + 1 && calls < 100);
+    redis.configure("maxmemory", "0");
+    assert_eq!(child.wait().await.unwrap().code(), Some(1));
+    assert_eq!((sandbox.statistics().close_calls, redis.length(STREAM), redis.length(DEAD)), (100, 0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_buried_for_want_of_room_stays_on_the_queue_until_it_can() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer = worker(&sandbox, &redis);
+    // The group is there, so that what is left to refuse is the burial.
+    assert_eq!(closer.run(&["work", "--drain"]).await.code, 0);
+    redis.add(&[("conference_id", "poison")]);
+    redis.configure("maxmemory", "1");
+    let mut child = start(&closer, &["--drain"]);
+    says(&mut child, "it is tried again and again").await;
+    assert_eq!((redis.length(STREAM), redis.length(DEAD)), (1, 0));
+    redis.configure("maxmemory", "0");
+    assert_eq!(child.wait().await.unwrap().code(), Some(1));
+    assert_eq!((redis.length(STREAM), redis.length(DEAD)), (0, 1));
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    let copied = std::process::Command::new("cp").arg("-rT").arg(from).arg(to).status().unwrap();
+    assert!(copied.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_that_forgot_what_was_done_loses_nothing_and_nobody_claims_what_it_cannot_know() {
+    let (sandbox, mut redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer = worker(&sandbox, &redis);
+    assert_eq!(closer.run(&["work", "--drain"]).await.code, 0);
+    for n in 0..40 {
+        redis.add_meeting(&format!("m{n}"));
+    }
+    redis.stop();
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(redis.folder.path(), copy.path());
+    redis.start_again();
+    assert_eq!(closer.run(&["work", "--drain"]).await.code, 0);
+    assert_eq!((sandbox.statistics().close_calls, redis.length(STREAM)), (40, 0));
+
+    redis.stop();
+    std::fs::remove_dir_all(redis.folder.path()).unwrap();
+    copy_folder(copy.path(), redis.folder.path());
+    redis.start_again();
+    assert_eq!(redis.length(STREAM), 40);
+    let ran = closer.run(&["work", "--drain"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.said());
+    for (name, rows) in outcomes(&closer) {
+        let told: Vec<(&str, &str)> =
+            rows.iter().map(|row| (row["outcome"].as_str(), row["ended_by"].as_str())).collect();
+        assert_eq!(told, [("closed", "this_run"), ("already_closed", "unknown")], "{name}");
+    }
+    // What comes after is known again.
+    redis.add_meeting("ended-long-ago");
+    assert_eq!(closer.run(&["work", "--drain"]).await.code, 0);
+    assert_eq!(outcomes(&closer)["ended-long-ago"][0]["ended_by"], "earlier");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_has_grown_gives_way_to_a_new_run_and_each_is_whole() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer =
+        worker(&sandbox, &redis).set("QUEUE__ROTATE_MIB", "1").set("PACE__REQUESTS_PER_SECOND", "100000");
+    let names: Vec<String> = (0..2500).map(|n| format!("m{n:05}")).collect();
+    closer.list(names.iter().map(String::as_str));
+    closer.run(&["enqueue", "--yes", "list.csv"]).await;
+    let ran = closer.run(&["work", "--drain"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.said());
+    let runs: Vec<PathBuf> = closer.run_folders();
+    assert!(runs.len() >= 2, "{runs:?}");
+    let mut rows = 0;
+    for run in &runs {
+        let summary = summary_of(run);
+        assert_eq!((&summary["reason"], &summary["exit_code"]), (&"completed".into(), &0.into()));
+        rows += summary["rows_in"].as_u64().unwrap();
+        assert_eq!(closer.run(&["verify", run.to_str().unwrap()]).await.code, 0);
+    }
+    assert_eq!((rows, sandbox.statistics().close_calls), (2500, 2500));
+    let refused = closer.run(&["close", "--yes", "--resume", "latest"]).await;
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains(&format!("is a worker's, and what it left is on the queue {STREAM}")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_behind_tls_is_reached_by_an_authority_that_is_trusted_and_by_no_other() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let (port, authority) = tls_front_of(&redis.url().replace("redis://", "").replace('/', "")).await;
+    let closer = worker(&sandbox, &redis).set("QUEUE__URL", &format!("rediss://localhost:{port}/"));
+    redis.add_meeting("m");
+    let ran = closer.run(&["work", "--drain"]).await;
+    assert_eq!(ran.code, 2, "{}", ran.said());
+    assert!(
+        ran.stderr.contains(&format!("error: the queue at rediss://localhost:{port}/0: ")),
+        "{}",
+        ran.said()
+    );
+    let path = closer.file("ca.pem", authority);
+    let ran = closer.variable("SSL_CERT_FILE", path.to_str().unwrap()).run(&["work", "--drain"]).await;
+    assert_eq!((ran.code, sandbox.statistics().close_calls), (0, 1), "{}", ran.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_that_cannot_be_written_asks_for_nothing_and_leaves_the_queue_as_it_was() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer = worker(&sandbox, &redis);
+    closer.file("audit", "a file");
+    redis.add_meeting("m");
+    let ran = closer.run(&["work", "--drain"]).await;
+    assert_eq!(
+        (ran.code, sandbox.statistics().token_calls, redis.length(STREAM)),
+        (5, 0, 1),
+        "{}",
+        ran.said()
+    );
+}
+
+/// Latency keeps a probe apart from what follows it.
+fn slow_sandbox() -> SandboxSettings {
+    let latency = std::time::Duration::from_millis(60);
+    SandboxSettings { latency: (latency, latency), ..fast_sandbox() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_workers_ban_pauses_them_all_and_one_request_tries_whether_it_is_over() {
+    let (sandbox, redis) = (Sandbox::start(slow_sandbox()).await.unwrap(), Redis::start());
+    sandbox.script("m20", [Reply::ban()]);
+    for n in 0..120 {
+        redis.add_meeting(&format!("m{n}"));
+    }
+    let fleet: Vec<Closer> = (0..2)
+        .map(|_| worker(&sandbox, &redis).set("PACE__REQUESTS_PER_SECOND", "50").set("PACE__BAN_PAUSE", "2s"))
+        .collect();
+    let workers: Vec<Child> =
+        fleet.iter().map(|closer| start(closer, &["--drain", "--concurrency", "8"])).collect();
+    for child in workers {
+        let ended = child.wait_with_output().await.unwrap();
+        assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+    }
+    assert!(fleet.iter().all(|closer| closer.summary()["calls"].as_u64().unwrap() > 10));
+    let calls = sandbox.statistics().calls;
+    assert_eq!(calls.len(), 121);
+    let banned = calls.iter().find(|call| call.conference_id == "m20").unwrap().at;
+    let millis = std::time::Duration::from_millis;
+    // What was on its way, and what was granted, before the answer came.
+    let during =
+        calls.iter().filter(|call| call.at > banned + millis(200) && call.at < banned + millis(2000));
+    assert_eq!(during.count(), 0);
+    let mut after: Vec<_> =
+        calls.iter().map(|call| call.at).filter(|at| *at >= banned + millis(2000)).collect();
+    after.sort();
+    assert!(after.len() > 50, "{}", after.len());
+    assert!(after[1] - after[0] >= millis(60), "{:?}", after[1] - after[0]);
+}
