@@ -12,6 +12,7 @@ mod queue;
 mod sandbox;
 mod signals;
 mod work;
+mod worker;
 
 use indicatif::MultiProgress;
 

@@ -302,8 +302,10 @@ fn question(state: &mut State, round_trip: Duration) -> Option<Ask> {
     Some(Ask { permits, lateness, told: std::mem::take(&mut state.told) })
 }
 
-/// The question was not answered: it is asked again.
+/// The question was not answered: it is asked again. What was granted before is let go of: a book that is not there may come
+/// back without a memory of it.
 fn put_back(state: &mut State, ask: Ask) {
+    state.permits.clear();
     state.wanted |= ask.permits > 0;
     let later = std::mem::replace(&mut state.told, ask.told);
     state.told.extend(later);

@@ -65,8 +65,6 @@ pub struct Batch {
     pub deliveries: Vec<Delivery>,
     /// Entries that are on the queue, those that somebody works on included.
     pub entries: u64,
-    /// Those that somebody works on.
-    pub in_work: u64,
 }
 
 /// What becomes of an entry.

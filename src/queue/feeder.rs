@@ -36,6 +36,9 @@ pub enum Step {
     Stopped,
 }
 
+/// Hears of every look at the queue.
+pub type OnLook = Box<dyn FnMut(Result<&Batch, &BrokerError>) + Send>;
+
 /// Takes entries.
 pub struct Feeder<B> {
     broker: Arc<B>,
@@ -46,6 +49,7 @@ pub struct Feeder<B> {
     most: usize,
     not_before: Instant,
     failures: Failures,
+    on_look: OnLook,
 }
 
 impl<B: Broker> Feeder<B> {
@@ -57,9 +61,20 @@ impl<B: Broker> Feeder<B> {
         clock: Clock,
         claim_after: Duration,
         most: usize,
+        on_look: OnLook,
     ) -> Self {
         let not_before = clock.now();
-        Self { broker, hand, settling, clock, claim_after, most, not_before, failures: Failures::default() }
+        Self {
+            broker,
+            hand,
+            settling,
+            clock,
+            claim_after,
+            most,
+            not_before,
+            failures: Failures::default(),
+            on_look,
+        }
     }
 
     /// Waits for entries, and takes them. Returns without any where the queue is empty (if `until_empty`), at `due`, or when
@@ -102,7 +117,8 @@ impl<B: Broker> Feeder<B> {
     async fn take(&mut self, room: usize) -> Option<(u64, Vec<Arrival>)> {
         let asked_at = self.clock.now();
         let taken = self.broker.take(room.min(AT_ONCE)).await;
-        let Batch { deliveries, entries, .. } = match taken {
+        (self.on_look)(taken.as_ref());
+        let Batch { deliveries, entries } = match taken {
             Ok(batch) => batch,
             Err(error) => {
                 self.not_before = self.clock.now() + self.failures.failed(&error);

@@ -154,6 +154,13 @@ impl Hand {
         }
     }
 
+    /// Others may have been handed anything of this meanwhile.
+    pub fn lose_all(&self) {
+        for held in self.held.values() {
+            held.hold.lose();
+        }
+    }
+
     /// What is in hand.
     pub fn ids(&self) -> Vec<EntryId> {
         self.held.keys().copied().collect()
@@ -291,7 +298,7 @@ mod tests {
         assert!(matches!(hand.deal(&delivery(1, 2, "a"), until), Dealt::InHand));
         let settled = hand.ended(&outcome(1, "a", OutcomeKind::Closed, true), "r").unwrap();
         assert_eq!(settled.settlement, Settlement::Acknowledge);
-        hand.settled(&[settled.clone()]);
+        hand.settled(std::slice::from_ref(&settled));
         assert!(hand.is_empty());
         // The acknowledgement was forgotten, and the entry is handed out again.
         let Dealt::Ended(again) = hand.deal(&delivery(1, 1, "a"), until) else { panic!() };

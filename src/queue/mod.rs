@@ -19,8 +19,11 @@ pub use broker::{
     Added, Batch, Broker, BrokerError, Delivery, EntryId, Field, Requeued, Settled, Settlement, Snapshot,
     WorkerLoad,
 };
-pub use feeder::{Feeder, Step};
+pub use feeder::{Feeder, OnLook, Step};
 pub use hand::{Hand, SharedHand};
 pub use keeper::keep;
 pub use redis_streams::{Link, RedisQueue, RedisQuota};
 pub use settler::{QueueObserver, Settler, Settling};
+
+#[cfg(test)]
+mod tests;

@@ -25,15 +25,14 @@ pub(crate) struct Redis {
 impl Redis {
     /// A server that writes down every command.
     pub(crate) fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
         loop {
+            let folder = tempfile::tempdir().unwrap();
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let mut redis = Self { child: spawn(folder.path(), port), folder, port };
+            // Somebody else may take the port first.
             if redis.is_up() {
                 return redis;
             }
-            // Somebody took the port first.
-            return Self::start();
         }
     }
 
@@ -98,11 +97,9 @@ impl Redis {
         self.command(&["XLEN", stream])
     }
 
-    /// Entries that somebody works on, or that were given back and nobody took yet.
-    pub(crate) fn pending(&self) -> u64 {
-        let summary: redis::RedisResult<(u64, Option<String>, Option<String>, Option<Vec<(String, u64)>>)> =
-            redis::cmd("XPENDING").arg(STREAM).arg(GROUP).query(&mut self.connection());
-        summary.map_or(0, |(pending, ..)| pending)
+    /// Entries that somebody works on, or that were given back and nobody took yet: id, worker, silence, deliveries.
+    pub(crate) fn pending(&self) -> Vec<(String, String, u64, u64)> {
+        self.command(&["XPENDING", STREAM, GROUP, "-", "+", "100000"])
     }
 
     /// The consumers that are known to the group.

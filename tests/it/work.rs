@@ -62,7 +62,7 @@ async fn what_waits_is_closed_acknowledged_and_stands_in_the_audit_under_its_ent
     let row = &closer.audit()[0];
     assert_eq!((row["source"].as_str(), row["line"].as_str()), (format!("{STREAM}/{id}").as_str(), "1"));
     assert_eq!((row["conference_id"].as_str(), row["outcome"].as_str()), ("a/b", "closed"));
-    assert_eq!((redis.length(STREAM), redis.pending()), (0, 0));
+    assert_eq!((redis.length(STREAM), redis.pending()), (0, vec![]));
     assert_eq!(redis.consumers(), Vec::<String>::new());
     // Nothing waits: no run, and no folder of one.
     let ran = closer.run(&["work", "--drain"]).await;
@@ -91,7 +91,7 @@ async fn an_entry_that_cannot_be_a_meeting_is_buried_with_its_reason_and_holds_n
     assert_eq!(ran.code, 1, "{}", ran.said());
     assert!(ran.stderr.contains("hint: permissionError (1 rows): "), "{}", ran.said());
     assert!(sandbox.has_ended("good") && sandbox.statistics().close_calls == 2);
-    assert_eq!((redis.length(STREAM), redis.pending(), redis.length(DEAD)), (0, 0, 6));
+    assert_eq!((redis.length(STREAM), redis.pending(), redis.length(DEAD)), (0, vec![], 6));
 
     // In the order in which they were added.
     let mut dead = redis.dead();
@@ -194,7 +194,7 @@ async fn an_entry_whose_worker_is_gone_is_taken_over_and_nobody_claims_to_know_w
             "{name}"
         );
     }
-    assert_eq!((redis.length(STREAM), redis.pending()), (0, 0));
+    assert_eq!((redis.length(STREAM), redis.pending()), (0, vec![]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,12 @@
 //! The workers' one quota, in a key of Redis.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::link::Link;
 use super::scripts;
+use super::worker::RedisQueue;
 use crate::pace::{Answer, Ask, Book, Grant, Heard, Told, Why, refusing_window};
 use crate::queue::BrokerError;
 use crate::settings::PaceSettings;
@@ -15,22 +16,26 @@ const KEY: &str = "meeting-closer:quota";
 
 /// The quota of one Redis.
 pub struct RedisQuota {
-    link: Link,
-    worker: String,
+    queue: Arc<RedisQueue>,
     pace: PaceSettings,
 }
 
 impl RedisQuota {
-    /// Asked under this worker's name.
-    pub fn new(link: Link, worker: String, pace: PaceSettings) -> Self {
-        Self { link, worker, pace }
+    /// Asked under the worker's name, and only where it has joined the queue: after an outage nothing leaves before what was
+    /// found out about it.
+    pub fn new(queue: Arc<RedisQueue>, pace: PaceSettings) -> Self {
+        Self { queue, pace }
     }
 
     async fn try_ask(&self, ask: &Ask, now: Instant) -> Result<Answer, BrokerError> {
-        let mut connected = self.link.connected().await?;
+        let (mut connected, _) = self.queue.met().await?;
         let pace = &self.pace;
         let mut script = scripts::QUOTA.key(KEY);
-        script.arg(&self.worker).arg(ask.permits).arg(micros(ask.lateness)).arg(pace.requests_per_second);
+        script
+            .arg(&self.queue.worker)
+            .arg(ask.permits)
+            .arg(micros(ask.lateness))
+            .arg(pace.requests_per_second);
         script.arg(pace.burst.get()).arg(pace.min_requests_per_second).arg(u8::from(pace.adaptive));
         for Told { heard, sent_at } in &ask.told {
             let (kind, wait) = match heard {
@@ -43,7 +48,7 @@ impl RedisQuota {
             script.arg(micros(now.saturating_duration_since(*sent_at)));
         }
         let (count, first, between, why, per_second, is_probe): (u32, f64, f64, String, f64, u8) =
-            self.link.run(&mut connected, &script).await?;
+            self.queue.link.run(&mut connected, &script).await?;
         let span = |micros: f64| Duration::try_from_secs_f64(micros / 1e6).unwrap_or_default();
         let grant = match (count, why.as_str()) {
             _ if ask.permits == 0 => Grant::Nothing,

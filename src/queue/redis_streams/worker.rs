@@ -1,6 +1,6 @@
 //! What a worker asks of Redis.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -26,15 +26,16 @@ pub struct RedisQueue {
     pub(super) since: String,
     pub(super) group: String,
     server: String,
-    worker: String,
+    pub(super) worker: String,
     claim_after: Duration,
     clock: Clock,
     met: Mutex<Met>,
+    on_reconnection: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
 /// What was found out at the beginning of a connection.
 #[derive(Debug, Clone, Copy, Default)]
-struct Met {
+pub(super) struct Met {
     connection: u64,
     /// The last entry that a forgotten worker may have asked for.
     doubt: EntryId,
@@ -61,7 +62,15 @@ impl RedisQueue {
             claim_after: settings.claim_after,
             clock,
             met: Mutex::default(),
+            on_reconnection: None,
         }
+    }
+
+    /// The same, which calls this whenever a lost connection has come back and before anything is asked on it: others may
+    /// have been handed what this worker held.
+    #[must_use]
+    pub fn on_reconnection(self, call: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { on_reconnection: Some(Box::new(call)), ..self }
     }
 
     /// Joins: the stream and the group are there afterwards.
@@ -70,20 +79,23 @@ impl RedisQueue {
     }
 
     /// A connection on which the stream and the group are known to be there.
-    async fn met(&self) -> Result<(Connected, Met), BrokerError> {
+    pub(super) async fn met(&self) -> Result<(Connected, Met), BrokerError> {
         let mut connected = self.link.connected().await?;
-        let met = *self.met.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let met = *self.met.lock().unwrap_or_else(PoisonError::into_inner);
         if met.connection == connected.number {
             return Ok((connected, met));
         }
-        let script = scripts::MEET.key(&self.stream);
-        let mut script = script;
+        let mut script = scripts::MEET.key(&self.stream);
         script.key(&self.server).arg(&self.group);
         let (version, doubt): (String, String) = self.link.run(&mut connected, &script).await?;
         self.check(&version)?;
-        let overtaking_from = (met.connection > 0).then(|| self.clock.now() + self.claim_after / 2);
+        let is_back = met.connection > 0;
+        let overtaking_from = is_back.then(|| self.clock.now() + self.claim_after / 2);
+        if is_back && let Some(call) = &self.on_reconnection {
+            call();
+        }
         let met = Met { connection: connected.number, doubt: self.id(&doubt)?, overtaking_from };
-        *self.met.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = met;
+        *self.met.lock().unwrap_or_else(PoisonError::into_inner) = met;
         Ok((connected, met))
     }
 
@@ -122,10 +134,9 @@ impl Broker for RedisQueue {
         let gone_after = if overtakes { self.claim_after.as_millis().to_string() } else { String::new() };
         let mut script = scripts::TAKE.key(&self.stream);
         script.key(&self.since).arg(&self.group).arg(&self.worker).arg(RELEASED).arg(most).arg(gone_after);
-        let (entries, in_work, taken): (u64, u64, Vec<Taken>) =
-            self.link.run(&mut connected, &script).await?;
+        let (entries, taken): (u64, Vec<Taken>) = self.link.run(&mut connected, &script).await?;
         let deliveries = taken.into_iter().map(|taken| self.delivery(taken, met.doubt));
-        Ok(Batch { deliveries: deliveries.collect::<Result<_, _>>()?, entries, in_work })
+        Ok(Batch { deliveries: deliveries.collect::<Result<_, _>>()?, entries })
     }
 
     async fn renew(&self, ids: &[EntryId]) -> Result<Vec<EntryId>, BrokerError> {

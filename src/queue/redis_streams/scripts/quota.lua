@@ -152,7 +152,9 @@ if late >= number('late', 0) or number('late_at', 0) < now - 60000000 then
   set('late_at', now)
 end
 local interval = 1000000 / rate * (1 + number('late', late) / 1000000)
-local slot = math.max(number('tat', 0), now - (burst - 1) * interval)
+-- No slot is ever handed out from further off than this, unless the clock has gone back.
+local taken_up_to = math.min(number('tat', 0), now + FURTHEST + AT_ONCE + 2000000 / floor)
+local slot = math.max(taken_up_to, now - (burst - 1) * interval)
 if slot > now + FURTHEST then return answer(0, slot - now - FURTHEST / 2, 0, 'pace') end
 local permits = 1
 while permits < want and slot + permits * interval <= now + AT_ONCE do permits = permits + 1 end

@@ -2,8 +2,8 @@
 --
 -- KEYS: the stream, when entries were taken. ARGV: the group, the worker, whoever holds what was given back, how many at
 -- most, after how many milliseconds of silence a worker is gone (or an empty text: none is).
--- Returns: how many entries there are, how many of them somebody works on, and those handed out: id, how often it was
--- handed out by now, conference id and its length, union id and its length, the id that it had before it died.
+-- Returns: how many entries there are, and those handed out: id, how often it was handed out by now, conference id and its
+-- length, union id and its length, the id that it had before it died.
 --
 -- XPENDING with XCLAIM is what XAUTOCLAIM does; it tells how often an entry was handed out, and leaves it to us what
 -- becomes of an entry that somebody deleted, which XAUTOCLAIM answers differently from version to version.
@@ -53,4 +53,4 @@ if left > 0 then
   end
 end
 
-return { redis.call('XLEN', stream), redis.call('XPENDING', stream, group)[1], taken }
+return { redis.call('XLEN', stream), taken }

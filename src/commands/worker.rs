@@ -1,0 +1,309 @@
+//! A worker's runs, one after the other.
+//!
+//! A journal gives way to a new run at midnight UTC and when it has grown; each is a whole run with its reports. A run begins
+//! with the first entry, so that a day without any leaves nothing.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tracing::{Instrument as _, info, info_span, warn};
+
+#[cfg(feature = "otlp")]
+use super::aftermath;
+use super::aftermath::Ended;
+use super::begin::{self, Begun};
+use crate::clock::Clock;
+use crate::dingtalk::HttpApi;
+use crate::events::{Observe, Observers, RunEvent};
+use crate::exit::{ExitCode, Failure};
+use crate::intake::IntakeError;
+use crate::journal::{self, Hasher, Record, RowCounts, RunFinished, RunStarted};
+use crate::metrics::{Metrics, Readiness};
+use crate::pace::{Pacer, Shared};
+use crate::queue::{Broker as _, Feeder, QueueObserver, RedisQueue, Settling, SharedHand, Step};
+use crate::report;
+use crate::run::{self, Arrival, Parts, RunEnd, Signal, Stop};
+use crate::settings::Settings;
+use crate::telemetry::RunLog;
+
+/// Entries in a run without an outcome, for each request in flight: one on its way, and one that waits for its turn.
+pub(super) const CARRIED: usize = 2;
+
+/// What a worker's runs share.
+pub(super) struct Worker {
+    pub(super) drains: bool,
+    pub(super) settings: Settings,
+    pub(super) hasher: Hasher,
+    pub(super) clock: Clock,
+    pub(super) api: Arc<HttpApi>,
+    pub(super) queue: Arc<RedisQueue>,
+    pub(super) shared: Shared,
+    pub(super) hand: SharedHand,
+    pub(super) settling: Settling,
+    pub(super) signals: mpsc::Receiver<Signal>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) readiness: Readiness,
+    pub(super) stop: Option<Stop>,
+}
+
+impl Worker {
+    /// One run after the other, until there is a reason to end.
+    pub(super) async fn work(
+        mut self,
+        mut feeder: Feeder<RedisQueue>,
+    ) -> (Result<ExitCode, Failure>, Arc<RedisQueue>) {
+        let mut worst = ExitCode::Done;
+        let ended = loop {
+            let rows = match self.first_rows(&mut feeder).await {
+                Step::Rows(rows) => rows,
+                Step::Due => continue,
+                Step::Emptied | Step::Stopped => break Ok(()),
+            };
+            match self.one_run(feeder, rows).await {
+                Ok((code, returned)) => {
+                    feeder = returned;
+                    worst = if code == ExitCode::Done { worst } else { code };
+                }
+                Err(failure) => break Err(failure),
+            }
+            if self.stop.is_some() {
+                break Ok(());
+            }
+        };
+        let code = match (&self.stop, self.drains) {
+            // Only a worker that was to empty the queue was interrupted in that; any other one ends so.
+            (Some(Stop::Interrupted) | None, false) => ExitCode::Done,
+            (Some(_), _) | (None, true) => worst,
+        };
+        (ended.map(|()| code), self.queue)
+    }
+
+    /// Waits for the first entries of the next run.
+    async fn first_rows(&mut self, feeder: &mut Feeder<RedisQueue>) -> Step {
+        let (ask_to_stop, mut stopped) = watch::channel(false);
+        let due = self.clock.now() + until_midnight(&self.clock);
+        let look = feeder.step(self.drains, due, &mut stopped);
+        tokio::pin!(look);
+        let signalled = tokio::select! {
+            step = &mut look => return step,
+            signal = self.signals.recv() => signal.is_some(),
+        };
+        // What is being taken right now is not let go of unseen.
+        let _ = ask_to_stop.send(signalled);
+        let taken = look.await;
+        self.stop = Some(Stop::Interrupted);
+        if let Step::Rows(rows) = taken {
+            self.give_back(&rows).await;
+        }
+        Step::Stopped
+    }
+
+    async fn give_back(&self, rows: &[Arrival]) {
+        let given_back = self.hand.lock().give_back(rows);
+        if let Err(error) = self.queue.settle(&given_back).await {
+            warn!("{error}");
+        }
+    }
+
+    async fn one_run(
+        &mut self,
+        feeder: Feeder<RedisQueue>,
+        rows: Vec<Arrival>,
+    ) -> Result<(ExitCode, Feeder<RedisQueue>), Failure> {
+        let rehearsal = self.settings.dingtalk.base_url.is_loopback();
+        let started = run_started(&self.settings, rehearsal, &self.hasher);
+        let begun = match begin::begin_of_queue(&self.settings, started, self.hasher.clone(), &self.clock) {
+            Ok(begun) => begun,
+            Err(failure) => {
+                self.give_back(&rows).await;
+                return Err(failure);
+            }
+        };
+        info!(run_id = begun.run_id, "a run begins");
+        self.hand.lock().begin_run();
+        let (stop, stopped) = watch::channel(false);
+        let (sender, receiver) = mpsc::channel(CARRIED * self.settings.pace.concurrency);
+        let feed = tokio::spawn(feed(
+            feeder,
+            rows,
+            sender,
+            Ends {
+                until_empty: self.drains,
+                at: self.clock.now() + until_midnight(&self.clock),
+                journal: begun.folder.join(journal::FILE_NAME),
+                bytes: self.settings.queue.rotate_bytes,
+                stopped,
+            },
+        ));
+        // The span's name stands in every line that the run logs.
+        let span = if rehearsal { info_span!("sandbox") } else { tracing::Span::none() };
+        let ended = self.drive(&begun, receiver, stop.clone()).instrument(span).await;
+        let _ = stop.send(true);
+        let feeder = feed.await.map_err(|error| Failure::new(ExitCode::AuditLost, error))?;
+        let code = match &ended {
+            Ok((code, _)) => *code,
+            Err(failure) => failure.code,
+        };
+        self.metrics.run_ended(code.number(), self.clock.timestamp());
+        ended.map(|_| (code, feeder))
+    }
+
+    /// The run itself. Whatever stops it stops the feeder, too.
+    async fn drive(
+        &mut self,
+        begun: &Begun,
+        rows: mpsc::Receiver<Result<Arrival, IntakeError>>,
+        stop: watch::Sender<bool>,
+    ) -> Ended {
+        let queue_observer = QueueObserver {
+            hand: self.hand.clone(),
+            run_id: begun.run_id.clone(),
+            durability: begun.journal.durability(),
+            settling: self.settling.clone(),
+        };
+        let mut observer = Observers(vec![
+            Box::new(RunLog::new(&begun.run_id)),
+            Box::new(queue_observer),
+            Box::new(self.metrics.watcher()),
+            Box::new(StopsFeeding { stop, readiness: self.readiness.clone() }),
+        ]);
+        #[cfg(feature = "otlp")]
+        let traces = {
+            let rehearsal = self.settings.dingtalk.base_url.is_loopback();
+            aftermath::begin_traces(&begun.run_id, rehearsal, &self.clock, &mut observer)
+        };
+        let (forward, signals) = mpsc::channel(2);
+        let parts = Parts {
+            api: Arc::clone(&self.api),
+            pacer: Pacer::sharing(self.shared.clone(), &self.settings.pace),
+            pace: self.settings.pace,
+            retry: self.settings.retry,
+            seed: fastrand::u64(..),
+            journal: &begun.journal,
+            observer: &mut observer,
+            signals,
+            deadline: None,
+            patience: None,
+            clock: self.clock.clone(),
+        };
+        let run = run::run(parts, rows);
+        tokio::pin!(run);
+        let end = loop {
+            tokio::select! {
+                end = &mut run => break end,
+                Some(signal) = self.signals.recv() => {
+                    // A run that has just ended does not hear it, and the next one does not begin.
+                    let _ = forward.try_send(signal);
+                    self.stop = Some(Stop::Interrupted);
+                }
+            }
+        };
+        if let Some(stop) = &end.stop {
+            self.stop = Some(stop.clone());
+        }
+        let ended = finish(&end, begun, &self.clock);
+        #[cfg(feature = "otlp")]
+        aftermath::end_traces(traces, &ended, &self.clock).await;
+        ended
+    }
+}
+
+/// When a run's rows end.
+struct Ends {
+    until_empty: bool,
+    at: Instant,
+    journal: PathBuf,
+    bytes: u64,
+    stopped: watch::Receiver<bool>,
+}
+
+/// Feeds a run until it ends for one of these reasons; the run drains what it has then.
+async fn feed(
+    mut feeder: Feeder<RedisQueue>,
+    first: Vec<Arrival>,
+    sender: mpsc::Sender<Result<Arrival, IntakeError>>,
+    mut ends: Ends,
+) -> Feeder<RedisQueue> {
+    let mut rows = first;
+    loop {
+        for row in rows {
+            // A run that lost its audit takes nothing more; its entries are handed to somebody else.
+            if sender.send(Ok(row)).await.is_err() {
+                return feeder;
+            }
+        }
+        let has_grown = std::fs::metadata(&ends.journal).is_ok_and(|journal| journal.len() >= ends.bytes);
+        if has_grown {
+            return feeder;
+        }
+        rows = match feeder.step(ends.until_empty, ends.at, &mut ends.stopped).await {
+            Step::Rows(rows) => rows,
+            Step::Due | Step::Emptied | Step::Stopped => return feeder,
+        };
+    }
+}
+
+/// A run that stops is fed no more.
+struct StopsFeeding {
+    stop: watch::Sender<bool>,
+    readiness: Readiness,
+}
+
+impl Observe for StopsFeeding {
+    fn observe(&mut self, event: &RunEvent<'_>) {
+        if let RunEvent::Stopping { reason } = event {
+            self.stop.send_replace(true);
+            self.readiness.not_ready(reason);
+        }
+    }
+}
+
+/// From now to the next midnight in UTC.
+fn until_midnight(clock: &Clock) -> Duration {
+    let now = clock.timestamp().as_second();
+    let seconds = 86_400 - now.rem_euclid(86_400);
+    Duration::from_secs(u64::try_from(seconds).expect("between 1 and 86400"))
+}
+
+fn run_started(settings: &Settings, sandbox: bool, hasher: &Hasher) -> RunStarted {
+    RunStarted {
+        run_id: String::new(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        keyed: hasher.is_keyed(),
+        sandbox,
+        lists: vec![],
+        lists_digest: String::new(),
+        rows: RowCounts::default(),
+        settings: settings.for_journal(),
+        retry_of: None,
+        queue: Some(settings.queue.stream.clone()),
+    }
+}
+
+/// The last record, the reports and the table.
+fn finish(end: &RunEnd, begun: &Begun, clock: &Clock) -> Ended {
+    let Begun { folder, journal, hasher, .. } = begun;
+    if let Some(Stop::AuditLost(error)) = &end.stop {
+        return Err(error.clone().into());
+    }
+    if end.aborted {
+        journal.sync()?;
+        return Err(Failure::new(ExitCode::Interrupted, "let go of everything at the second signal"));
+    }
+    let code = ExitCode::of(end, |_| 0);
+    let finished = RunFinished {
+        exit_code: code.number(),
+        reason: end.stop.as_ref().map_or(journal::EndReason::Completed, Stop::reason),
+        detail: end.stop.as_ref().map(ToString::to_string).unwrap_or_default(),
+        totals: end.totals.clone(),
+    };
+    journal.append(&Record::RunFinished(Box::new(finished)), clock.timestamp())?;
+    journal.sync()?;
+    let summary = report::write_reports(folder, hasher.clone())?;
+    super::close::print_end(&summary, folder);
+    Ok((code, summary))
+}

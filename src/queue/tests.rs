@@ -1,0 +1,257 @@
+//! Feeder, keeper and settler against a queue in memory, on paused time.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::settler::QueueObserver;
+use super::*;
+use crate::clock::Clock;
+use crate::events::{Observe as _, RunEvent};
+use crate::intake::Entry;
+use crate::journal::{AttemptStarted, Chain, Hasher, Journal, Record, Storage};
+use crate::outcome::{Outcome, OutcomeKind, Said};
+use crate::run::Arrival;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// A queue in memory, which fails as often as it is told to.
+#[derive(Default)]
+struct Memory {
+    waiting: Mutex<VecDeque<Delivery>>,
+    settled: Mutex<Vec<Settled>>,
+    renewed: Mutex<HashMap<EntryId, u32>>,
+    failures: Mutex<u32>,
+}
+
+impl Memory {
+    fn with(entries: u64) -> Arc<Self> {
+        let field = |text: String| Some(Field { bytes: text.len(), start: text.into() });
+        let delivery = |number: u64| Delivery {
+            id: format!("7-{number}").parse().unwrap(),
+            times: 1,
+            in_doubt: false,
+            conference_id: field(format!("m{number}")),
+            union_id: field("u".into()),
+        };
+        Arc::new(Self { waiting: Mutex::new((0..entries).map(delivery).collect()), ..Self::default() })
+    }
+
+    fn fail(&self) -> Result<(), BrokerError> {
+        let mut failures = self.failures.lock().unwrap();
+        if *failures == 0 {
+            return Ok(());
+        }
+        *failures -= 1;
+        Err(BrokerError { place: "here".into(), problem: "away".into(), hint: None })
+    }
+}
+
+impl Broker for Memory {
+    async fn take(&self, most: usize) -> Result<Batch, BrokerError> {
+        self.fail()?;
+        let mut waiting = self.waiting.lock().unwrap();
+        let count = most.min(waiting.len());
+        Ok(Batch { deliveries: waiting.drain(..count).collect(), entries: waiting.len() as u64 })
+    }
+
+    async fn renew(&self, ids: &[EntryId]) -> Result<Vec<EntryId>, BrokerError> {
+        self.fail()?;
+        for id in ids {
+            *self.renewed.lock().unwrap().entry(*id).or_default() += 1;
+        }
+        Ok(vec![])
+    }
+
+    async fn settle(&self, settled: &[Settled]) -> Result<(), BrokerError> {
+        self.fail()?;
+        self.settled.lock().unwrap().extend_from_slice(settled);
+        Ok(())
+    }
+
+    async fn leave(&self) -> Result<u64, BrokerError> {
+        Ok(0)
+    }
+}
+
+struct Bench {
+    broker: Arc<Memory>,
+    hand: SharedHand,
+    clock: Clock,
+    feeder: Feeder<Memory>,
+    settler: Settler<Memory>,
+    settling: Settling,
+}
+
+fn bench(broker: Arc<Memory>, most: usize) -> Bench {
+    let clock = Clock::tokio();
+    let hand = SharedHand::new(Hand::new("s", clock.clone()));
+    let (settler, settling) = Settler::new(Arc::clone(&broker), hand.clone(), clock.clone());
+    let feeder = Feeder::new(
+        Arc::clone(&broker),
+        hand.clone(),
+        settling.clone(),
+        clock.clone(),
+        MINUTE,
+        most,
+        Box::new(|_| {}),
+    );
+    Bench { broker, hand, clock, feeder, settler, settling }
+}
+
+fn outcome(row: &Arrival, kind: OutcomeKind) -> Outcome {
+    let Entry::ToClose { origin, request } = &row.entry else { panic!("{row:?}") };
+    Outcome {
+        origin: origin.clone(),
+        conference_id: request.conference_id.to_string(),
+        union_id: request.union_id.to_string(),
+        kind,
+        ended_by: None,
+        said: Said::default(),
+        attempts: 1,
+        first_attempt_at: Some(Timestamp::UNIX_EPOCH),
+        finished_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+async fn step(feeder: &mut Feeder<Memory>, clock: &Clock, within: Duration) -> Step {
+    let (_ask, mut stopped) = watch::channel(false);
+    feeder.step(false, clock.now() + within, &mut stopped).await
+}
+
+async fn rows(feeder: &mut Feeder<Memory>, clock: &Clock) -> Vec<Arrival> {
+    match step(feeder, clock, MINUTE).await {
+        Step::Rows(rows) => rows,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_is_taken_than_can_be_carried_and_the_rest_is_left_to_others() {
+    let Bench { broker, hand, clock, mut feeder, .. } = bench(Memory::with(100), 8);
+    let taken = rows(&mut feeder, &clock).await;
+    assert_eq!((taken.len(), broker.waiting.lock().unwrap().len()), (8, 92));
+    assert!(matches!(step(&mut feeder, &clock, MINUTE).await, Step::Due));
+    // Room is filled in halves.
+    for (ended, more) in [(3, None), (1, Some(4))] {
+        for row in taken.iter().skip(if ended == 1 { 3 } else { 0 }).take(ended) {
+            hand.lock().ended(&outcome(row, OutcomeKind::Closed), "r").unwrap();
+        }
+        match (step(&mut feeder, &clock, SECOND).await, more) {
+            (Step::Due, None) => {}
+            (Step::Rows(rows), Some(count)) => assert_eq!(rows.len(), count),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_is_away_is_asked_again_after_longer_and_longer() {
+    let broker = Memory::with(1);
+    *broker.failures.lock().unwrap() = 4;
+    let Bench { clock, mut feeder, .. } = bench(broker, 8);
+    let start = clock.now();
+    rows(&mut feeder, &clock).await;
+    assert_eq!((clock.now() - start).as_millis(), 100 + 200 + 400 + 800);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_hand_is_renewed_four_times_before_it_would_be_taken_over() {
+    let Bench { broker, hand, clock, mut feeder, .. } = bench(Memory::with(3), 8);
+    let rows = rows(&mut feeder, &clock).await;
+    let kept = tokio::time::timeout(10 * MINUTE, keep(&*broker, &hand, &clock, MINUTE)).await;
+    assert!(kept.is_err());
+    assert!(broker.renewed.lock().unwrap().values().all(|times| (39..=40).contains(times)));
+    assert!(rows.iter().all(|row| row.prior.hold.as_ref().unwrap().is_held()));
+}
+
+/// A disk whose syncs wait until a test lets them go on, or fail.
+struct HeldDisk(std::sync::mpsc::Receiver<std::io::Result<()>>);
+
+struct Synchronised(Mutex<HeldDisk>);
+
+impl Storage for Synchronised {
+    fn append(&self, _: &[u8]) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn sync(&self) -> std::io::Result<()> {
+        self.0.lock().unwrap().0.recv().unwrap_or(Ok(()))
+    }
+}
+
+/// A journal with one record, and what lets its sync go on.
+fn journal() -> (Journal, std::sync::mpsc::Sender<std::io::Result<()>>) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let disk = Synchronised(Mutex::new(HeldDisk(receiver)));
+    let journal = Journal::new("j".into(), disk, Chain::new(Hasher::PLAIN));
+    let attempt = AttemptStarted {
+        source: "s/7-0".into(),
+        line: 1,
+        conference_id: "m0".into(),
+        union_id: "u".into(),
+        attempt: 1,
+    };
+    journal.append(&Record::Attempt(attempt), Timestamp::UNIX_EPOCH).unwrap();
+    (journal, sender)
+}
+
+/// One entry that ended closed, on its way to the settler.
+async fn one_ended(bench: &mut Bench, journal: &Journal) {
+    let row = rows(&mut bench.feeder, &bench.clock).await.remove(0);
+    let mut observer = QueueObserver {
+        hand: bench.hand.clone(),
+        run_id: "r".into(),
+        durability: journal.durability(),
+        settling: bench.settling.clone(),
+    };
+    observer.observe(&RunEvent::RowEnded { outcome: &outcome(&row, OutcomeKind::Closed) });
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_settled_before_its_outcome_is_on_the_disk() {
+    let mut bench = bench(Memory::with(1), 8);
+    let (journal, disk) = journal();
+    one_ended(&mut bench, &journal).await;
+    let Bench { broker, hand, feeder, settler, settling, .. } = bench;
+    drop((feeder, settling));
+    let mut settler = tokio::spawn(settler.run());
+    assert!(tokio::time::timeout(MINUTE, &mut settler).await.is_err());
+    assert!(broker.settled.lock().unwrap().is_empty() && !hand.lock().is_empty());
+    disk.send(Ok(())).unwrap();
+    settler.await.unwrap();
+    let settlements: Vec<Settlement> =
+        broker.settled.lock().unwrap().iter().map(|settled| settled.settlement.clone()).collect();
+    assert_eq!(settlements, [Settlement::Acknowledge]);
+    assert!(hand.lock().is_empty());
+    drop(disk);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_reaches_the_disk_is_never_settled() {
+    let mut bench = bench(Memory::with(1), 8);
+    let (journal, disk) = journal();
+    one_ended(&mut bench, &journal).await;
+    disk.send(Err(std::io::Error::other("input/output error"))).unwrap();
+    let Bench { broker, feeder, settler, settling, .. } = bench;
+    drop((feeder, settling));
+    settler.run().await;
+    assert!(broker.settled.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_queue_does_not_take_is_offered_again_until_it_does() {
+    let mut bench = bench(Memory::with(1), 8);
+    let (journal, disk) = journal();
+    drop(disk);
+    one_ended(&mut bench, &journal).await;
+    *bench.broker.failures.lock().unwrap() = 5;
+    let Bench { broker, feeder, settler, settling, .. } = bench;
+    drop((feeder, settling));
+    settler.run().await;
+    assert_eq!((broker.settled.lock().unwrap().len(), *broker.failures.lock().unwrap()), (1, 0));
+}
