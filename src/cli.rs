@@ -186,10 +186,12 @@ pub struct WorkbookArgs {
 }
 
 const WORK_HELP: &str = "\
-A request is an entry of the Redis stream queue.stream with the fields conference_id and union_id.
+A request is an entry of the Redis stream queue.stream with the fields
+conference_id and union_id. Workers on one Redis share one quota.
 SIGTERM finishes what is in flight and gives back the rest.
 
-Exit codes: as close has them; a worker that a signal ended without --drain exits with 0.";
+Exit codes are those of close; a worker without --drain that a signal ended
+exits with 0.";
 
 /// `work`.
 #[derive(Debug, Args)]
@@ -214,9 +216,12 @@ What waits already is not added twice: the same command can be run again.";
 /// `enqueue`.
 #[derive(Debug, Args)]
 pub struct EnqueueArgs {
-    /// Lists of meetings: CSV files, or - for standard input
+    /// Lists of meetings: .csv or .xlsx files, or - for CSV on standard input
     #[arg(value_name = "INPUT", required = true)]
     pub inputs: Vec<PathBuf>,
+    /// Of lists in .xlsx.
+    #[command(flatten)]
+    pub workbooks: WorkbookArgs,
     /// Read, check and count the lists, add nothing
     #[arg(long)]
     pub dry_run: bool,

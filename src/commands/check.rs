@@ -28,6 +28,7 @@ pub(super) async fn run(args: CheckArgs, config: Option<PathBuf>) -> Result<Exit
             };
             secrets(&settings, lacking).into_iter().for_each(&mut tell);
             places(&settings).into_iter().for_each(&mut tell);
+            queue(&settings).await.into_iter().for_each(&mut tell);
             contact(&settings, auth).await.into_iter().for_each(&mut tell);
         }
     }
@@ -72,6 +73,25 @@ fn secrets(settings: &Settings, lacking: Option<SettingsError>) -> Vec<Finding> 
         });
     }
     findings
+}
+
+/// The queue, where one is configured: it is looked at, and nothing is taken from it.
+async fn queue(settings: &Settings) -> Option<Finding> {
+    settings.queue.url.as_ref()?;
+    let looked = match super::queue::connect(settings) {
+        Ok(queue) => queue.status().await.map_err(Failure::from),
+        Err(failure) => Err(failure),
+    };
+    Some(match looked {
+        Ok(snapshot) => {
+            let stream = &settings.queue.stream;
+            Finding::fine("queue", format!("{stream} is reached, {} requests wait there", snapshot.waiting))
+        }
+        Err(failure) => {
+            let advice = failure.hint.unwrap_or_else(|| "see that Redis runs there, and queue.url".into());
+            Finding::wrong(Whose::Ours, "queue", failure.problem, advice)
+        }
+    })
 }
 
 /// The folders that a run writes to.

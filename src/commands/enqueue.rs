@@ -7,7 +7,7 @@ use config::Value;
 use crate::cli::EnqueueArgs;
 use crate::clock::Clock;
 use crate::exit::{ExitCode, Failure};
-use crate::intake::{Entry, Exclusions, Lists, Survey, Triage};
+use crate::intake::{Entry, Exclusions, ListName, Lists, Survey, Triage};
 use crate::printer;
 use crate::queue::{Added, BrokerError, Link, RedisQueue};
 use crate::report;
@@ -16,7 +16,8 @@ use crate::settings::Settings;
 pub(super) async fn run(args: EnqueueArgs, config: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let max_meetings = args.max_meetings.map(|most| ("guard.max_meetings", Value::from(most)));
     let settings = super::settings(config, max_meetings.into_iter().collect())?;
-    let lists = Lists::open(&args.inputs, &settings.input)?;
+    let inputs = ListName::all(&args.inputs, args.workbooks.sheet.as_deref())?;
+    let lists = Lists::open(&inputs, &settings.input)?;
     let exclusions = match &args.exclude {
         Some(path) => Exclusions::read(path, &settings.input)?,
         None => Exclusions::default(),

@@ -27,7 +27,8 @@ pub(super) async fn requeue_dead(args: &RequeueArgs, config: Option<PathBuf>) ->
     Ok(ExitCode::Done)
 }
 
-fn connect(settings: &Settings) -> Result<RedisQueue, Failure> {
+/// The queue that is configured; nothing is connected yet.
+pub(super) fn connect(settings: &Settings) -> Result<RedisQueue, Failure> {
     let link = Link::new(&settings.queue, "queue")?;
     Ok(RedisQueue::new(link, &settings.queue, "queue".to_owned(), Clock::System))
 }

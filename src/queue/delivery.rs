@@ -58,7 +58,11 @@ fn id<T>(name: &str, field: Option<&Field>, parse: fn(&str) -> Result<T, IdProbl
         IdProblem::Empty
         | IdProblem::ControlCharacter(_)
         | IdProblem::TooLong(_)
-        | IdProblem::DotSegment(_) => {
+        | IdProblem::DotSegment(_)
+        | IdProblem::Number(_)
+        | IdProblem::Date(_)
+        | IdProblem::TruthValue(_)
+        | IdProblem::FailedFormula(_) => {
             format!("the field {name} {problem}")
         }
     })

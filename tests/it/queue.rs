@@ -146,3 +146,19 @@ async fn status_tells_of_a_queue_that_nobody_has_worked_on_and_of_none() {
     assert_eq!((ran.code, ran.stdout), (0, format!("0 put back on {STREAM}, 0 waited there already\n")));
     assert!(!redis.exists(DEAD));
 }
+
+#[tokio::test]
+async fn check_looks_at_the_queue_that_is_configured_and_at_none_otherwise() {
+    let redis = Redis::start();
+    redis.add_meeting("m");
+    let line = async |closer: &Closer| {
+        let ran = closer.run(&["check"]).await;
+        ran.stdout.lines().find(|line| line.contains("queue: ")).map(str::to_owned)
+    };
+    assert_eq!(line(&Closer::bare()).await, None);
+    let expected = format!("ok     queue: {STREAM} is reached, 1 requests wait there");
+    assert_eq!(line(&Closer::bare().on(&redis)).await, Some(expected));
+    let away = line(&Closer::bare().set("QUEUE__URL", "redis://127.0.0.1:1/")).await.unwrap();
+    assert!(away.starts_with("wrong  queue: the queue at redis://127.0.0.1:1/0: "), "{away}");
+    assert!(away.contains("; hint: "), "{away}");
+}

@@ -47,6 +47,7 @@ fn started(rows: u64) -> RunStarted {
         rows: RowCounts { total: rows, to_close: rows, ..RowCounts::default() },
         settings: [("pace.requests_per_second".into(), "18".into())].into(),
         retry_of: None,
+        queue: None,
     }
 }
 

@@ -25,6 +25,7 @@ fn started(digest: &str, rows: u64) -> RunStarted {
         rows: RowCounts { total: rows, to_close: rows, ..RowCounts::default() },
         settings: [("dingtalk.base_url".into(), HOSTILE.into())].into(),
         retry_of: None,
+        queue: None,
     }
 }
 
