@@ -56,7 +56,7 @@ pub enum Command {
     /// Prove that a run would work, and close nothing
     #[command(after_help = CHECK_HELP)]
     Check(CheckArgs),
-    /// Work on a queue: end the meetings whose requests wait there, alone or beside other workers
+    /// End the meetings whose requests wait on a queue
     #[command(after_help = WORK_HELP)]
     Work(WorkArgs),
     /// Put the rows of lists on the queue

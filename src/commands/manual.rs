@@ -32,11 +32,7 @@ pub(super) fn man() -> ExitCode {
 /// One page for the whole tool: a section for each command, and one for what all of them take.
 fn page(mut command: Command) -> String {
     command.build();
-    let commands: Vec<Command> = command
-        .get_subcommands()
-        .filter(|subcommand| subcommand.get_name() != "help")
-        .map(|subcommand| subcommand.clone().mut_args(hide_where_common))
-        .collect();
+    let commands: Vec<Command> = subcommands(&command).flat_map(with_its_own).collect();
     let whole = Man::new(command);
     let mut page = Roff::new().render() + &written(|to| whole.render_title(to));
     page += &written(|to| whole.render_name_section(to));
@@ -49,10 +45,23 @@ fn page(mut command: Command) -> String {
     page
 }
 
+fn subcommands(command: &Command) -> impl Iterator<Item = Command> {
+    let subcommands = command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help");
+    subcommands.map(|subcommand| subcommand.clone().mut_args(hide_where_common))
+}
+
+/// A command, and behind it the commands that it has.
+fn with_its_own(command: Command) -> Vec<Command> {
+    let own: Vec<Command> = subcommands(&command).collect();
+    [vec![command], own].concat()
+}
+
 /// A command's section, with what would be sections of a page of its own as parts of it.
 fn section(command: Command) -> String {
     let mut heading = Roff::new();
-    heading.control("SH", [command.get_name().to_uppercase().as_str()]);
+    let words = command.get_bin_name().unwrap_or_default();
+    let words = words.split_once(' ').map_or(words, |(_program, words)| words);
+    heading.control("SH", [words.to_uppercase().as_str()]);
     let mut examples = Roff::new();
     if let Some(text) = command.get_after_help() {
         examples.control("PP", []).control("nf", []);
