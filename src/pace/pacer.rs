@@ -63,8 +63,8 @@ pub struct Pacer {
     /// Until when nothing leaves, so that the refusing window has room again.
     held_until: Option<Instant>,
     told: f64,
-    /// The quota of several workers, in place of all of the above.
-    shared: Option<Shared>,
+    /// The quota of several workers, in place of all of the above, and whether its rate adapts.
+    shared: Option<(Shared, bool)>,
 }
 
 impl Pacer {
@@ -82,12 +82,12 @@ impl Pacer {
 
     /// A pacer that has its permits from a quota which this process shares with others.
     pub fn sharing(shared: Shared, settings: &PaceSettings) -> Self {
-        Self { shared: Some(shared), adaptive: None, ..Self::new(settings) }
+        Self { shared: Some((shared, settings.adaptive)), adaptive: None, ..Self::new(settings) }
     }
 
     /// Takes a token for a request that leaves now, or says why there is none.
     pub fn try_take(&mut self, now: Instant) -> Result<(), NotYet> {
-        if let Some(shared) = &self.shared {
+        if let Some((shared, _)) = &self.shared {
             return shared.try_take(now);
         }
         let Some(adaptive) = &mut self.adaptive else {
@@ -108,21 +108,23 @@ impl Pacer {
     /// Resolves when it is worth asking again after [`NotYet::Untold`].
     pub async fn changed(&mut self) {
         match &self.shared {
-            Some(shared) => shared.changed().await,
+            Some((shared, _)) => shared.changed().await,
             None => std::future::pending().await,
         }
     }
 
     /// Hears what became of a request that left at `sent_at`.
     pub fn heard(&mut self, heard: Heard, sent_at: Instant, now: Instant) -> Change {
-        if let Some(shared) = &self.shared {
+        if let Some((shared, adapts)) = &self.shared {
             shared.heard(heard, sent_at);
             let rate = shared.per_second();
             let is_worth_telling = rate < self.told || rate > self.told * (1.0 + WORTH_TELLING);
             if is_worth_telling {
                 self.told = rate;
             }
-            return Change { per_second: is_worth_telling.then_some(rate), hold: fixed_hold(heard) };
+            // How long the window needs until it has room, the book knows: it grants nothing before.
+            let hold = if *adapts { named_hold(heard) } else { fixed_hold(heard) };
+            return Change { per_second: is_worth_telling.then_some(rate), hold };
         }
         let Some(adaptive) = &mut self.adaptive else {
             return Change { per_second: None, hold: fixed_hold(heard) };
@@ -167,8 +169,16 @@ impl Pacer {
 
     /// The lowest rate so far and the present one, in requests a second, where it adapts.
     pub fn lowest_and_last(&self) -> Option<(f64, f64)> {
-        let shared = self.shared.as_ref().map(|shared| (shared.lowest(), shared.per_second()));
+        let shared = self.shared.as_ref().map(|(shared, _)| (shared.lowest(), shared.per_second()));
         shared.or_else(|| self.adaptive().map(|adaptive| (adaptive.lowest(), adaptive.per_second())))
+    }
+}
+
+/// How long DingTalk asked us to wait.
+fn named_hold(heard: Heard) -> Duration {
+    match heard {
+        Heard::Refused { retry_after, .. } => retry_after.unwrap_or_default(),
+        Heard::LetIn | Heard::Banned(_) | Heard::Nothing => Duration::ZERO,
     }
 }
 

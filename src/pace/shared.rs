@@ -22,6 +22,8 @@ use crate::clock::Clock;
 const LATENESS: Duration = Duration::from_millis(20);
 /// A book that is further away than this is of no use for pacing.
 const MAX_LATENESS: Duration = Duration::from_millis(500);
+/// A shorter pause is a matter of the pace.
+const WORTH_TELLING: Duration = Duration::from_secs(1);
 /// How long to wait before a book that failed is asked again: at first, and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -314,7 +316,7 @@ fn put_back(state: &mut State, ask: Ask) {
 /// One line of log for each pause of all workers.
 fn tell_of_pause(grant: &Grant, before: Option<Why>) -> Option<Why> {
     let pausing = match grant {
-        Grant::Wait { wait, why: why @ (Why::Banned | Why::Refused) } => {
+        Grant::Wait { wait, why: why @ (Why::Banned | Why::Refused) } if *wait >= WORTH_TELLING => {
             if before != Some(*why) {
                 let reason =
                     if *why == Why::Banned { "the address is banned" } else { "the rate was refused" };
@@ -325,7 +327,7 @@ fn tell_of_pause(grant: &Grant, before: Option<Why>) -> Option<Why> {
             }
             Some(*why)
         }
-        Grant::Wait { why: Why::Probe, .. } | Grant::Nothing => before,
+        Grant::Wait { why: Why::Probe | Why::Banned | Why::Refused, .. } | Grant::Nothing => before,
         Grant::Wait { why: Why::Pace, .. } | Grant::Permits { .. } => None,
     };
     if before.is_some() && pausing.is_none() {

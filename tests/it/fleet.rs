@@ -8,8 +8,7 @@ use meeting_closer::sandbox::Sandbox;
 use tokio::process::Child;
 
 use crate::support::{Closer, calls_reach, fast_sandbox};
-use crate::support_redis::{DEAD, Redis, STREAM};
-use crate::work::terminate;
+use crate::support_redis::{DEAD, Redis, STREAM, terminate};
 
 const ENTRIES: usize = 5000;
 const RATE: usize = 400;

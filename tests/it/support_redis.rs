@@ -1,13 +1,16 @@
 //! A Redis of one's own: its folder, its port, its process.
 
+use std::collections::HashMap;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use meeting_closer::sandbox::Sandbox;
 use redis::{Commands as _, Connection, FromRedisValue};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::support::Closer;
+use crate::support::{Closer, audit_of};
 
 /// The stream that the product uses unless told otherwise.
 pub(crate) const STREAM: &str = "meeting-closer:requests";
@@ -104,18 +107,17 @@ impl Redis {
 
     /// The consumers that are known to the group.
     pub(crate) fn consumers(&self) -> Vec<String> {
-        let consumers: Vec<std::collections::HashMap<String, redis::Value>> =
+        let consumers: Vec<HashMap<String, redis::Value>> =
             self.command(&["XINFO", "CONSUMERS", STREAM, GROUP]);
-        let name = |consumer: &std::collections::HashMap<String, redis::Value>| {
+        let name = |consumer: &HashMap<String, redis::Value>| {
             String::from_redis_value(consumer["name"].clone()).unwrap()
         };
         consumers.iter().map(name).collect()
     }
 
     /// The dead entries, each as its fields.
-    pub(crate) fn dead(&self) -> Vec<std::collections::HashMap<String, String>> {
-        let entries: Vec<(String, std::collections::HashMap<String, String>)> =
-            self.command(&["XRANGE", DEAD, "-", "+"]);
+    pub(crate) fn dead(&self) -> Vec<HashMap<String, String>> {
+        let entries: Vec<(String, HashMap<String, String>)> = self.command(&["XRANGE", DEAD, "-", "+"]);
         entries.into_iter().map(|(_, fields)| fields).collect()
     }
 
@@ -152,4 +154,44 @@ impl Closer {
     pub(crate) fn on(self, redis: &Redis) -> Self {
         self.set("QUEUE__URL", &redis.url())
     }
+}
+
+pub(crate) fn worker(sandbox: &Sandbox, redis: &Redis) -> Closer {
+    Closer::at(sandbox).on(redis)
+}
+
+/// A worker that goes on until it is told to end.
+pub(crate) fn start(closer: &Closer, arguments: &[&str]) -> tokio::process::Child {
+    closer.command(&[&["work"], arguments].concat()).spawn().unwrap()
+}
+
+pub(crate) fn terminate(child: &tokio::process::Child) {
+    let kill = std::process::Command::new("kill").args(["-TERM", &child.id().unwrap().to_string()]).status();
+    assert!(kill.unwrap().success());
+}
+
+/// Reads what a worker says until it says this; what it said before.
+pub(crate) async fn says(child: &mut tokio::process::Child, words: &str) -> String {
+    let stderr = child.stderr.take().unwrap();
+    let mut lines = BufReader::new(stderr).lines();
+    let mut said = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        said += &line;
+        said.push('\n');
+        if line.contains(words) {
+            // The rest has to go somewhere.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return said;
+        }
+    }
+    panic!("it never said {words:?}:\n{said}")
+}
+
+/// The rows of all runs in an audit folder, by conference id.
+pub(crate) fn outcomes(closer: &Closer) -> HashMap<String, Vec<HashMap<String, String>>> {
+    let mut outcomes: HashMap<String, Vec<HashMap<String, String>>> = HashMap::new();
+    for row in closer.run_folders().iter().flat_map(|folder| audit_of(folder)) {
+        outcomes.entry(row["conference_id"].clone()).or_default().push(row);
+    }
+    outcomes
 }

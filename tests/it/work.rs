@@ -1,55 +1,12 @@
 //! A worker and its queue: what is done, what dies, what comes back, and what the operator sees.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use meeting_closer::sandbox::{Reply, Sandbox, SandboxSettings, Scripted};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Child;
+use meeting_closer::sandbox::{Reply, Sandbox, Scripted};
 
-use crate::network::tls_front_of;
-use crate::support::{Closer, audit_of, calls_reach, fast_sandbox, summary_of};
-use crate::support_redis::{DEAD, Redis, STREAM};
-
-fn worker(sandbox: &Sandbox, redis: &Redis) -> Closer {
-    Closer::at(sandbox).on(redis)
-}
-
-/// A worker that goes on until it is told to end.
-fn start(closer: &Closer, arguments: &[&str]) -> Child {
-    closer.command(&[&["work"], arguments].concat()).spawn().unwrap()
-}
-
-pub(crate) fn terminate(child: &Child) {
-    let kill = std::process::Command::new("kill").args(["-TERM", &child.id().unwrap().to_string()]).status();
-    assert!(kill.unwrap().success());
-}
-
-/// Reads what a worker says until it says this; what it said before.
-async fn says(child: &mut Child, words: &str) -> String {
-    let stderr = child.stderr.take().unwrap();
-    let mut lines = BufReader::new(stderr).lines();
-    let mut said = String::new();
-    while let Some(line) = lines.next_line().await.unwrap() {
-        said += &line;
-        said.push('\n');
-        if line.contains(words) {
-            // The rest has to go somewhere.
-            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return said;
-        }
-    }
-    panic!("it never said {words:?}:\n{said}")
-}
-
-/// The rows of all runs in an audit folder, by conference id.
-fn outcomes(closer: &Closer) -> HashMap<String, Vec<HashMap<String, String>>> {
-    let mut outcomes: HashMap<String, Vec<HashMap<String, String>>> = HashMap::new();
-    for row in closer.run_folders().iter().flat_map(|folder| audit_of(folder)) {
-        outcomes.entry(row["conference_id"].clone()).or_default().push(row);
-    }
-    outcomes
-}
+use crate::support::{calls_reach, fast_sandbox, summary_of};
+use crate::support_redis::{DEAD, Redis, STREAM, outcomes, says, start, terminate, worker};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_is_closed_acknowledged_and_stands_in_the_audit_under_its_entrys_id() {
@@ -291,82 +248,6 @@ async fn the_same_meeting_in_two_entries_is_asked_for_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redis_that_refuses_writes_stops_the_calls_and_room_lets_them_go_on() {
-    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
-    let closer = worker(&sandbox, &redis).set("PACE__REQUESTS_PER_SECOND", "50");
-    for n in 0..100 {
-        redis.add_meeting(&format!("m{n}"));
-    }
-    redis.add(&[("conference_id", "poison")]);
-    let mut child = start(&closer, &["--drain"]);
-    calls_reach(&sandbox, 10).await;
-    redis.configure("maxmemory", "1");
-    let said = says(&mut child, "no request leaves until the quota can be asked for").await;
-    assert!(said.contains("used memory > 'maxmemory'"), "{said}");
-    let calls = sandbox.statistics().close_calls;
-    // The status can be seen all the same, and costs no call.
-    assert_eq!(closer.run(&["queue", "status"]).await.code, 0);
-    assert!(sandbox.statistics().close_calls <= calls + 1 && calls < 100);
-    redis.configure("maxmemory", "0");
-    assert_eq!(child.wait().await.unwrap().code(), Some(1));
-    assert_eq!((sandbox.statistics().close_calls, redis.length(STREAM), redis.length(DEAD)), (100, 0, 1));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_buried_for_want_of_room_stays_on_the_queue_until_it_can() {
-    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
-    let closer = worker(&sandbox, &redis);
-    // The group is there, so that what is left to refuse is the burial.
-    assert_eq!(closer.run(&["work", "--drain"]).await.code, 0);
-    redis.add(&[("conference_id", "poison")]);
-    redis.configure("maxmemory", "1");
-    let mut child = start(&closer, &["--drain"]);
-    says(&mut child, "it is tried again and again").await;
-    assert_eq!((redis.length(STREAM), redis.length(DEAD)), (1, 0));
-    redis.configure("maxmemory", "0");
-    assert_eq!(child.wait().await.unwrap().code(), Some(1));
-    assert_eq!((redis.length(STREAM), redis.length(DEAD)), (0, 1));
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    let copied = std::process::Command::new("cp").arg("-rT").arg(from).arg(to).status().unwrap();
-    assert!(copied.success());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_failover_that_forgot_what_was_done_loses_nothing_and_nobody_claims_what_it_cannot_know() {
-    let (sandbox, mut redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
-    let closer = worker(&sandbox, &redis);
-    assert_eq!(closer.run(&["work", "--drain"]).await.code, 0);
-    for n in 0..40 {
-        redis.add_meeting(&format!("m{n}"));
-    }
-    redis.stop();
-    let copy = tempfile::tempdir().unwrap();
-    copy_folder(redis.folder.path(), copy.path());
-    redis.start_again();
-    assert_eq!(closer.run(&["work", "--drain"]).await.code, 0);
-    assert_eq!((sandbox.statistics().close_calls, redis.length(STREAM)), (40, 0));
-
-    redis.stop();
-    std::fs::remove_dir_all(redis.folder.path()).unwrap();
-    copy_folder(copy.path(), redis.folder.path());
-    redis.start_again();
-    assert_eq!(redis.length(STREAM), 40);
-    let ran = closer.run(&["work", "--drain"]).await;
-    assert_eq!(ran.code, 0, "{}", ran.said());
-    for (name, rows) in outcomes(&closer) {
-        let told: Vec<(&str, &str)> =
-            rows.iter().map(|row| (row["outcome"].as_str(), row["ended_by"].as_str())).collect();
-        assert_eq!(told, [("closed", "this_run"), ("already_closed", "unknown")], "{name}");
-    }
-    // What comes after is known again.
-    redis.add_meeting("ended-long-ago");
-    assert_eq!(closer.run(&["work", "--drain"]).await.code, 0);
-    assert_eq!(outcomes(&closer)["ended-long-ago"][0]["ended_by"], "earlier");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_journal_that_has_grown_gives_way_to_a_new_run_and_each_is_whole() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let closer =
@@ -391,73 +272,38 @@ async fn a_journal_that_has_grown_gives_way_to_a_new_run_and_each_is_whole() {
     assert!(refused.stderr.contains(&format!("is a worker's, and what it left is on the queue {STREAM}")));
 }
 
+/// What a worker answers on its metrics address.
+async fn get(address: &str, path: &str) -> (u16, String) {
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let answer = client.get(format!("http://{address}{path}")).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_behind_tls_is_reached_by_an_authority_that_is_trusted_and_by_no_other() {
+async fn a_workers_life_readiness_and_figures_can_be_asked_for() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
-    let (port, authority) = tls_front_of(&redis.url().replace("redis://", "").replace('/', "")).await;
-    let closer = worker(&sandbox, &redis).set("QUEUE__URL", &format!("rediss://localhost:{port}/"));
-    redis.add_meeting("m");
-    let ran = closer.run(&["work", "--drain"]).await;
-    assert_eq!(ran.code, 2, "{}", ran.said());
-    assert!(
-        ran.stderr.contains(&format!("error: the queue at rediss://localhost:{port}/0: ")),
-        "{}",
-        ran.said()
-    );
-    let path = closer.file("ca.pem", authority);
-    let ran = closer.variable("SSL_CERT_FILE", path.to_str().unwrap()).run(&["work", "--drain"]).await;
-    assert_eq!((ran.code, sandbox.statistics().close_calls), (0, 1), "{}", ran.said());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_audit_that_cannot_be_written_asks_for_nothing_and_leaves_the_queue_as_it_was() {
-    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
-    let closer = worker(&sandbox, &redis);
-    closer.file("audit", "a file");
-    redis.add_meeting("m");
-    let ran = closer.run(&["work", "--drain"]).await;
-    assert_eq!(
-        (ran.code, sandbox.statistics().token_calls, redis.length(STREAM)),
-        (5, 0, 1),
-        "{}",
-        ran.said()
-    );
-}
-
-/// Latency keeps a probe apart from what follows it.
-fn slow_sandbox() -> SandboxSettings {
-    let latency = std::time::Duration::from_millis(60);
-    SandboxSettings { latency: (latency, latency), ..fast_sandbox() }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn one_workers_ban_pauses_them_all_and_one_request_tries_whether_it_is_over() {
-    let (sandbox, redis) = (Sandbox::start(slow_sandbox()).await.unwrap(), Redis::start());
-    sandbox.script("m20", [Reply::ban()]);
-    for n in 0..120 {
+    let closer = worker(&sandbox, &redis).set("METRICS__LISTEN", "127.0.0.1:0");
+    for n in 0..30 {
         redis.add_meeting(&format!("m{n}"));
     }
-    let fleet: Vec<Closer> = (0..2)
-        .map(|_| worker(&sandbox, &redis).set("PACE__REQUESTS_PER_SECOND", "50").set("PACE__BAN_PAUSE", "2s"))
-        .collect();
-    let workers: Vec<Child> =
-        fleet.iter().map(|closer| start(closer, &["--drain", "--concurrency", "8"])).collect();
-    for child in workers {
-        let ended = child.wait_with_output().await.unwrap();
-        assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+    let mut child = start(&closer, &["--concurrency", "2"]);
+    let said = says(&mut child, "figures are at http://").await;
+    let address = said.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    calls_reach(&sandbox, 30).await;
+    assert_eq!(get(&address, "/healthz").await.0, 200);
+    assert_eq!(get(&address, "/readyz").await.0, 200);
+    // The figures follow the calls as soon as their answers have come, and the queue as soon as it is looked at.
+    loop {
+        let (status, figures) = get(&address, "/metrics").await;
+        assert_eq!(status, 200);
+        let has = |line: &str| figures.lines().any(|figure| figure == line);
+        if has("meeting_closer_outcomes_total{outcome=\"closed\"} 30")
+            && has("meeting_closer_queue_pending 0")
+        {
+            break;
+        }
     }
-    assert!(fleet.iter().all(|closer| closer.summary()["calls"].as_u64().unwrap() > 10));
-    let calls = sandbox.statistics().calls;
-    assert_eq!(calls.len(), 121);
-    let banned = calls.iter().find(|call| call.conference_id == "m20").unwrap().at;
-    let millis = std::time::Duration::from_millis;
-    // What was on its way, and what was granted, before the answer came.
-    let during =
-        calls.iter().filter(|call| call.at > banned + millis(200) && call.at < banned + millis(2000));
-    assert_eq!(during.count(), 0);
-    let mut after: Vec<_> =
-        calls.iter().map(|call| call.at).filter(|at| *at >= banned + millis(2000)).collect();
-    after.sort();
-    assert!(after.len() > 50, "{}", after.len());
-    assert!(after[1] - after[0] >= millis(60), "{:?}", after[1] - after[0]);
+    terminate(&child);
+    assert_eq!(child.wait().await.unwrap().code(), Some(0));
 }

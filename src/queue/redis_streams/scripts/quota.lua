@@ -54,6 +54,19 @@ local function granted_within(kind, length)
   return sum
 end
 
+-- How long until the window holds one request less than the rate allows in it.
+local function until_room(kind, length, window)
+  local which, excess = math.floor(now / length), granted_within(kind, length) + 1
+  excess = excess - math.max(1, math.floor(rate * window / 1000000))
+  for slot = which - 9, which do
+    if excess <= 0 then return 0 end
+    local at, counted = string.match(state[kind .. slot % 11] or '', '^(%d+):(%d+)$')
+    if tonumber(at) == slot then excess = excess - counted end
+    if excess <= 0 then return (slot + 1) * length + window - now end
+  end
+  return window
+end
+
 -- The controller of src/pace/adaptive.rs, for all workers together.
 local KEPT, RETURN, MAX_TRUST, SAME_LEVEL, DEPARTURE, MEASURABLE = 0.97, 1500000, 2, 0.1, 0.01, 8
 
@@ -69,6 +82,7 @@ local function reduce(window)
   set('resumed', rate)
   set('rate', rate)
   set('quiet', 0)
+  return until_room(kind, window / 10, window)
 end
 
 local function grow()
@@ -100,9 +114,9 @@ for at = 8, #ARGV, 4 do
     set('probe', '')
   elseif kind == 'refused' then
     if sent > number('reduced', 0) then
-      if adapts then reduce(window) end
+      local room = adapts and reduce(window) or window
       set('reduced', now)
-      wait = wait > 0 and wait or window
+      wait = wait > 0 and wait or room
     end
     if wait > 0 and now + wait > pause then
       set('until', now + wait)
