@@ -12,11 +12,14 @@
 //!                      retry   (one attempt, one verdict)
 //! ```
 //!
+//! A worker has its rows from a [`queue`] in the lists' place, and gives every entry its end there once its outcome is on
+//! the disk.
+//!
 //! What always holds:
 //!
 //! - A meeting counts as closed on DingTalk's word and on nothing else ([`dingtalk::judge`]).
 //! - Every row of a list has exactly one outcome; the totals add up ([`run`]).
-//! - No span of time holds more requests than the rate and the burst allow ([`pace`]).
+//! - No span of time holds more requests than the rate and the burst allow ([`pace`]), of all workers of a queue together.
 //! - A request is in the journal before it leaves ([`journal`]); reports are made from the journal alone ([`report`]).
 //! - What decides is a plain function or state machine without clock, chance or I/O; what does is thin.
 

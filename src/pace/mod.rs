@@ -1,6 +1,8 @@
 //! When a request may leave.
 //!
-//! Invariant: in any span of `t` seconds no more than `rate × t + burst` tokens are granted.
+//! Invariant: in any span of `t` seconds no more than `rate × t + burst` tokens are granted. Workers that share a quota keep
+//! to it together in every span of a second or longer; as a permit may be used a little late, a shorter one may hold as many
+//! more as the rate brings in that little.
 
 mod adaptive;
 mod limiter;

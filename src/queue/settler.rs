@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::feeder::Failures;
 use super::{Broker, Settled, SharedHand};
 use crate::clock::Clock;
 use crate::events::{Observe, RunEvent};
 use crate::journal::Durability;
+use crate::outcome::OutcomeKind;
 
 /// Entries that are settled at once.
 const AT_ONCE: usize = 128;
@@ -54,6 +55,10 @@ pub struct QueueObserver {
 impl Observe for QueueObserver {
     fn observe(&mut self, event: &RunEvent<'_>) {
         let RunEvent::RowEnded { outcome } = event else { return };
+        // Nobody read the queue to its end before, as somebody did a list.
+        if outcome.kind == OutcomeKind::Invalid {
+            warn!(row = %outcome.origin, "no meeting can be closed for this entry: {}", outcome.said.message);
+        }
         let settled = self.hand.lock().ended(outcome, &self.run_id);
         self.hand.free();
         if let Some(settled) = settled {

@@ -1,6 +1,13 @@
 //! One quota for all workers of a Redis.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use meeting_closer::clock::Clock;
+use meeting_closer::pace::{Ask, Book as _, Grant};
+use meeting_closer::queue::{Link, RedisQueue, RedisQuota};
 use meeting_closer::sandbox::{Quotas, Reply, Sandbox, SandboxSettings};
+use meeting_closer::settings::{Layers, Settings};
 use tokio::process::Child;
 
 use crate::support::{Closer, fast_sandbox};
@@ -68,4 +75,60 @@ async fn what_one_worker_learns_of_the_quota_holds_for_all_of_them() {
     assert!((10.0..60.0).contains(&rate), "{rate}");
     let at: f64 = redis.command(&["HGET", "meeting-closer:quota", "reduced"]);
     assert!(at > 0.0);
+}
+
+const LATENESS: Duration = Duration::from_millis(20);
+
+/// When a permit may be used, at the earliest and at the latest.
+type Span = (Instant, Instant);
+
+/// Asks for permits again and again, up to eight at once, as one worker among others.
+async fn permits(redis: &Redis, count: usize) -> Vec<Span> {
+    let variables =
+        [("URL", redis.url())].map(|(key, value)| (format!("MEETING_CLOSER__QUEUE__{key}"), value));
+    let pace = [("REQUESTS_PER_SECOND", "200"), ("BURST", "3")]
+        .map(|(key, value)| (format!("MEETING_CLOSER__PACE__{key}"), value.to_owned()));
+    let environment = variables.into_iter().chain(pace).collect();
+    let settings = Settings::load(&Layers { environment, ..Layers::default() }).unwrap();
+    let link = Link::new(&settings.queue, "a test").unwrap();
+    let name = format!("worker-{}", fastrand::u32(..));
+    let queue = Arc::new(RedisQueue::new(link, &settings.queue, name, Clock::System));
+    let quota = RedisQuota::new(queue, settings.pace);
+    let ask = Ask { permits: 8, lateness: LATENESS, told: vec![] };
+    let mut spans = vec![];
+    while spans.len() < count {
+        let asked = tokio::time::Instant::now();
+        let answer = quota.ask(&ask, asked).await.unwrap();
+        let answered = tokio::time::Instant::now();
+        if let Grant::Permits { count, first, between, .. } = answer.grant {
+            let spans_of = (0..count).map(|number| first + between * number);
+            spans.extend(
+                spans_of.map(|slot| ((answered + slot).into_std(), (asked + slot + LATENESS).into_std())),
+            );
+        }
+    }
+    spans
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_late_permits_are_used_no_span_of_a_second_holds_more_than_the_rate_and_the_burst() {
+    let redis = Redis::start();
+    let each = 200;
+    let (one, two, three) = tokio::join!(permits(&redis, each), permits(&redis, each), permits(&redis, each));
+    // What came too late to be used at all is none.
+    let mut spans: Vec<Span> =
+        [one, two, three].concat().into_iter().filter(|(from, until)| from <= until).collect();
+    spans.sort();
+    assert!(spans.len() > 500, "{}", spans.len());
+    for (first, (_, latest)) in spans.iter().enumerate() {
+        for (last, (earliest, _)) in spans.iter().enumerate().skip(first) {
+            // The first of them as late as it may be, the last as early: the shortest span that can hold all of them.
+            let span = earliest.saturating_duration_since(*latest).as_secs_f64().max(1.0);
+            let count = (last - first + 1) as f64;
+            assert!(count <= 200.0 * span + 3.0, "{count} in {span} s");
+        }
+    }
+    let span = spans[spans.len() - 1].0 - spans[0].0;
+    let rate = spans.len() as f64 / span.as_secs_f64();
+    assert!(rate > 180.0, "{rate} a second: the quota is used, too");
 }
