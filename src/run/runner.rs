@@ -152,7 +152,7 @@ impl<'a, A: Api> Runner<'a, A> {
                 return Ok(());
             }
             self.pause_or_resume(now);
-            let (look_again, untold) = match self.launch(now)? {
+            let (look_again, untold) = match self.launch()? {
                 None => (None, false),
                 Some(NotYet::Until(at)) => (Some(at), false),
                 Some(NotYet::Untold) => (None, true),
@@ -188,8 +188,9 @@ impl<'a, A: Api> Runner<'a, A> {
     }
 
     /// Lets leave what may leave, and says when to look again.
-    fn launch(&mut self, now: Instant) -> Result<Option<NotYet>, Break> {
+    fn launch(&mut self) -> Result<Option<NotYet>, Break> {
         loop {
+            let now = self.parts.clock.now();
             match self.dispatcher.next(now) {
                 Next::Wait(until) => return Ok(until.map(NotYet::Until)),
                 Next::Launch => {}
