@@ -160,6 +160,11 @@ impl CloseRequest {
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(self.conference_id.as_str(), self.union_id.as_str())
     }
+
+    /// The fingerprint of the meeting alone, whoever is named as its host.
+    pub fn meeting(&self) -> Fingerprint {
+        Fingerprint::of(self.conference_id.as_str(), "")
+    }
 }
 
 /// 128 bits of SHA-256 over what a row says: 16 bytes of memory a row, and no two rows that differ share one.

@@ -9,11 +9,12 @@ use crate::cli::CloseArgs;
 use crate::clock::Clock;
 use crate::exit::{ExitCode, Failure};
 use crate::journal::{
-    self, Chain, FileStorage, Hasher, Journal, JournalError, PastRun, Record, RecoverError, RunStarted,
+    self, Chain, DIGITS_IN_ID, FileStorage, Hasher, Journal, JournalError, PastRun, Record, RecoverError,
+    RunStarted, RunsError,
 };
-use crate::printer;
 use crate::run::History;
 use crate::settings::Settings;
+use crate::{printer, report};
 
 /// A run whose folder and first record are on the disk.
 pub(super) struct Begun {
@@ -50,10 +51,20 @@ pub(super) fn begin(
     let audit_dir = &settings.audit.dir;
     let lost = |error: &dyn Display| lost(audit_dir, error);
     let _lock = journal::lock_audit_dir(audit_dir).map_err(|error| lost(&error))?;
-    let unfinished = match to_resume(named, &started)? {
-        Some(run) => Some(run),
-        None => journal::find_unfinished(audit_dir, &started).map_err(|error| lost(&error))?,
+    let resumed = to_resume(named, &started)?;
+    let runs = match journal::runs_of_the_same_work(audit_dir, &started, resumed.as_ref(), &hasher) {
+        Ok(runs) => runs,
+        Err(RunsError::BrokenStart(_)) if args.fresh => vec![],
+        Err(error @ RunsError::BrokenStart(_)) => {
+            return Err(Failure::new(ExitCode::Usage, error).hint(keep_broken(&hasher)));
+        }
+        Err(RunsError::Io(error)) => return Err(lost(&error)),
     };
+    if let Some(running) = runs.iter().find(|run| run.is_running()) {
+        return Err(busy(running));
+    }
+    // A newer run that is whole says that an older one was given up.
+    let unfinished = resumed.or_else(|| runs.into_iter().next_back().filter(|run| !is_whole(run)));
     if let Some(unfinished) = unfinished {
         let id = &unfinished.latest.run_id;
         let same_id = args.run_id.as_ref().is_none_or(|wanted| wanted == id);
@@ -76,6 +87,12 @@ pub(super) fn begin(
     }
 }
 
+/// Whether every row of a run has its outcome, and its reports tell so. One that could not write its reports goes on to do
+/// that: it calls nothing.
+fn is_whole(run: &PastRun) -> bool {
+    run.is_complete() && report::are_made(&run.folder, &run.head_hash)
+}
+
 /// The named run, where there is something to go on with. A complete run of the same lists is never redone: a new one
 /// starts, and says so.
 fn to_resume(named: Option<Named>, started: &RunStarted) -> Result<Option<PastRun>, Failure> {
@@ -92,7 +109,7 @@ fn to_resume(named: Option<Named>, started: &RunStarted) -> Result<Option<PastRu
     }
     match named {
         Named::Retry(_) => Ok(None),
-        Named::Resume(run) if run.is_complete() && run.latest.lists_digest == started.lists_digest => {
+        Named::Resume(run) if is_whole(&run) && run.latest.lists_digest == started.lists_digest => {
             printer::err(&format!("run {} is complete: a new one starts", run.latest.run_id));
             Ok(None)
         }
@@ -106,8 +123,7 @@ pub(super) fn lost(audit_dir: &Path, error: &dyn Display) -> Failure {
         .hint("make the folder writable, or name another with --audit-dir (audit.dir)")
 }
 
-/// Goes on with a run where that is wanted. One that is being run right now refuses in any case: its meetings would be
-/// asked for twice.
+/// Goes on with a run where that is wanted.
 fn go_on(
     unfinished: &PastRun,
     started: &RunStarted,
@@ -119,17 +135,21 @@ fn go_on(
     let run_id = unfinished.latest.run_id.clone();
     let path = folder.join(journal::FILE_NAME);
     if !wanted {
-        return match FileStorage::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(busy(unfinished)),
-            Ok(_) | Err(_) => Ok(None),
-        };
+        return Ok(None);
     }
     let mut history = History::default();
     let recovered = journal::recover(&path, hasher.clone(), |entry| history.learn(&entry.record, entry.at));
     let recovered = recovered.map_err(|error| match error {
         RecoverError::Busy(_) => busy(unfinished),
-        RecoverError::Read(_) | RecoverError::Io { .. } => Failure::new(ExitCode::Usage, error)
-            .hint("keep the folder for whoever looks into it, and begin anew with --fresh"),
+        RecoverError::Io { .. } => Failure::new(ExitCode::AuditLost, error)
+            .hint("make room, or mend the folder, and run the same command again: it goes on with this run"),
+        RecoverError::Read(_) if unfinished.latest.keyed != hasher.is_keyed() => {
+            let begun = if hasher.is_keyed() { "without a key" } else { "under a key" };
+            let problem = format!("run {run_id} was begun {begun}, and goes on only so");
+            Failure::new(ExitCode::Usage, problem)
+                .hint("set audit.hmac_key_file as it was then, or begin anew with --fresh")
+        }
+        RecoverError::Read(_) => Failure::new(ExitCode::Usage, error).hint(keep_broken(hasher)),
     })?;
     if let Some(torn) = &recovered.torn {
         printer::err(&format!(
@@ -146,6 +166,16 @@ fn go_on(
         Begun { run_id, folder, journal, hasher: hasher.clone(), is_continued: true, retry_of },
         history,
     )))
+}
+
+/// What to do with a journal that is not what was written.
+fn keep_broken(hasher: &Hasher) -> String {
+    let key = if hasher.is_keyed() {
+        "see that audit.hmac_key_file names the key that it was begun under; "
+    } else {
+        ""
+    };
+    format!("{key}keep the folder for whoever looks into it, and begin anew with --fresh")
 }
 
 fn busy(unfinished: &PastRun) -> Failure {
@@ -178,7 +208,7 @@ fn make_folder(
             None => refuse(id, "a run of this id is there already: choose another --run-id"),
         };
     }
-    dated_folder(audit_dir, &started.lists_digest[..8], clock)
+    dated_folder(audit_dir, &started.lists_digest[..DIGITS_IN_ID], clock)
 }
 
 /// A folder whose id is the time and `what`, and a number where there are several of one second.

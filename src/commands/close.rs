@@ -295,7 +295,8 @@ fn finish(end: &RunEnd, begun: &Begun, earlier: &[(OutcomeKind, u64)], clock: &C
     };
     journal.append(&Record::RunFinished(Box::new(finished)), clock.timestamp())?;
     journal.sync()?;
-    let summary = report::write_reports(folder, hasher.clone())?;
+    let summary =
+        report::write_reports(folder, hasher.clone()).inspect_err(|_| say_how_to_continue(begun))?;
     print_end(&summary, folder);
     // What stopped the run before any row was asked for is the code of no row.
     if let Some(Stop::Halted(said)) = &end.stop
@@ -312,13 +313,21 @@ fn finish(end: &RunEnd, begun: &Begun, earlier: &[(OutcomeKind, u64)], clock: &C
 
 /// The same command again goes on where this one stopped; `latest` may be another run by then.
 fn how_to_continue(begun: &Begun) -> String {
-    let mut named = None;
-    let words = std::env::args().filter(|word| word != "--fresh").map(|word| {
-        let id = if word == "latest" { named.take() } else { None };
-        named = match word.as_str() {
-            "--resume" => Some(begun.run_id.clone()),
-            "--retry-failed" => begun.retry_of.clone(),
-            _ => None,
+    let named = |option: &str| match option {
+        "--resume" => Some(begun.run_id.clone()),
+        "--retry-failed" => begun.retry_of.clone(),
+        _ => None,
+    };
+    let mut run = None;
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let words = words.filter(|word| word != "--fresh").map(|word| {
+        let before = run.take();
+        run = named(&word);
+        let id = match word.split_once('=') {
+            Some((option, "latest")) => named(option).map(|id| format!("{option}={id}")),
+            Some(_) => None,
+            None if word == "latest" => before,
+            None => None,
         };
         quoted(&id.unwrap_or(word))
     });

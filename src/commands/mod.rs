@@ -84,5 +84,6 @@ impl From<crate::journal::JournalError> for Failure {
 impl From<crate::report::ReportError> for Failure {
     fn from(error: crate::report::ReportError) -> Self {
         Self::new(ExitCode::AuditLost, error)
+            .hint("make room, or mend the folder, and run the same command again: it makes the reports and calls nothing twice")
     }
 }

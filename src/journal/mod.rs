@@ -27,7 +27,7 @@ pub use record::{
     RunStarted, Totals,
 };
 pub use recovery::{RecoverError, Recovered, recover};
-pub use runs::{PastRun, find_run, find_unfinished};
+pub use runs::{DIGITS_IN_ID, PastRun, RunsError, find_run, runs_of_the_same_work};
 pub use storage::{FileStorage, Storage};
 pub use timeline::{MAX_SPANS, Span, Timeline};
 pub use writer::{Durability, Journal, JournalError};

@@ -80,9 +80,14 @@ fn set_aside(journal: &Path, offset: u64, seq: u64) -> io::Result<PathBuf> {
         let aside = journal.with_file_name(format!("journal.torn-{seq}-{number}"));
         match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside) {
             Ok(mut file) => {
-                file.write_all(&tail)?;
-                file.sync_all()?;
-                return Ok(aside);
+                let kept = file.write_all(&tail).and_then(|()| file.sync_all());
+                return match kept {
+                    Ok(()) => Ok(aside),
+                    Err(error) => {
+                        let _ = fs::remove_file(&aside);
+                        Err(error)
+                    }
+                };
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error),

@@ -5,8 +5,14 @@ use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use memchr::memmem::Finder;
+use serde::Deserialize;
+use thiserror::Error;
 
-use super::{EndReason, FILE_NAME, Record, RunStarted};
+use super::{EndReason, FILE_NAME, FileStorage, Hasher, Record, RunStarted};
+
+/// How many digits of the lists' digest stand in a run's default id.
+pub const DIGITS_IN_ID: usize = 8;
 
 /// A run as its journal's first and last records tell of it. The chain is not checked: whoever goes on with the run reads
 /// it whole.
@@ -18,32 +24,97 @@ pub struct PastRun {
     pub latest: RunStarted,
     /// Why it ended; none where it did not come to its last record.
     pub ended: Option<EndReason>,
+    /// The hash that its last record claims.
+    pub head_hash: String,
     begun_at: Timestamp,
+}
+
+/// Why nobody can say which runs there are.
+#[derive(Debug, Error)]
+pub enum RunsError {
+    /// The audit folder cannot be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The first record of a journal, which says what the run was about, is not what was written. The folder's name says
+    /// that it was about these lists.
+    #[error("{}: record 1 is broken: its hash does not match its content", .0.display())]
+    BrokenStart(PathBuf),
+}
+
+/// How a journal begins.
+enum Start {
+    /// With no whole record: its process ended before anything was called.
+    Nothing,
+    /// With something that is no first record.
+    Broken,
+    Run {
+        journal: BufReader<File>,
+        at: Timestamp,
+        started: Box<RunStarted>,
+        is_as_written: bool,
+    },
+}
+
+impl Start {
+    /// `hasher` tells whether the record is as it was written; a record under a key cannot be told without it.
+    fn of(folder: &Path, hasher: &Hasher) -> io::Result<Self> {
+        let Ok(file) = File::open(folder.join(FILE_NAME)) else { return Ok(Self::Nothing) };
+        let mut journal = BufReader::with_capacity(1 << 16, file);
+        let mut first = vec![];
+        match journal.read_until(b'\n', &mut first) {
+            // A folder by the journal's name is nobody's run.
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => return Ok(Self::Nothing),
+            read => read?,
+        };
+        let Some(line) = first.strip_suffix(b"\n") else { return Ok(Self::Nothing) };
+        let Some((at, Record::RunStarted(started))) = read(line) else { return Ok(Self::Broken) };
+        let can_tell = started.keyed == hasher.is_keyed();
+        let is_as_written =
+            !can_tell || std::str::from_utf8(line).is_ok_and(|line| hasher.check(line).is_some());
+        Ok(Self::Run { journal, at, started, is_as_written })
+    }
 }
 
 impl PastRun {
     /// The run in a folder, if there is one whose first record can be read.
     pub fn look_into(folder: &Path) -> io::Result<Option<Self>> {
-        let Some((mut journal, begun_at, Record::RunStarted(mut latest))) = begun(folder)? else {
-            return Ok(None);
-        };
-        let mut line = vec![];
-        let mut last = None;
+        match Start::of(folder, &Hasher::PLAIN)? {
+            Start::Nothing | Start::Broken => Ok(None),
+            Start::Run { journal, at, started, .. } => Self::read(folder, journal, at, started).map(Some),
+        }
+    }
+
+    fn read(
+        folder: &Path,
+        mut journal: BufReader<File>,
+        begun_at: Timestamp,
+        mut latest: Box<RunStarted>,
+    ) -> io::Result<Self> {
+        // Most records are attempts and outcomes, whose content does not matter here. Content could name the type too:
+        // parsing tells.
+        let continued = Finder::new(b"\"type\":\"run_continued\"");
+        let (mut line, mut last) = (vec![], vec![]);
         while journal.read_until(b'\n', &mut line)? > 0 {
-            // Most records are attempts and outcomes, whose content does not matter here.
-            if names_type(&line, "run_continued")
+            if continued.find(&line).is_some()
                 && let Some((_, Record::RunContinued(continued))) = read(&line)
             {
                 latest = continued;
             }
-            std::mem::swap(last.get_or_insert_with(Vec::new), &mut line);
+            std::mem::swap(&mut last, &mut line);
             line.clear();
         }
-        let ended = last.and_then(|line| match read(&line)?.1 {
+        let ended = read(&last).and_then(|(_, record)| match record {
             Record::RunFinished(finished) => Some(finished.reason),
             Record::RunStarted(_) | Record::RunContinued(_) | Record::Attempt(_) | Record::Outcome(_) => None,
         });
-        Ok(Some(Self { folder: folder.to_owned(), latest: *latest, ended, begun_at }))
+        let head_hash = serde_json::from_slice(&last).map(|Sealed { hash }| hash).unwrap_or_default();
+        Ok(Self { folder: folder.to_owned(), latest: *latest, ended, head_hash, begun_at })
+    }
+
+    /// Whether a process writes its journal right now.
+    pub fn is_running(&self) -> bool {
+        let opened = FileStorage::open(&self.folder.join(FILE_NAME));
+        opened.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Whether every row of its lists has its final outcome.
@@ -72,20 +143,43 @@ pub fn find_run(audit_dir: &Path, run: &str) -> io::Result<Option<PathBuf>> {
     }
     let mut newest: Option<(Timestamp, PathBuf)> = None;
     for folder in folders(audit_dir)? {
-        let begun = begun(&folder)?.map(|(_, at, _)| (at, folder));
-        newest = newest.into_iter().chain(begun).max();
+        if let Start::Run { at, .. } = Start::of(&folder, &Hasher::PLAIN)? {
+            newest = newest.max(Some((at, folder)));
+        }
     }
     Ok(newest.map(|(_, folder)| folder))
 }
 
-/// The newest unfinished run of the same lists at the same place, if there is one.
-pub fn find_unfinished(audit_dir: &Path, wanted: &RunStarted) -> io::Result<Option<PastRun>> {
-    let mut newest: Option<PastRun> = None;
+/// The runs of the same lists at the same place, the oldest first. `latest` is a run whose lists count as the same too.
+pub fn runs_of_the_same_work(
+    audit_dir: &Path,
+    wanted: &RunStarted,
+    latest: Option<&PastRun>,
+    hasher: &Hasher,
+) -> Result<Vec<PastRun>, RunsError> {
+    let mut runs = vec![];
     for folder in folders(audit_dir)? {
-        let run = PastRun::look_into(&folder)?.filter(|run| !run.is_complete() && run.is_same_work(wanted));
-        newest = newest.into_iter().chain(run).max_by_key(|run| run.begun_at);
+        match Start::of(&folder, hasher)? {
+            Start::Run { journal, at, started, is_as_written: true } => {
+                let run = PastRun::read(&folder, journal, at, started)?;
+                if run.is_same_work(wanted) || latest.is_some_and(|latest| run.is_same_work(&latest.latest)) {
+                    runs.push(run);
+                }
+            }
+            Start::Broken | Start::Run { .. } if is_named_after(&folder, &wanted.lists_digest) => {
+                return Err(RunsError::BrokenStart(folder.join(FILE_NAME)));
+            }
+            Start::Nothing | Start::Broken | Start::Run { .. } => {}
+        }
     }
-    Ok(newest)
+    runs.sort_by_key(|run| run.begun_at);
+    Ok(runs)
+}
+
+/// Whether a run's folder has the default name of a run over these lists.
+fn is_named_after(folder: &Path, lists_digest: &str) -> bool {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    name.contains(&format!("Z-{}", &lists_digest[..DIGITS_IN_ID]))
 }
 
 fn folders(audit_dir: &Path) -> io::Result<Vec<PathBuf>> {
@@ -96,24 +190,15 @@ fn folders(audit_dir: &Path) -> io::Result<Vec<PathBuf>> {
     }
 }
 
-/// A journal behind its first record, and that record, if it can be read.
-fn begun(folder: &Path) -> io::Result<Option<(BufReader<File>, Timestamp, Record)>> {
-    let Ok(file) = File::open(folder.join(FILE_NAME)) else { return Ok(None) };
-    let mut journal = BufReader::with_capacity(1 << 16, file);
-    let mut first = vec![];
-    journal.read_until(b'\n', &mut first)?;
-    Ok(read(&first).map(|(at, record)| (journal, at, record)))
+/// What the end of every record says.
+#[derive(Deserialize)]
+struct Sealed {
+    hash: String,
 }
 
 fn read(line: &[u8]) -> Option<(Timestamp, Record)> {
     let line = Record::read(std::str::from_utf8(line).ok()?).ok()?;
     Some((line.at, line.record))
-}
-
-/// Whether a line can be a record of this type: its content could name the type too, and parsing tells.
-fn names_type(line: &[u8], name: &str) -> bool {
-    let wanted = format!("\"type\":\"{name}\"");
-    line.windows(wanted.len()).any(|window| window == wanted.as_bytes())
 }
 
 #[cfg(test)]
@@ -144,7 +229,9 @@ mod tests {
         let real = run("a", false, "https://api.dingtalk.io");
         let goes_on = |latest: RunStarted, wanted: &RunStarted| {
             let folder = PathBuf::new();
-            PastRun { folder, latest, ended: None, begun_at: Timestamp::UNIX_EPOCH }.is_same_work(wanted)
+            let head_hash = String::new();
+            let run = PastRun { folder, latest, ended: None, head_hash, begun_at: Timestamp::UNIX_EPOCH };
+            run.is_same_work(wanted)
         };
         assert!(goes_on(real.clone(), &real));
         assert!(!goes_on(run("a", true, "https://api.dingtalk.io"), &real));

@@ -73,3 +73,13 @@ pub fn write_reports(folder: &Path, hasher: Hasher) -> Result<Summary, ReportErr
     atomic::write(&folder.join(SUMMARY_JSON), |file| summary.write(file))?;
     Ok(summary)
 }
+
+/// Whether a run's folder has the reports of a journal that ends with this hash: the summary is written last.
+pub fn are_made(folder: &Path, head_hash: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Written {
+        head_hash: String,
+    }
+    let summary = std::fs::read(folder.join(SUMMARY_JSON)).unwrap_or_default();
+    serde_json::from_slice(&summary).is_ok_and(|written: Written| written.head_hash == head_hash)
+}

@@ -39,7 +39,11 @@ pub struct Arrival {
 #[derive(Debug, Clone, Default)]
 pub struct History {
     ended: HashSet<Fingerprint>,
+    /// Rows that ended and that an exclusion list named since.
+    excluded_since: HashSet<Fingerprint>,
     open: HashMap<Fingerprint, Prior>,
+    /// Meetings that were asked for, whoever was named as their host.
+    asked: HashSet<Fingerprint>,
     in_doubt: HashMap<Fingerprint, (Origin, Cells)>,
     unasked: HashMap<Fingerprint, Unasked>,
     outcomes: BTreeMap<OutcomeKind, u64>,
@@ -78,6 +82,7 @@ impl History {
         match record {
             Record::Attempt(attempt) => {
                 let row = Fingerprint::of(&attempt.conference_id, &attempt.union_id);
+                self.asked.insert(Fingerprint::of(&attempt.conference_id, ""));
                 let prior = self.open.entry(row).or_default();
                 prior.attempts = prior.attempts.max(attempt.attempt);
                 prior.first_attempt_at.get_or_insert(at);
@@ -116,24 +121,35 @@ impl History {
         self.outcomes.get(&kind).copied().unwrap_or(0)
     }
 
-    /// A row of the lists, unless the journal has its outcome. What was excluded once stays so for the rest of the run.
-    pub fn admit(&mut self, entry: Entry) -> Option<Arrival> {
-        let (row, done) = match &entry {
+    /// A row of the lists, unless the journal has its outcome. What was excluded once stays so for the rest of the run, and
+    /// what was asked before it was excluded does not become `excluded`: it may have ended.
+    pub fn admit(&mut self, mut entry: Entry) -> Option<Arrival> {
+        let (row, done) = match &mut entry {
             Entry::ToClose { request, .. } => {
                 let row = request.fingerprint();
                 let excluded = self.unasked.get_mut(&row).is_some_and(|unasked| take_one(&mut unasked.other));
                 (row, excluded || self.ended.contains(&row))
             }
-            Entry::Unasked { cells, kind, .. } => {
+            Entry::Unasked { cells, kind, reason, .. } => {
                 let row = Fingerprint::of(&cells.conference_id, &cells.union_id);
-                (row, self.unasked.get_mut(&row).is_some_and(|unasked| unasked.take(*kind)))
+                let excluded = *kind == OutcomeKind::Excluded;
+                if excluded && self.in_doubt.contains_key(&row) {
+                    *kind = OutcomeKind::NotAttempted;
+                    *reason = "asked without an answer, and excluded since".to_owned();
+                }
+                let ended = excluded && self.ended.contains(&row) && self.excluded_since.insert(row);
+                (row, ended || self.unasked.get_mut(&row).is_some_and(|unasked| unasked.take(*kind)))
             }
         };
         if done {
             return None;
         }
         self.in_doubt.remove(&row);
-        Some(Arrival { entry, prior: self.open.get(&row).cloned().unwrap_or_default() })
+        let mut prior = self.open.get(&row).cloned().unwrap_or_default();
+        if let Entry::ToClose { request, .. } = &entry {
+            prior.in_doubt |= self.asked.contains(&request.meeting());
+        }
+        Some(Arrival { entry, prior })
     }
 
     /// The rows that were asked without an answer and have not come again: somebody took them off the lists meanwhile.
@@ -214,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_row_that_was_asked_without_an_outcome_is_asked_again_and_knows_it() {
-        let asked = Prior { attempts: 1, first_attempt_at: Some(AT), ..Prior::default() };
+        let asked = Prior { attempts: 1, first_attempt_at: Some(AT), in_doubt: true, hold: None };
         for records in [&[("a", None)][..], &[("a", None), ("a", Some(OutcomeKind::NotAttempted))]] {
             let arrival = history(records).admit(to_close("a", 2)).unwrap();
             assert_eq!(arrival.prior, asked);
@@ -244,6 +260,30 @@ mod tests {
         assert_eq!(loosened.admit(unasked("a", duplicate)), None);
         // A duplicate's outcome says nothing about the row that it stood behind.
         assert!(history(&[("a", Some(duplicate))]).admit(to_close("a", 2)).is_some());
+    }
+
+    #[test]
+    fn an_exclusion_that_comes_late_gives_no_row_that_was_asked_another_outcome() {
+        let mut ended = history(&[("a", None), ("a", Some(OutcomeKind::Closed))]);
+        assert_eq!(ended.admit(unasked("a", OutcomeKind::Excluded)), None);
+        // A second row that says the same is a row of its own.
+        assert!(ended.admit(unasked("a", OutcomeKind::Excluded)).is_some());
+        let arrival = history(&[("a", None)]).admit(unasked("a", OutcomeKind::Excluded)).unwrap();
+        let Entry::Unasked { kind, reason, .. } = arrival.entry else { panic!("not asked") };
+        assert_eq!((kind, arrival.prior.attempts), (OutcomeKind::NotAttempted, 1));
+        assert_eq!(reason, "asked without an answer, and excluded since");
+    }
+
+    #[test]
+    fn a_meeting_that_was_asked_for_under_another_host_is_in_doubt() {
+        let mut history = history(&[("a", None), ("a", Some(OutcomeKind::Failed))]);
+        let request = CloseRequest {
+            conference_id: ConferenceId::parse("a").unwrap(),
+            union_id: UnionId::parse("another host").unwrap(),
+        };
+        let arrival = history.admit(Entry::ToClose { origin: origin(2), request }).unwrap();
+        assert_eq!((arrival.prior.attempts, arrival.prior.in_doubt), (0, true));
+        assert!(!history.admit(to_close("b", 3)).unwrap().prior.in_doubt);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! a token, the `attempt` record is written, the request leaves, the answer is judged. The pacer's token comes last, so
 //! that it is spent at once; an access token fetched after it would let everything that waited leave together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use crate::dingtalk::{AccessToken, Api, Exchange, Grant, Supply, TokenError, Tok
 use crate::events::{Observe, RunEvent};
 use crate::intake::{Entry, IntakeError};
 use crate::journal::{AttemptStarted, Journal, JournalError, OutcomeRecord, Record, Totals};
+use crate::meeting::Fingerprint;
 use crate::outcome::{Judgement, Outcome, OutcomeKind, Verdict};
 use crate::pace::{Change, Heard, NotYet, Pacer};
 use crate::settings::{PaceSettings, RetrySettings};
@@ -118,6 +119,27 @@ struct Runner<'a, A> {
     flights: HashMap<Id, Flight>,
     grace_until: Option<Instant>,
     ledger: Ledger,
+    asked: Asked,
+}
+
+/// The meetings that were asked for: another row can name the same one with another host.
+#[derive(Default)]
+struct Asked {
+    once: HashSet<Fingerprint>,
+    again: HashSet<Fingerprint>,
+}
+
+impl Asked {
+    fn leaves(&mut self, meeting: Fingerprint) {
+        if !self.once.insert(meeting) {
+            self.again.insert(meeting);
+        }
+    }
+
+    /// Whether more than one request of this process asked for it, so that the other may have ended it.
+    fn was_asked_again(&self, meeting: Fingerprint) -> bool {
+        self.again.contains(&meeting)
+    }
 }
 
 impl<'a, A: Api> Runner<'a, A> {
@@ -130,6 +152,7 @@ impl<'a, A: Api> Runner<'a, A> {
             flights: HashMap::with_capacity(parts.pace.concurrency),
             grace_until: None,
             ledger: Ledger::new(parts.clock.now(), parts.pace.requests_per_second),
+            asked: Asked::default(),
             rows_open: true,
             rows,
             parts,
@@ -230,6 +253,7 @@ impl<'a, A: Api> Runner<'a, A> {
         self.parts.journal.append(&Record::Attempt(record), at)?;
         job.first_attempt_at.get_or_insert(at);
         self.ledger.call(now);
+        self.asked.leaves(job.request.meeting());
         self.tell(&RunEvent::AttemptStarted { request: &job.request, attempt: job.attempts });
         let (api, request, carried) = (Arc::clone(&self.parts.api), job.request.clone(), token.clone());
         let task = self.tasks.spawn(async move { Done::Attempt(api.close(&request, &carried).await) });
@@ -405,7 +429,9 @@ impl<'a, A: Api> Runner<'a, A> {
         Ok(())
     }
 
-    fn end(&mut self, job: Job, kind: OutcomeKind) -> Result<(), Break> {
+    fn end(&mut self, mut job: Job, kind: OutcomeKind) -> Result<(), Break> {
+        job.in_doubt |=
+            kind == OutcomeKind::AlreadyClosed && self.asked.was_asked_again(job.request.meeting());
         let outcome = job.outcome(kind, self.parts.clock.timestamp());
         self.record(&outcome)
     }

@@ -8,7 +8,7 @@ use super::*;
 use crate::dingtalk::Answer;
 use crate::journal::{Chain, Hasher, Storage};
 use crate::meeting::{Cells, CloseRequest, ConferenceId, Origin, UnionId};
-use crate::outcome::Said;
+use crate::outcome::{EndedBy, Said};
 use crate::run::Prior;
 use crate::settings::tests::load_text;
 
@@ -241,6 +241,19 @@ async fn every_row_leaves_with_one_outcome_and_the_totals_add_up() {
     );
     assert_eq!(end.totals.outcomes.values().sum::<u64>(), 6);
     assert_eq!((end.totals.calls, end.stop.is_none()), (3, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_meeting_named_with_two_hosts_is_never_said_to_have_ended_earlier() {
+    let mut scene =
+        Scene::of(&["a"]).script("a", [failure(404, "permissionError"), failure(400, "resourceClose")]);
+    let other = CloseRequest { union_id: UnionId::parse("guest").unwrap(), ..request("a") };
+    scene.rows.push(Entry::ToClose { origin: origin(), request: other });
+    scene.rows.push(ready("b"));
+    let scene = scene.script("b", [failure(400, "resourceClose")]);
+    let (_, heard, _) = scene.play().await;
+    let ended_by: Vec<_> = heard.outcomes.iter().map(|o| (o.conference_id.as_str(), o.ended_by)).collect();
+    assert_eq!(ended_by, [("a", None), ("a", Some(EndedBy::Unknown)), ("b", Some(EndedBy::Earlier))]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -58,6 +58,18 @@ async fn a_full_disk_stops_the_run_at_once_and_room_lets_it_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_may_not_grow_is_a_full_disk_and_no_end_without_a_word() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = Closer::at(&sandbox);
+    let names: Vec<String> = (0..400).map(|n| format!("m{n:04}")).collect();
+    closer.list(names.iter().map(String::as_str));
+    let script = r#"ulimit -f 40; exec "$BINARY" close --yes list.csv"#;
+    let ran = closer.finish(closer.program("bash", &["-c", script]).env("BINARY", binary())).await;
+    assert_eq!(ran.code, 5, "{}", ran.said());
+    assert!(ran.stderr.contains(" records are safe on the disk\n"), "{}", ran.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_folder_was_removed_stops_at_once() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox).set("PACE__REQUESTS_PER_SECOND", "20");

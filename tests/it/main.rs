@@ -12,6 +12,7 @@ mod excel;
 mod failures;
 mod figures;
 mod fleet;
+mod found_runs;
 mod guards;
 mod help;
 mod killed;
