@@ -33,8 +33,11 @@ pub(super) fn verify(args: &VerifyArgs, config: Option<PathBuf>) -> Result<ExitC
     let path = folder.join(journal::FILE_NAME);
     match report::verify(&path, hasher(&settings)?) {
         Ok(verified) => {
-            let Verified { records, rows, head_hash, .. } = &verified;
+            let Verified { records, rows, head_hash, is_finished, .. } = &verified;
             printer::out(&format!("whole: {records} records, {rows} rows with a final outcome"));
+            if !is_finished {
+                printer::err("note: it does not end with the end of a run, which is running or was cut off");
+            }
             printer::out(&format!("head hash {head_hash}"));
             if args.inputs.is_empty() {
                 return Ok(ExitCode::Done);
@@ -43,13 +46,15 @@ pub(super) fn verify(args: &VerifyArgs, config: Option<PathBuf>) -> Result<ExitC
         }
         Err(VerifyError::Read(error @ ReadError::Io { .. })) => Err(Failure::new(ExitCode::Usage, error)),
         Err(error) => {
-            let problem = match &error {
-                VerifyError::Read(error) => error.to_string(),
-                VerifyError::Contradiction { .. } => format!("{}: {error}", path.display()),
+            let failure = match &error {
+                VerifyError::Read(error) => Failure::new(ExitCode::Incomplete, error).hint(
+                    "a journal with a key needs audit.hmac_key_file, and one without is broken under a key",
+                ),
+                VerifyError::Contradiction { .. } => {
+                    Failure::new(ExitCode::Incomplete, format!("{}: {error}", path.display()))
+                }
             };
-            Err(Failure::new(ExitCode::Incomplete, problem).hint(
-                "a journal with a key needs audit.hmac_key_file, and one without is broken under a key",
-            ))
+            Err(failure)
         }
     }
 }

@@ -35,8 +35,8 @@ pub enum RunsError {
     /// The audit folder cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The first record of a journal, which says what the run was about, is not what was written. The folder's name says
-    /// that it was about these lists.
+    /// The first record of a journal, which says what the run was about, is not what was written. It, or the folder's name,
+    /// says that it was about these lists.
     #[error("{}: record 1 is broken: its hash does not match its content", .0.display())]
     BrokenStart(PathBuf),
 }
@@ -166,10 +166,14 @@ pub fn runs_of_the_same_work(
                     runs.push(run);
                 }
             }
+            Start::Nothing => {}
+            Start::Run { started, .. } if started.lists_digest == wanted.lists_digest => {
+                return Err(RunsError::BrokenStart(folder.join(FILE_NAME)));
+            }
             Start::Broken | Start::Run { .. } if is_named_after(&folder, &wanted.lists_digest) => {
                 return Err(RunsError::BrokenStart(folder.join(FILE_NAME)));
             }
-            Start::Nothing | Start::Broken | Start::Run { .. } => {}
+            Start::Broken | Start::Run { .. } => {}
         }
     }
     runs.sort_by_key(|run| run.begun_at);

@@ -23,6 +23,8 @@ pub struct Verified {
     pub rows: u64,
     /// The last record's hash.
     pub head_hash: String,
+    /// Whether its last record is the end of a run.
+    pub is_finished: bool,
     outcomes: Outcomes,
 }
 
@@ -120,10 +122,11 @@ impl Verified {
 pub fn verify(path: &Path, hasher: Hasher) -> Result<Verified, VerifyError> {
     let mut reader = Reader::open(path, hasher)?;
     let (mut ended, mut counted, mut rows) = (HashSet::new(), Totals::default(), 0);
-    let mut outcomes = Outcomes::default();
+    let (mut outcomes, mut is_finished) = (Outcomes::default(), false);
     let mut is_of_a_queue = false;
     while let Some(entry) = reader.next_entry()? {
         let wrong = |problem: String| Err(VerifyError::Contradiction { seq: entry.seq, problem });
+        is_finished = matches!(entry.record, Record::RunFinished(_));
         match entry.record {
             Record::RunStarted(_) if entry.seq > 1 => return wrong("a run starts within another".into()),
             Record::RunStarted(started) => is_of_a_queue = started.queue.is_some(),
@@ -154,7 +157,7 @@ pub fn verify(path: &Path, hasher: Hasher) -> Result<Verified, VerifyError> {
     if chain.seq == 0 {
         return Err(VerifyError::Contradiction { seq: 1, problem: "the journal is empty".into() });
     }
-    Ok(Verified { records: chain.seq, rows, head_hash: chain.head.to_string(), outcomes })
+    Ok(Verified { records: chain.seq, rows, head_hash: chain.head.to_string(), is_finished, outcomes })
 }
 
 /// Whether an outcome is final and of a row that DingTalk was asked about: there is one for each such row.
