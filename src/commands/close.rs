@@ -325,9 +325,8 @@ fn how_to_continue(begun: &Begun) -> String {
         run = named(&word);
         let id = match word.split_once('=') {
             Some((option, "latest")) => named(option).map(|id| format!("{option}={id}")),
-            Some(_) => None,
             None if word == "latest" => before,
-            None => None,
+            Some(_) | None => None,
         };
         quoted(&id.unwrap_or(word))
     });

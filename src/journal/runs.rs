@@ -166,14 +166,13 @@ pub fn runs_of_the_same_work(
                     runs.push(run);
                 }
             }
-            Start::Nothing => {}
             Start::Run { started, .. } if started.lists_digest == wanted.lists_digest => {
                 return Err(RunsError::BrokenStart(folder.join(FILE_NAME)));
             }
             Start::Broken | Start::Run { .. } if is_named_after(&folder, &wanted.lists_digest) => {
                 return Err(RunsError::BrokenStart(folder.join(FILE_NAME)));
             }
-            Start::Broken | Start::Run { .. } => {}
+            Start::Nothing | Start::Broken | Start::Run { .. } => {}
         }
     }
     runs.sort_by_key(|run| run.begun_at);

@@ -135,7 +135,7 @@ impl History {
                 let excluded = *kind == OutcomeKind::Excluded;
                 if excluded && self.in_doubt.contains_key(&row) {
                     *kind = OutcomeKind::NotAttempted;
-                    *reason = "asked without an answer, and excluded since".to_owned();
+                    "asked without an answer, and excluded since".clone_into(reason);
                 }
                 let ended = excluded && self.ended.contains(&row) && self.excluded_since.insert(row);
                 (row, ended || self.unasked.get_mut(&row).is_some_and(|unasked| unasked.take(*kind)))
