@@ -19,6 +19,8 @@ pub enum Verdict {
     AlreadyEnded,
     /// The meeting's state is unknown or DingTalk has trouble: ask again.
     Retry,
+    /// No connection could be made, so the request never left, and no row is to blame: ask again. Costs no row an attempt.
+    Unreachable,
     /// DingTalk refused the call unread, for its rate: slow down and ask again.
     Throttled(Throttle),
     /// DingTalk refuses this address for every call: pause the whole run. Costs no row an attempt.

@@ -77,9 +77,10 @@ pub(super) fn read_grant(exchange: &Exchange, sent: &[SecretString]) -> Result<G
     };
     let said = Said { message: redact(said.message, sent), code: redact(said.code, sent), ..said };
     match judgement.verdict {
-        Verdict::Retry | Verdict::Banned | Verdict::Throttled(Throttle::Second | Throttle::Minute) => {
-            Err(TokenError::Unavailable(said))
-        }
+        Verdict::Retry
+        | Verdict::Unreachable
+        | Verdict::Banned
+        | Verdict::Throttled(Throttle::Second | Throttle::Minute) => Err(TokenError::Unavailable(said)),
         Verdict::Closed
         | Verdict::AlreadyEnded
         | Verdict::TokenRefused

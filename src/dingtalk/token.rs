@@ -87,6 +87,11 @@ impl TokenKeeper {
         }
     }
 
+    /// Whether there is a token at `now`, be it due or not.
+    pub fn serves(&self, now: Instant) -> bool {
+        self.current.as_ref().is_some_and(|held| now < held.expires)
+    }
+
     /// A fetch has begun.
     pub fn fetch_started(&mut self) {
         self.fetching = true;

@@ -20,16 +20,22 @@ pub fn judge(exchange: &Exchange) -> Judgement {
     match exchange {
         Exchange::Answered(answer) => judge_answer(answer),
         Exchange::Lost(lost) => {
-            let (code, reason) = match lost {
-                Lost::NoConnection(_) => ("connect_failed", "no connection"),
-                Lost::Untrusted(_) => ("certificate_untrusted", "no connection that could be trusted"),
-                Lost::Timeout => ("timeout", "no answer in time: the meeting's state is unknown"),
-                Lost::Broken(_) => {
-                    ("connection_lost", "the connection broke: the meeting's state is unknown")
+            let (verdict, code, reason) = match lost {
+                Lost::NoConnection(_) => (Verdict::Unreachable, "connect_failed", "no connection"),
+                Lost::Untrusted(_) => {
+                    (Verdict::Unreachable, "certificate_untrusted", "no connection that could be trusted")
                 }
+                Lost::Timeout => {
+                    (Verdict::Retry, "timeout", "no answer in time: the meeting's state is unknown")
+                }
+                Lost::Broken(_) => (
+                    Verdict::Retry,
+                    "connection_lost",
+                    "the connection broke: the meeting's state is unknown",
+                ),
             };
             let said = Said { code: code.into(), message: one_line(&lost.to_string()), ..Said::default() };
-            Judgement { verdict: Verdict::Retry, reason, answer: said, retry_after: None }
+            Judgement { verdict, reason, answer: said, retry_after: None }
         }
     }
 }

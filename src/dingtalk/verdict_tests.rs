@@ -247,14 +247,14 @@ fn an_unknown_refusal_fails_the_row_with_status_and_the_bodys_start() {
 
 #[test]
 fn a_lost_request_is_retried_and_says_how_it_was_lost() {
-    for (lost, code) in [
-        (Lost::Timeout, "timeout"),
-        (Lost::Broken("reset by peer".into()), "connection_lost"),
-        (Lost::NoConnection("refused".into()), "connect_failed"),
-        (Lost::Untrusted("UnknownIssuer".into()), "certificate_untrusted"),
+    for (lost, verdict, code) in [
+        (Lost::Timeout, Verdict::Retry, "timeout"),
+        (Lost::Broken("reset by peer".into()), Verdict::Retry, "connection_lost"),
+        (Lost::NoConnection("refused".into()), Verdict::Unreachable, "connect_failed"),
+        (Lost::Untrusted("UnknownIssuer".into()), Verdict::Unreachable, "certificate_untrusted"),
     ] {
         let judgement = judge(&Exchange::Lost(lost));
-        assert_eq!((judgement.verdict, judgement.answer.code.as_str()), (Verdict::Retry, code));
+        assert_eq!((judgement.verdict, judgement.answer.code.as_str()), (verdict, code));
         assert_eq!(judgement.answer.http_status, None);
     }
 }

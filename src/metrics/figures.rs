@@ -216,6 +216,7 @@ fn is_throttled(verdict: Verdict) -> bool {
         Verdict::Closed
         | Verdict::AlreadyEnded
         | Verdict::Retry
+        | Verdict::Unreachable
         | Verdict::TokenRefused
         | Verdict::Refused
         | Verdict::Halt => false,

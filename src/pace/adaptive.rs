@@ -10,7 +10,8 @@
 //! Time counts for growth only while requests are let in: a server that answers with errors has not been found to allow
 //! more. Latency plays no part: a rate cap refuses at any latency.
 //!
-//! Invariant: the rate is never above the configured one and never below the floor, and only a quiet spell raises it.
+//! Invariant: the rate is never above the configured one and never below the floor, and only a quiet spell raises it: a time in
+//! which requests passed DingTalk's gate, whatever became of them behind it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -34,8 +35,9 @@ const SAME_LEVEL: f64 = 0.1;
 const DEPARTURE: f64 = 0.01;
 /// Fewer requests than this in a window measure nothing.
 const MEASURABLE: usize = 8;
-/// Requests that are remembered: at this many the window is as long as they reach back.
-const REMEMBERED: usize = 4096;
+/// Requests that are remembered: as many as leave within a minute, within these bounds. At so many a window is as long as
+/// they reach back.
+const REMEMBERED: (usize, usize) = (4096, 262_144);
 
 /// The length of the window that a refusal speaks of.
 pub const fn window(throttle: Throttle) -> Duration {
@@ -64,6 +66,7 @@ pub struct Adaptive {
     sent: VecDeque<Instant>,
     /// The last one that is not remembered any more.
     forgotten: Option<Instant>,
+    remembered: usize,
     reduced_at: Option<Instant>,
     /// The level at which refusals are expected, and the rate that was gone on with after the last.
     refused_level: f64,
@@ -85,6 +88,7 @@ impl Adaptive {
             rate: configured,
             sent: VecDeque::new(),
             forgotten: None,
+            remembered: in_a_minute(configured).clamp(REMEMBERED.0, REMEMBERED.1),
             reduced_at: None,
             refused_level: configured,
             resumed_rate: configured,
@@ -118,7 +122,7 @@ impl Adaptive {
 
     /// A request leaves.
     pub fn left(&mut self, now: Instant) {
-        if self.sent.len() == REMEMBERED {
+        if self.sent.len() == self.remembered {
             self.forgotten = self.sent.pop_front();
         }
         self.sent.push_back(now);
@@ -162,7 +166,8 @@ impl Adaptive {
         self.lowest_level = Some(self.lowest_level.map_or(level, |lowest| lowest.min(level)));
         self.reduced_at = Some(now);
         self.quiet = Duration::ZERO;
-        Some(Reduction { per_second: self.rate, hold: self.until_room(window(throttle), now) })
+        let hold = self.until_room(level * KEPT, window(throttle), now);
+        Some(Reduction { per_second: self.rate, hold })
     }
 
     /// Requests a second that were let in within the window before `at`. Where they are too few to measure, half the
@@ -180,9 +185,10 @@ impl Adaptive {
         count as f64 / span.as_secs_f64()
     }
 
-    /// How long until the window holds one request less than the rate allows in it.
-    fn until_room(&self, window: Duration, now: Instant) -> Duration {
-        let allowed = (self.rate * window.as_secs_f64()).floor();
+    /// How long until the window holds one request less than this rate allows in it. The floor has no say: it is how slow
+    /// we go, and not how much is let in.
+    fn until_room(&self, per_second: f64, window: Duration, now: Instant) -> Duration {
+        let allowed = (per_second * window.as_secs_f64()).floor();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, cut at zero")]
         let allowed = allowed as usize;
         let Some(index) = self.sent.len().checked_sub(allowed.max(1)) else { return Duration::ZERO };
@@ -199,6 +205,15 @@ impl Adaptive {
         }
         self.refused_level * (1.0 + DEPARTURE * self.quiet.saturating_sub(spell).as_secs_f64().powi(3))
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a checked rate is at most 1e6 a second"
+)]
+fn in_a_minute(per_second: f64) -> usize {
+    (per_second * 60.0).ceil() as usize
 }
 
 #[cfg(test)]

@@ -148,7 +148,42 @@ fn what_was_refused_is_remembered_for_whoever_configures_the_rate() {
 fn what_is_remembered_does_not_grow_with_the_rate() {
     let mut adaptive = adaptive(100_000);
     let at = quiet(&mut adaptive, 100_000, Instant::now(), SECOND / 2);
-    assert_eq!(adaptive.sent.len(), REMEMBERED);
+    let at = quiet(&mut adaptive, 100_000, at, 3 * SECOND);
+    assert_eq!(adaptive.sent.len(), REMEMBERED.1);
     let reduction = refuse(&mut adaptive, at).unwrap();
     assert!((reduction.per_second / (100_000.0 * KEPT) - 1.0).abs() < 0.01, "{reduction:?}");
+}
+
+#[test]
+fn of_several_levels_that_were_refused_the_lowest_is_remembered() {
+    let mut adaptive = adaptive(100);
+    let at = quiet(&mut adaptive, 100, Instant::now(), SECOND / 5);
+    refuse(&mut adaptive, at);
+    let at = quiet(&mut adaptive, 20, at + SECOND, 20 * SECOND);
+    let at = quiet(&mut adaptive, 90, at, SECOND);
+    assert!(refuse(&mut adaptive, at).unwrap().per_second > 80.0);
+    assert!((adaptive.unrefused().unwrap() - 20.0 * KEPT).abs() < 1e-9, "{:?}", adaptive.unrefused());
+}
+
+#[test]
+fn neither_idle_time_nor_the_time_before_trouble_counts_as_quiet() {
+    let mut adaptive = adaptive(100);
+    let at = quiet(&mut adaptive, 100, Instant::now(), SECOND / 5);
+    refuse(&mut adaptive, at);
+    let at = at + 3600 * SECOND;
+    adaptive.let_in(at);
+    assert_eq!(adaptive.quiet, SECOND);
+    adaptive.trouble(at + SECOND * 9 / 10);
+    adaptive.let_in(at + SECOND);
+    assert_eq!(adaptive.quiet, SECOND * 11 / 10);
+}
+
+#[test]
+fn a_quota_a_minute_below_the_floor_is_waited_out_all_the_same() {
+    let mut adaptive = adaptive(18);
+    let at = quiet(&mut adaptive, 20, Instant::now(), SECOND);
+    adaptive.left(at);
+    let reduction = adaptive.refused(Throttle::Minute, at, at).unwrap();
+    assert!((reduction.per_second - 0.5).abs() < 1e-9, "{reduction:?}");
+    assert!((58..61).contains(&reduction.hold.as_secs()), "{reduction:?}");
 }

@@ -258,4 +258,32 @@ mod tests {
             pacer.heard(if round % 3 == 0 { REFUSED } else { Heard::LetIn }, now, now);
         }
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_says_nothing_about_the_rate_never_raises_it() {
+        for heard in [Heard::Nothing, Heard::Banned(SECOND)] {
+            let (mut pacer, clock) = (pacer(""), Clock::tokio());
+            let now = clock.now();
+            let Change { per_second: Some(reduced), .. } = pacer.heard(REFUSED, now, now) else { panic!() };
+            for _ in 0..100 {
+                clock.wait_until(clock.now() + SECOND).await;
+                pacer.heard(heard, clock.now(), clock.now());
+            }
+            assert!((pacer.adaptive().unwrap().per_second() - reduced).abs() < 1e-9, "{heard:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rise_is_told_in_steps_and_the_return_to_the_configured_rate_always() {
+        let (mut pacer, clock) = (pacer(""), Clock::tokio());
+        let now = clock.now();
+        pacer.heard(REFUSED, now, now);
+        let mut told = vec![];
+        for _ in 0..200 {
+            clock.wait_until(clock.now() + SECOND / 10).await;
+            told.extend(pacer.heard(Heard::LetIn, clock.now(), clock.now()).per_second);
+        }
+        assert!(told.windows(2).all(|pair| pair[0] < pair[1]) && told.len() < 20, "{told:?}");
+        assert!(told.last().is_some_and(|rate| (rate - 100.0).abs() < 1e-9), "{told:?}");
+    }
 }

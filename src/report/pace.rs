@@ -53,7 +53,7 @@ impl Pace {
 
     /// What to configure so that nothing is refused, where something was.
     pub fn advice(&self) -> Option<String> {
-        let rate = self.unrefused?;
+        let rate = self.unrefused.filter(|rate| *rate >= 0.1)?;
         Some(format!(
             "requests were refused for their rate: at pace.requests_per_second = {:.1} none would have been",
             (rate * 10.0).floor() / 10.0

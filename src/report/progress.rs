@@ -29,7 +29,7 @@ pub enum ProgressMode {
 pub struct Progress {
     counts: Arc<Mutex<Counts>>,
     bar: Option<ProgressBar>,
-    lines: Option<JoinHandle<()>>,
+    task: Option<JoinHandle<()>>,
 }
 
 impl Progress {
@@ -49,17 +49,18 @@ impl Progress {
             ..Counts::new(clock.now())
         }));
         match mode {
-            ProgressMode::None => Self { counts, bar: None, lines: None },
+            ProgressMode::None => Self { counts, bar: None, task: None },
             ProgressMode::Bar => {
                 let bar = terminal.add(ProgressBar::new(rows).with_position(done));
                 bar.set_style(style());
                 bar.set_message(if sandbox { "sandbox, " } else { "" });
                 bar.enable_steady_tick(Duration::from_millis(200));
-                Self { counts, bar: Some(bar), lines: None }
+                let counting_down = tokio::spawn(count_down(Arc::clone(&counts), bar.clone(), clock.clone()));
+                Self { counts, bar: Some(bar), task: Some(counting_down) }
             }
             ProgressMode::Plain => {
                 let lines = tokio::spawn(print_lines(Arc::clone(&counts), clock.clone()));
-                Self { counts, bar: None, lines: Some(lines) }
+                Self { counts, bar: None, task: Some(lines) }
             }
         }
     }
@@ -75,8 +76,8 @@ impl Drop for Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        if let Some(lines) = &self.lines {
-            lines.abort();
+        if let Some(task) = &self.task {
+            task.abort();
         }
     }
 }
@@ -84,6 +85,14 @@ impl Drop for Progress {
 fn style() -> ProgressStyle {
     ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} rows, {per_sec}, {msg}{eta} left")
         .expect("the template is constant")
+}
+
+/// Keeps the bar's message true while nothing happens: a pause counts down.
+async fn count_down(counts: Arc<Mutex<Counts>>, bar: ProgressBar, clock: Clock) {
+    loop {
+        clock.wait_until(clock.now() + Duration::from_secs(1)).await;
+        bar.set_message(counts.lock().unwrap_or_else(PoisonError::into_inner).message(clock.now()));
+    }
 }
 
 async fn print_lines(counts: Arc<Mutex<Counts>>, clock: Clock) {
@@ -103,7 +112,7 @@ struct Counts {
     failed: u64,
     retries: u64,
     pause: Option<(String, Instant)>,
-    /// The rate in requests a second, where it is another than the configured one.
+    /// The rate in requests a second, where it has changed.
     allowed: Option<f64>,
     started: Instant,
 }

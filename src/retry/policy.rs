@@ -81,13 +81,17 @@ impl RetryPolicy {
         if attempts >= self.max_attempts {
             return Err(GiveUp::AttemptsSpent);
         }
-        let wait = match cause {
+        Ok(Wait(match cause {
             Cause::Trouble if !budget.pay() => return Err(GiveUp::BudgetSpent),
-            Cause::Trouble => self.jitter(attempts, chance),
-            Cause::Throttled(Throttle::Second) => THROTTLED_SECOND,
-            Cause::Throttled(Throttle::Minute) => THROTTLED_MINUTE,
-        };
-        Ok(Wait(server_wait.unwrap_or(wait)))
+            Cause::Trouble => server_wait.unwrap_or_else(|| self.jitter(attempts, chance)),
+            Cause::Throttled(throttle) => {
+                let window = match throttle {
+                    Throttle::Second => THROTTLED_SECOND,
+                    Throttle::Minute => THROTTLED_MINUTE,
+                };
+                server_wait.map_or(window, |named| named.max(THROTTLED_SECOND))
+            }
+        }))
     }
 
     /// A wait between zero and the ceiling after attempt number `attempts`, for what has no row: fetching a token.
@@ -179,5 +183,13 @@ mod tests {
         };
         assert_eq!(draw(3), draw(3));
         assert_ne!(draw(3), draw(4));
+    }
+
+    #[test]
+    fn a_throttled_call_waits_a_second_even_where_the_server_names_less() {
+        for throttle in [Throttle::Second, Throttle::Minute] {
+            let wait = ask(&policy(""), 1, Cause::Throttled(throttle), Some(Duration::ZERO));
+            assert_eq!(wait, Ok(Wait(THROTTLED_SECOND)));
+        }
     }
 }

@@ -52,6 +52,8 @@ pub(super) struct Dispatcher {
 pub(super) struct Pause {
     /// When it ends.
     pub(super) until: Instant,
+    /// How long it was to last.
+    pub(super) wait: Duration,
     /// Why.
     pub(super) reason: &'static str,
 }
@@ -135,12 +137,13 @@ impl Dispatcher {
         if self.bans_in_a_row > 0 || self.breaker.is_open() { 1 } else { self.concurrency }
     }
 
-    /// The row whose turn it is. It counts as in flight until [`Dispatcher::attempt_ended`] or [`Dispatcher::put_back`].
+    /// The row whose turn it is. It counts as in flight until [`Dispatcher::attempt_ended`].
     pub(super) fn take(&mut self, now: Instant) -> Option<Job> {
         let due = self.waiting.peek().is_some_and(|Reverse(waiting)| waiting.not_before <= now);
-        let job = self
-            .ready
-            .pop_front()
+        // A probe is a row's that was not in trouble yet: those that were may be the only ones that are.
+        let probe = if self.breaker.is_open() { self.fresh.take() } else { None };
+        let job = probe
+            .or_else(|| self.ready.pop_front())
             .or_else(|| if due { self.waiting.pop().map(|Reverse(waiting)| waiting.job) } else { None })
             .or_else(|| self.fresh.take())?;
         self.in_flight += 1;
@@ -160,7 +163,7 @@ impl Dispatcher {
         if let_through && self.paused(now).is_none() {
             self.bans_in_a_row = 0;
         }
-        if !matches!(judgement.verdict, Verdict::Retry | Verdict::Banned) {
+        if !matches!(judgement.verdict, Verdict::Retry | Verdict::Unreachable | Verdict::Banned) {
             self.breaker.answered();
             self.was_answered = true;
         }
@@ -171,7 +174,7 @@ impl Dispatcher {
             Verdict::Closed => self.ended(job, OutcomeKind::Closed),
             Verdict::AlreadyEnded => self.ended(job, OutcomeKind::AlreadyClosed),
             Verdict::Refused => AfterAttempt::Ended(job, OutcomeKind::Failed),
-            Verdict::Retry => self.in_trouble(job, judgement, now),
+            Verdict::Retry | Verdict::Unreachable => self.in_trouble(job, judgement, now),
             Verdict::Throttled(throttle) => self.again(job, Cause::Throttled(throttle), judgement, now),
             Verdict::Banned => self.banned(job, judgement, now),
             Verdict::TokenRefused => self.token_refused(job),
@@ -184,17 +187,31 @@ impl Dispatcher {
         AfterAttempt::Ended(job, kind)
     }
 
-    /// In an outage the row waits for the next probe, and its attempt costs it nothing.
+    /// In an outage the row waits for the next probe, and its attempt costs it nothing. A request that never left costs
+    /// nothing either, and nothing of the run's budget.
     fn in_trouble(&mut self, mut job: Job, judgement: &Judgement, now: Instant) -> AfterAttempt {
-        job.in_doubt = true;
-        let began_before = self.breaker.is_open();
+        let reached = judgement.verdict != Verdict::Unreachable;
+        let was_before = reached && std::mem::replace(&mut job.in_doubt, true);
+        job.attempts -= u32::from(!reached);
+        // A run that has stopped asks nobody any more, so it learns nothing about an outage either.
+        if self.stop.is_some() {
+            return AfterAttempt::Ended(job, OutcomeKind::NotAttempted);
+        }
         let wait = match self.paused(now) {
-            Some(pause) if began_before => Some(pause.until - now),
-            Some(_) | None => self.breaker.trouble(job.request.fingerprint(), now),
+            Some(pause) if self.breaker.is_open() => Some(pause.until - now),
+            Some(_) | None => self.breaker.trouble(was_before, now),
         };
-        let Some(wait) = wait else { return self.again(job, Cause::Trouble, judgement, now) };
+        let Some(wait) = wait else {
+            if reached {
+                return self.again(job, Cause::Trouble, judgement, now);
+            }
+            let wait = self.policy.jitter(job.attempts, &mut self.chance);
+            self.wait(job, now + wait);
+            return AfterAttempt::Retry(wait);
+        };
+        let wait = judgement.retry_after.map_or(wait, |named| named.max(wait));
         self.outage_goes_on(wait, &job.last, now);
-        job.attempts -= 1;
+        job.attempts -= u32::from(reached);
         if self.stop.is_some() {
             return AfterAttempt::Ended(job, OutcomeKind::NotAttempted);
         }
@@ -206,7 +223,7 @@ impl Dispatcher {
         if self.patience.is_some_and(|patience| self.breaker.lasting(now) >= patience) {
             self.stop(Stop::Outage(said.clone()));
         } else {
-            self.hold(now, wait, "DingTalk does not answer anybody: one request at a time tries");
+            self.hold(now, wait, "DingTalk has trouble with every row: one request at a time tries");
         }
     }
 
@@ -286,7 +303,7 @@ impl Dispatcher {
     pub(super) fn hold(&mut self, now: Instant, wait: Duration, reason: &'static str) {
         let until = now + wait;
         if !wait.is_zero() && self.pause.is_none_or(|pause| pause.until < until) {
-            self.pause = Some(Pause { until, reason });
+            self.pause = Some(Pause { until, wait, reason });
         }
     }
 

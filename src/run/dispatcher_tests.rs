@@ -104,6 +104,8 @@ fn intake_stops_when_enough_rows_wait() {
     for _ in 0..MAX_WAITING {
         assert!(dispatcher.wants_row());
         attempt(&mut dispatcher, Verdict::Retry, now);
+        // An answer between, so that this is no outage.
+        dispatcher.breaker.answered();
     }
     assert!(!dispatcher.wants_row());
 }
@@ -148,7 +150,10 @@ fn a_hold_lets_nothing_leave_and_the_longer_of_two_counts() {
     dispatcher.hold(now, SECOND, "short");
     dispatcher.hold(now, Duration::ZERO, "none");
     assert_eq!(dispatcher.next(now), Next::Wait(Some(now + 9 * SECOND)));
-    assert_eq!(dispatcher.paused(now), Some(Pause { until: now + 9 * SECOND, reason: "long" }));
+    assert_eq!(
+        dispatcher.paused(now),
+        Some(Pause { until: now + 9 * SECOND, wait: 9 * SECOND, reason: "long" })
+    );
     assert_eq!(
         (dispatcher.next(now + 9 * SECOND), dispatcher.paused(now + 9 * SECOND)),
         (Next::Launch, None)
@@ -221,7 +226,9 @@ fn an_outage_that_outlasts_the_patience_stops_the_run() {
     let after = dispatcher.attempt_ended(probe, &judgement(Verdict::Retry), late);
     assert!(matches!(after, AfterAttempt::Ended(_, OutcomeKind::NotAttempted)), "{after:?}");
     assert!(matches!(dispatcher.stopped(), Some(Stop::Outage(said)) if said.code == "x"));
-    assert!(dispatcher.leave_out(job("b")).last.message.starts_with("DingTalk has not answered anybody"));
+    assert!(
+        dispatcher.leave_out(job("b")).last.message.starts_with("DingTalk has had trouble with every row")
+    );
 }
 
 #[test]
@@ -332,4 +339,88 @@ fn a_final_answer_after_a_stop_still_counts() {
     dispatcher.stop(Stop::Interrupted);
     let after = dispatcher.attempt_ended(flight, &judgement(Verdict::Closed), now);
     assert!(matches!(after, AfterAttempt::Ended(_, OutcomeKind::Closed)));
+}
+
+#[test]
+fn an_outage_charges_no_row_however_often_it_probes() {
+    let (mut dispatcher, now) = (dispatcher("[retry]\nmax_attempts = 2"), Instant::now());
+    let mut at = outage(&mut dispatcher, now);
+    for _ in 0..20 {
+        let probe = launch(&mut dispatcher, at);
+        let after = dispatcher.attempt_ended(probe, &judgement(Verdict::Retry), at);
+        assert!(matches!(after, AfterAttempt::Repeat), "{after:?}");
+        at = dispatcher.paused(at).unwrap().until;
+    }
+    while let Some(job) = dispatcher.take_leftover() {
+        assert!(job.attempts <= 1, "{job:?}");
+    }
+}
+
+#[test]
+fn a_ban_does_not_end_an_outage() {
+    let (mut dispatcher, now) = (dispatcher(""), Instant::now());
+    let at = outage(&mut dispatcher, now);
+    let probe = launch(&mut dispatcher, at);
+    dispatcher.attempt_ended(probe, &judgement(Verdict::Banned), at);
+    let at = at + 300 * SECOND;
+    let probe = launch(&mut dispatcher, at);
+    let after = dispatcher.attempt_ended(probe, &judgement(Verdict::Retry), at);
+    assert!(matches!(after, AfterAttempt::Repeat), "{after:?}");
+    assert!(dispatcher.paused(at).is_some());
+}
+
+#[test]
+fn an_answer_to_what_left_before_a_ban_does_not_end_it() {
+    let (mut dispatcher, now) = (dispatcher(""), Instant::now());
+    let mut flights = vec![];
+    for name in ["a", "b", "c"] {
+        dispatcher.offer(job(name));
+        flights.push(launch(&mut dispatcher, now));
+    }
+    for (flight, verdict) in flights.into_iter().zip([Verdict::Banned, Verdict::Banned, Verdict::Closed]) {
+        dispatcher.attempt_ended(flight, &judgement(verdict), now);
+    }
+    let at = now + 300 * SECOND;
+    launch(&mut dispatcher, at);
+    assert_eq!((dispatcher.next(at), dispatcher.bans_in_a_row), (Next::Wait(None), 1));
+}
+
+#[test]
+fn a_ban_lasts_as_long_as_dingtalk_says_and_no_shorter_than_is_configured() {
+    for (named, pause) in [(None, 60), (Some(5), 60), (Some(120), 120)] {
+        let (mut dispatcher, now) = (dispatcher("[pace]\nban_pause = \"1m\""), Instant::now());
+        dispatcher.offer(job("a"));
+        let flight = launch(&mut dispatcher, now);
+        let banned = Judgement { retry_after: named.map(Duration::from_secs), ..judgement(Verdict::Banned) };
+        dispatcher.attempt_ended(flight, &banned, now);
+        assert_eq!(dispatcher.paused(now).unwrap().until, now + pause * SECOND, "{named:?}");
+    }
+}
+
+#[test]
+fn a_banned_request_has_ended_no_meeting() {
+    let (mut dispatcher, now) = (dispatcher(""), Instant::now());
+    attempt(&mut dispatcher, Verdict::Banned, now);
+    assert!(!launch(&mut dispatcher, now + 300 * SECOND).in_doubt);
+}
+
+#[test]
+fn no_connection_costs_a_row_nothing_and_the_run_no_retry() {
+    let (mut dispatcher, now) = (dispatcher("[retry]\nmax_attempts = 1\nbudget = 0"), Instant::now());
+    dispatcher.offer(job("a"));
+    let mut at = now;
+    for _ in 0..4 {
+        let flight = launch(&mut dispatcher, at);
+        let after = dispatcher.attempt_ended(flight, &judgement(Verdict::Unreachable), at);
+        let AfterAttempt::Retry(wait) = after else { panic!("{after:?}") };
+        at += wait;
+    }
+    let flight = launch(&mut dispatcher, at);
+    assert!(matches!(
+        dispatcher.attempt_ended(flight, &judgement(Verdict::Unreachable), at),
+        AfterAttempt::Repeat
+    ));
+    at = dispatcher.paused(at).unwrap().until;
+    let probe = launch(&mut dispatcher, at);
+    assert_eq!((probe.attempts, probe.in_doubt), (1, false));
 }

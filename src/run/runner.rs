@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
-use super::dispatcher::{AfterAttempt, Dispatcher, Next};
+use super::dispatcher::{AfterAttempt, Dispatcher, Next, Pause};
 use super::ledger::Ledger;
 use super::{Arrival, Job, Prior, Signal, Stop};
 use crate::clock::Clock;
@@ -27,6 +27,8 @@ use crate::settings::{PaceSettings, RetrySettings};
 
 /// How long requests in flight may take to finish once a run stops.
 const GRACE: Duration = Duration::from_secs(10);
+/// When a refresh that failed is tried again, while the old token serves.
+const REFRESH_AGAIN: Duration = Duration::from_secs(10);
 
 /// What a run is made of.
 pub struct Parts<'a, A> {
@@ -118,6 +120,7 @@ struct Runner<'a, A> {
     tasks: JoinSet<Done>,
     flights: HashMap<Id, Flight>,
     grace_until: Option<Instant>,
+    told_pause: Option<Pause>,
     ledger: Ledger,
     asked: Asked,
 }
@@ -151,6 +154,7 @@ impl<'a, A: Api> Runner<'a, A> {
             tasks: JoinSet::new(),
             flights: HashMap::with_capacity(parts.pace.concurrency),
             grace_until: None,
+            told_pause: None,
             ledger: Ledger::new(parts.clock.now(), parts.pace.requests_per_second),
             asked: Asked::default(),
             rows_open: true,
@@ -203,10 +207,17 @@ impl<'a, A: Api> Runner<'a, A> {
 
     /// Tells of a pause's beginning and of its end.
     fn pause_or_resume(&mut self, now: Instant) {
-        if self.dispatcher.paused(now).is_some() {
-            self.ledger.paused(now);
-        } else if self.ledger.resumed(now) {
-            self.tell(&RunEvent::Resumed);
+        let pause = self.dispatcher.paused(now);
+        let told = std::mem::replace(&mut self.told_pause, pause);
+        match pause {
+            Some(Pause { wait, reason, .. }) => {
+                self.ledger.paused(now);
+                if pause != told {
+                    self.tell(&RunEvent::Paused { reason, wait });
+                }
+            }
+            None if self.ledger.resumed(now) => self.tell(&RunEvent::Resumed),
+            None => {}
         }
     }
 
@@ -287,20 +298,20 @@ impl<'a, A: Api> Runner<'a, A> {
         match judgement.verdict {
             Verdict::TokenRefused => self.keeper.refused(&token),
             Verdict::Throttled(_) | Verdict::Banned => self.ledger.refused(now),
-            Verdict::Closed | Verdict::AlreadyEnded | Verdict::Retry | Verdict::Refused | Verdict::Halt => {}
+            Verdict::Closed
+            | Verdict::AlreadyEnded
+            | Verdict::Retry
+            | Verdict::Unreachable
+            | Verdict::Refused
+            | Verdict::Halt => {}
         }
         let (request, attempt) = (job.request.clone(), job.attempts);
         let elapsed = now - left_at;
         self.tell(&RunEvent::AttemptEnded { request: &request, attempt, judgement: &judgement, elapsed });
-        let (paused, running) = (self.dispatcher.paused(now), self.dispatcher.stopped().is_none());
+        let running = self.dispatcher.stopped().is_none();
         self.adjust_pace(&judgement, left_at, now);
         let after = self.dispatcher.attempt_ended(job, &judgement, now);
-        if let Some(pause) = self.dispatcher.paused(now).filter(|pause| Some(*pause) != paused) {
-            self.tell(&RunEvent::Paused { reason: pause.reason, wait: pause.until - now });
-        }
-        if running && let Some(stop) = self.dispatcher.stopped().cloned() {
-            self.stop(stop);
-        }
+        self.heed_dispatchers_stop(running);
         match after {
             AfterAttempt::Ended(job, kind) => self.end(job, kind),
             AfterAttempt::Repeat => Ok(()),
@@ -320,7 +331,7 @@ impl<'a, A: Api> Runner<'a, A> {
         let heard = match judgement.verdict {
             Verdict::Throttled(throttle) => Heard::Refused { throttle, retry_after: judgement.retry_after },
             Verdict::Banned => Heard::Banned(self.parts.pace.ban_pause),
-            Verdict::Retry | Verdict::TokenRefused => Heard::Nothing,
+            Verdict::Retry | Verdict::Unreachable | Verdict::TokenRefused => Heard::Nothing,
             Verdict::Closed | Verdict::AlreadyEnded | Verdict::Refused | Verdict::Halt => Heard::LetIn,
         };
         let Change { per_second, hold } = self.parts.pacer.heard(heard, left_at, now);
@@ -343,11 +354,15 @@ impl<'a, A: Api> Runner<'a, A> {
             Err(error) => error,
         };
         self.token_failures += 1;
-        let wait = if error.is_transient() {
-            self.dispatcher.token_unavailable(self.token_failures, &error.said(), now)
-        } else {
+        let running = self.dispatcher.stopped().is_none();
+        let wait = if !error.is_transient() {
             None
+        } else if self.keeper.serves(now) {
+            Some(REFRESH_AGAIN)
+        } else {
+            self.dispatcher.token_unavailable(self.token_failures, &error.said(), now)
         };
+        self.heed_dispatchers_stop(running);
         if let Some(wait) = wait {
             self.keeper.fetch_failed(now + wait);
             self.tell(&RunEvent::TokenFetchFailed { problem: &error.to_string(), wait });
@@ -384,6 +399,13 @@ impl<'a, A: Api> Runner<'a, A> {
                 self.stop(Stop::Interrupted);
                 Ok(())
             }
+        }
+    }
+
+    /// The dispatcher decided to stop, where the run was `running` before.
+    fn heed_dispatchers_stop(&mut self, running: bool) {
+        if running && let Some(stop) = self.dispatcher.stopped().cloned() {
+            self.stop(stop);
         }
     }
 

@@ -105,6 +105,7 @@ struct Heard {
     outcomes: Vec<Outcome>,
     attempts: Vec<(String, u32)>,
     rates: Vec<f64>,
+    paused: Vec<Duration>,
     resumed: u32,
 }
 
@@ -113,6 +114,7 @@ impl Observe for Heard {
         match event {
             RunEvent::RowEnded { outcome } => self.outcomes.push((*outcome).clone()),
             RunEvent::RateChanged { per_second, .. } => self.rates.push(*per_second),
+            RunEvent::Paused { wait, .. } => self.paused.push(*wait),
             RunEvent::Resumed => self.resumed += 1,
             RunEvent::AttemptStarted { request, attempt } => {
                 self.attempts.push((request.conference_id.to_string(), *attempt));
@@ -457,4 +459,92 @@ async fn a_quota_that_is_hit_is_found_and_told() {
     assert!(pace.unrefused.is_some_and(|rate| rate <= 10_000), "{pace:?}");
     assert!(heard.rates.first().is_some_and(|rate| *rate < 10.0), "{:?}", heard.rates);
     assert!(end.totals.throttled_calls < 40, "{}", end.totals.throttled_calls);
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_that_are_no_throttling_never_raise_the_rate() {
+    let mut scene = Scene::of(&["a"]);
+    scene.settings = "[pace]\nrequests_per_second = 40\n[retry]\nmax_attempts = 30\ninitial_interval = \"2s\"\nmultiplier = 1.0";
+    let refusal = failure(403, "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi");
+    let trouble = std::iter::repeat_n(failure(500, "systemError"), 20);
+    let (_, heard, _) = scene.script("a", std::iter::once(refusal).chain(trouble)).play().await;
+    assert_eq!(heard.rates.len(), 1, "{:?}", heard.rates);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ban_is_told_with_its_end_and_counts_as_a_refusal() {
+    let ban = answer(200, r#"{"status":1111,"wait":5,"source":"x5","punish":"deny"}"#);
+    let (end, heard, _) = Scene::of(&["a"]).script("a", [ban]).play().await;
+    assert_eq!(heard.paused, [Duration::from_mins(5)]);
+    assert_eq!((heard.resumed, end.totals.throttled_calls, end.totals.paused_ms), (1, 1, 300_000));
+    assert_eq!(heard.brief(), [("a", OutcomeKind::Closed, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_in_lasting_trouble_of_their_own_are_no_outage_wherever_they_stand() {
+    for (first, step) in [(50, 1), (170, 6)] {
+        let mut scene = Scene::of(&names(200));
+        scene.settings = "[pace]\nrequests_per_second = 20";
+        for name in names(200).into_iter().skip(first).step_by(step).take(5) {
+            scene = scene.script(name, std::iter::repeat_n(failure(500, "systemError"), 100));
+        }
+        let (end, heard, _) = scene.play().await;
+        let count = |kind| heard.outcomes.iter().filter(|o| o.kind == kind).count();
+        assert!(end.stop.is_none(), "{:?}", end.stop);
+        assert_eq!((count(OutcomeKind::Closed), count(OutcomeKind::Failed)), (195, 5));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_fails_no_row_of_a_list_however_short() {
+    for rows in [1, 4] {
+        let scene = Scene::of(&names(rows));
+        let now = START.with(|start| *start.get_or_init(Instant::now)).elapsed();
+        scene.api.down.lock().unwrap().replace((now, now + Duration::from_mins(2)));
+        let (_, heard, _) = scene.play().await;
+        assert!(
+            heard.outcomes.iter().all(|o| o.kind == OutcomeKind::Closed && o.attempts == 1),
+            "{:?}",
+            heard.brief()
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_fails_pauses_nothing_while_the_old_token_serves() {
+    let mut scene = Scene::of(&names(3000));
+    scene.settings = "[pace]\nrequests_per_second = 20";
+    let trouble = || Err(TokenError::Unavailable(Said { code: "http_502".into(), ..Said::default() }));
+    let short = Grant { token: "t".into(), lifetime: Duration::from_secs(200) };
+    scene
+        .api
+        .token_script
+        .lock()
+        .unwrap()
+        .extend(std::iter::once(Ok(short)).chain((0..5).map(|_| trouble())));
+    let (end, _, _) = scene.play().await;
+    assert_eq!(end.totals.paused_ms, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_let_go_of_is_no_outage_and_each_attempt_counts() {
+    let mut scene = Scene::of(&names(16));
+    scene.api = Arc::new(Simulated { silent: true, ..Simulated::default() });
+    scene.signals = vec![(Duration::from_secs(2), Signal::Drain)];
+    let (end, heard, _) = scene.play().await;
+    assert!(heard.outcomes.iter().all(|o| o.attempts == 1), "{:?}", heard.brief());
+    assert_eq!(end.totals.paused_ms, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_an_outage_the_time_that_dingtalk_names_wins() {
+    let mut scene = Scene::of(&names(6));
+    scene.settings = "[pace]\nrequests_per_second = 20";
+    let busy = || Answer { status: 503, retry_after: Some(Duration::from_mins(2)), ..Answer::default() };
+    for name in names(6) {
+        scene = scene.script(name, [Exchange::Answered(busy())]);
+    }
+    let (_, _, api) = scene.play().await;
+    let calls = api.calls.lock().unwrap();
+    assert!(calls.iter().all(|(_, at)| at.as_secs() < 1 || at.as_secs() >= 120), "{calls:?}");
 }

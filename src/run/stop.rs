@@ -66,7 +66,11 @@ impl fmt::Display for Stop {
             Self::Deadline => f.write_str("the deadline has come"),
             Self::Interrupted => f.write_str("a signal came"),
             Self::Outage(said) => {
-                write!(f, "DingTalk has not answered anybody for long: {} ({})", said.message, said.code)
+                write!(
+                    f,
+                    "DingTalk has had trouble with every row for long: {} ({})",
+                    said.message, said.code
+                )
             }
             Self::ListsLost(problem) => f.write_str(problem),
             Self::Halted(said) => {

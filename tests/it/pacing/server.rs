@@ -122,16 +122,18 @@ impl Server {
         self.behaviour.bans.iter().any(|(from, length)| *from <= at && at < from + length)
     }
 
-    /// Requests that left after a ban was heard of and before it was over.
+    /// Requests that met a ban though they left after it was heard of.
     pub(crate) fn calls_in_bans(&self) -> usize {
         let calls = self.calls();
         let mut count = 0;
         for (from, length) in &self.behaviour.bans {
             let end = Duration::from_secs_f64(from + length);
             let from = Duration::from_secs_f64(*from);
-            let answers = calls.iter().filter(|call| call.came == Came::InBan).map(|call| call.answered_at);
-            let Some(heard) = answers.filter(|at| from <= *at).min() else { continue };
-            count += calls.iter().filter(|call| heard < call.left_at && call.left_at < end).count();
+            let met = calls.iter().filter(|call| call.came == Came::InBan);
+            let Some(heard) = met.clone().map(|call| call.answered_at).filter(|at| from <= *at).min() else {
+                continue;
+            };
+            count += met.filter(|call| heard < call.left_at && call.left_at < end).count();
         }
         count
     }
