@@ -120,10 +120,6 @@ impl Chain {
         self.head = hash;
         self.seq += 1;
     }
-
-    pub(super) fn hasher(&self) -> &Hasher {
-        &self.hasher
-    }
 }
 
 #[cfg(test)]
@@ -140,7 +136,7 @@ mod tests {
             let (mut writer, mut reader) = (chain.clone(), chain);
             for canonical in [r#"{"a":1}"#, r#"{"b":"会议"}"#] {
                 let line = writer.seal(canonical);
-                reader.advance(reader.hasher().check(&line).unwrap());
+                reader.advance(reader.hasher.check(&line).unwrap());
                 assert!(line.starts_with(&canonical[..canonical.len() - 1]));
             }
             assert_eq!((writer.seq, writer.head), (2, reader.head));
@@ -159,8 +155,8 @@ mod tests {
         let [plain, mut keyed] = chains();
         let line = keyed.seal(r#"{"a":1}"#);
         assert!(line.contains("88a67f24bbcdaed0e6c997404bb79a74"), "{line}");
-        assert_eq!(plain.hasher().check(&line), None);
-        assert_eq!(Chain::new(Hasher::keyed(b"other")).hasher().check(&line), None);
+        assert_eq!(plain.hasher.check(&line), None);
+        assert_eq!(Chain::new(Hasher::keyed(b"other")).hasher.check(&line), None);
         assert!(!format!("{keyed:?}").contains("key\""));
     }
 
@@ -173,9 +169,9 @@ mod tests {
                     let mut bytes = line.clone().into_bytes();
                     bytes[position] ^= flip;
                     let Ok(altered) = String::from_utf8(bytes) else { continue };
-                    assert_eq!(chain.hasher().check(&altered), None, "{altered}");
+                    assert_eq!(chain.hasher.check(&altered), None, "{altered}");
                 }
-                assert_eq!(chain.hasher().check(&line[..position]), None);
+                assert_eq!(chain.hasher.check(&line[..position]), None);
             }
         }
     }

@@ -9,6 +9,7 @@
 //! Invariant: a record is with the operating system when [`Journal::append`] returns, and on the disk once
 //! [`Journal::sync`] has returned; after a failure nothing is taken any more.
 
+mod ahead;
 mod chain;
 mod folder;
 mod reader;

@@ -3,14 +3,14 @@
 //! Invariant: every entry that is yielded follows the one before it, by number and by hash.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use thiserror::Error;
 
-use super::record::Line;
-use super::{Chain, Hash, Hasher, Record};
+use super::ahead::{Ahead, Opened};
+use super::{Chain, Hasher, Record};
 
 /// Why a journal cannot be read to its end.
 #[derive(Debug, Error)]
@@ -52,31 +52,26 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
-    file: BufReader<File>,
+    lines: Ahead,
     chain: Chain,
     offset: u64,
+    /// For second looks, with a place of its own in the file.
+    again: BufReader<File>,
+    again_offset: u64,
     line: Vec<u8>,
-}
-
-/// A line that is what was written, by itself: whether it follows the one before it is not known yet.
-#[derive(Debug)]
-struct Opened {
-    hash: Hash,
-    prev: Hash,
-    seq: u64,
-    at: Timestamp,
-    record: Record,
 }
 
 impl Reader {
     /// Opens a journal at its first record.
     pub fn open(path: &Path, hasher: Hasher) -> Result<Self, ReadError> {
-        let file = File::open(path).map_err(|source| ReadError::Io { path: path.to_owned(), source })?;
+        let file = || File::open(path).map_err(|source| ReadError::Io { path: path.to_owned(), source });
         Ok(Self {
             path: path.to_owned(),
-            file: BufReader::with_capacity(1 << 16, file),
+            lines: Ahead::new(file()?, hasher.clone()),
             chain: Chain::new(hasher),
             offset: 0,
+            again: BufReader::with_capacity(1 << 16, file()?),
+            again_offset: 0,
             line: vec![],
         })
     }
@@ -94,23 +89,16 @@ impl Reader {
     /// Whether nothing is left but the beginning of a record: what a crash or a full disk leaves behind. A broken record
     /// with others behind it is none of their doing.
     pub fn is_at_torn_tail(&mut self) -> Result<bool, ReadError> {
-        let io_error = |source| ReadError::Io { path: self.path.clone(), source };
-        self.file.seek(SeekFrom::Start(self.offset)).map_err(io_error)?;
-        self.line.clear();
-        let length = self.file.read_until(b'\n', &mut self.line).map_err(io_error)?;
-        Ok(length > 0 && !self.line.ends_with(b"\n"))
+        self.look_again(self.offset)?;
+        Ok(!self.line.is_empty() && !self.line.ends_with(b"\n"))
     }
 
     /// The next entry, or none at the journal's end.
     pub fn next_entry(&mut self) -> Result<Option<Entry>, ReadError> {
         let (seq, offset) = (self.chain.seq + 1, self.offset);
-        self.line.clear();
-        let read = self.file.read_until(b'\n', &mut self.line);
-        let length = read.map_err(|source| ReadError::Io { path: self.path.clone(), source })?;
-        if length == 0 {
-            return Ok(None);
-        }
-        let followed = open(&self.line, self.chain.hasher()).and_then(|opened| {
+        let line = self.lines.next_line();
+        let Some(line) = line.map_err(|source| self.io_error(source))? else { return Ok(None) };
+        let followed = line.and_then(|opened| {
             if opened.prev != self.chain.head {
                 return Err("it does not follow the record before it");
             }
@@ -120,9 +108,9 @@ impl Reader {
             Ok(opened)
         });
         match followed {
-            Ok(Opened { hash, at, record, .. }) => {
+            Ok(Opened { length, hash, at, record, .. }) => {
                 self.chain.advance(hash);
-                self.offset += length as u64;
+                self.offset += length;
                 Ok(Some(Entry { seq, at, offset, record }))
             }
             Err(problem) => Err(ReadError::Broken { path: self.path.clone(), seq, problem }),
@@ -131,30 +119,30 @@ impl Reader {
 
     /// The record whose line begins at `offset`, for a second look; its chain is not checked again.
     pub fn record_at(&mut self, offset: u64) -> Result<Record, ReadError> {
-        let io_error = |source| ReadError::Io { path: self.path.clone(), source };
-        // Lines are asked for nearly in order, so a short way is walked within the buffer.
-        let here = self.file.stream_position().map_err(io_error)?;
-        let way = i64::try_from(offset).unwrap_or(i64::MAX) - i64::try_from(here).unwrap_or(i64::MAX);
-        self.file.seek_relative(way).map_err(io_error)?;
-        self.line.clear();
-        self.file.read_until(b'\n', &mut self.line).map_err(io_error)?;
-        let line = std::str::from_utf8(&self.line).map_err(|error| io_error(io::Error::other(error)))?;
-        Ok(Record::read(line).map_err(|error| io_error(error.into()))?.record)
+        self.look_again(offset)?;
+        let record = std::str::from_utf8(&self.line).map_err(io::Error::other);
+        let record = record.and_then(|line| Ok(Record::read(line)?.record));
+        record.map_err(|source| self.io_error(source))
     }
-}
 
-/// Takes a line apart.
-fn open(line: &[u8], hasher: &Hasher) -> Result<Opened, &'static str> {
-    let line = line.strip_suffix(b"\n").ok_or("its line is cut off")?;
-    let line = std::str::from_utf8(line).map_err(|_| "it is not text")?;
-    let hash = hasher.check(line).ok_or("its hash does not match its content")?;
-    let Line { seq, prev, at, record } = Record::read(line).map_err(|_| "it is no record of a known type")?;
-    let prev = Hash::parse(prev).ok_or("it does not follow the record before it")?;
-    Ok(Opened { hash, prev, seq, at, record })
+    /// Reads the line that begins at `offset`. Lines are asked for nearly in order, so a short way is walked within the
+    /// buffer.
+    fn look_again(&mut self, offset: u64) -> Result<(), ReadError> {
+        self.line.clear();
+        let way = offset.wrapping_sub(self.again_offset).cast_signed();
+        let read = self.again.seek_relative(way).and_then(|()| self.again.read_until(b'\n', &mut self.line));
+        self.again_offset = offset + read.map_err(|source| self.io_error(source))? as u64;
+        Ok(())
+    }
+
+    fn io_error(&self, source: io::Error) -> ReadError {
+        ReadError::Io { path: self.path.clone(), source }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::ahead::BATCH;
     use super::*;
     use crate::journal::{AttemptStarted, FileStorage, Journal};
 
@@ -207,6 +195,69 @@ mod tests {
         std::fs::write(&path, text.replacen("\"attempt\":3", "\"attempt\":4", 1)).unwrap();
         let error = read(&path).unwrap_err().to_string();
         assert!(error.ends_with("record 3 is broken: its hash does not match its content"), "{error}");
+    }
+
+    /// A journal of several batches, one of whose lines is longer than a batch, and where its lines begin.
+    fn long(folder: &Path) -> (PathBuf, Vec<u64>) {
+        let path = folder.join("journal.jsonl");
+        let journal =
+            Journal::new(path.clone(), FileStorage::create(&path).unwrap(), Chain::new(Hasher::PLAIN));
+        let mut offsets = vec![];
+        for attempt in 1..=50 {
+            offsets.push(std::fs::metadata(&path).unwrap().len());
+            let length = if attempt == 30 { BATCH + 1 } else { BATCH / 10 };
+            let record = AttemptStarted {
+                source: "a.csv".into(),
+                line: 2,
+                conference_id: "c".repeat(length),
+                union_id: "u".into(),
+                attempt,
+            };
+            journal.append(&Record::Attempt(record), Timestamp::UNIX_EPOCH).unwrap();
+        }
+        journal.sync().unwrap();
+        (path, offsets)
+    }
+
+    #[test]
+    fn a_journal_longer_than_is_read_ahead_comes_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, offsets) = long(folder.path());
+        let entries = read(&path).unwrap();
+        assert_eq!(entries.iter().map(|entry| entry.offset).collect::<Vec<_>>(), offsets);
+        for (attempt, entry) in (1..).zip(entries) {
+            assert!(
+                matches!(entry.record, Record::Attempt(record) if record.attempt == attempt),
+                "{attempt}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_broken_record_is_named_wherever_it_stands_and_a_torn_one_is_told_from_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, offsets) = long(folder.path());
+        let whole = std::fs::read(&path).unwrap();
+        for seq in [2, 25, 30, 50] {
+            let begin = usize::try_from(offsets[seq - 1]).unwrap();
+            let torn = whole[..begin + 100].to_vec();
+            let mut altered = whole.clone();
+            // A second one stands behind it.
+            for place in [begin + 100, whole.len() - 2] {
+                altered[place] ^= 1;
+            }
+            for (bytes, is_torn) in [(torn, true), (altered, false)] {
+                std::fs::write(&path, bytes).unwrap();
+                let mut reader = Reader::open(&path, Hasher::PLAIN).unwrap();
+                for whole in 1..seq {
+                    assert_eq!(reader.next_entry().unwrap().unwrap().seq, whole as u64);
+                }
+                let broken = reader.next_entry();
+                assert!(matches!(broken, Err(ReadError::Broken { seq: named, .. }) if named == seq as u64));
+                assert_eq!((reader.offset(), reader.chain().seq), (offsets[seq - 1], seq as u64 - 1));
+                assert_eq!(reader.is_at_torn_tail().unwrap(), is_torn, "{seq}");
+            }
+        }
     }
 
     #[test]

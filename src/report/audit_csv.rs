@@ -46,7 +46,8 @@ pub(super) fn write(index: &RunIndex, journal: &mut Reader, path: &Path) -> Resu
         for row in &index.rows {
             match journal.record_at(row.offset) {
                 Ok(Record::Outcome(outcome)) => {
-                    csv.write_record(cells(&index.started, &outcome).map(Cow::into_owned))?;
+                    let cells = cells(&index.started, &outcome);
+                    csv.write_record(cells.iter().map(|cell| cell.as_bytes()))?;
                 }
                 Ok(_) => unreachable!("the index holds places of outcomes"),
                 Err(error) => {
