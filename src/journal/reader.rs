@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use super::ahead::{Ahead, Opened};
-use super::{Chain, Hasher, Record};
+use super::{Chain, Hasher, OutcomeRecord, Record};
 
 /// Why a journal cannot be read to its end.
 #[derive(Debug, Error)]
@@ -117,12 +117,10 @@ impl Reader {
         }
     }
 
-    /// The record whose line begins at `offset`, for a second look; its chain is not checked again.
-    pub fn record_at(&mut self, offset: u64) -> Result<Record, ReadError> {
+    /// The outcome whose line begins at `offset`, for a second look; its chain is not checked again.
+    pub fn outcome_at(&mut self, offset: u64) -> Result<OutcomeRecord, ReadError> {
         self.look_again(offset)?;
-        let record = std::str::from_utf8(&self.line).map_err(io::Error::other);
-        let record = record.and_then(|line| Ok(Record::read(line)?.record));
-        record.map_err(|source| self.io_error(source))
+        serde_json::from_slice(&self.line).map_err(|error| self.io_error(error.into()))
     }
 
     /// Reads the line that begins at `offset`. Lines are asked for nearly in order, so a short way is walked within the
@@ -145,20 +143,25 @@ mod tests {
     use super::super::ahead::BATCH;
     use super::*;
     use crate::journal::{AttemptStarted, FileStorage, Journal};
+    use crate::meeting::{Cells, Origin};
+    use crate::outcome::{Outcome, OutcomeKind};
+
+    fn attempt(attempt: u32, conference_id: &str) -> Record {
+        Record::Attempt(AttemptStarted {
+            source: "a.csv".into(),
+            line: 2,
+            conference_id: conference_id.into(),
+            union_id: "u".into(),
+            attempt,
+        })
+    }
 
     fn written(folder: &Path, records: u32) -> PathBuf {
         let path = folder.join("journal.jsonl");
         let journal =
             Journal::new(path.clone(), FileStorage::create(&path).unwrap(), Chain::new(Hasher::PLAIN));
-        for attempt in 1..=records {
-            let record = AttemptStarted {
-                source: "a.csv".into(),
-                line: 2,
-                conference_id: "c".into(),
-                union_id: "u".into(),
-                attempt,
-            };
-            journal.append(&Record::Attempt(record), Timestamp::UNIX_EPOCH).unwrap();
+        for number in 1..=records {
+            journal.append(&attempt(number, "c"), Timestamp::UNIX_EPOCH).unwrap();
         }
         journal.sync().unwrap();
         path
@@ -170,15 +173,26 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_reads_back_in_order_and_any_record_can_be_looked_up_again() {
+    fn a_journal_reads_back_in_order_and_any_outcome_can_be_looked_up_again() {
         let folder = tempfile::tempdir().unwrap();
-        let path = written(folder.path(), 5);
+        let path = folder.path().join("journal.jsonl");
+        let journal =
+            Journal::new(path.clone(), FileStorage::create(&path).unwrap(), Chain::new(Hasher::PLAIN));
+        for line in 1..=5 {
+            let (origin, at) = (Origin { source: "a.csv".into(), line }, Timestamp::UNIX_EPOCH);
+            let kind = OutcomeKind::Invalid;
+            let outcome = Outcome::unasked(origin, Cells::default(), kind, "is \"empty\"".into(), at);
+            journal.append(&Record::Outcome(Box::new(OutcomeRecord::from(&outcome))), at).unwrap();
+        }
+        journal.append(&attempt(1, "c"), Timestamp::UNIX_EPOCH).unwrap();
         let entries = read(&path).unwrap();
-        assert_eq!(entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        assert_eq!(entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
         let mut reader = Reader::open(&path, Hasher::PLAIN).unwrap();
         for index in [3, 0, 4, 1, 2] {
-            assert_eq!(reader.record_at(entries[index].offset).unwrap(), entries[index].record);
+            let outcome = reader.outcome_at(entries[index].offset).unwrap();
+            assert_eq!(Record::Outcome(Box::new(outcome)), entries[index].record);
         }
+        assert!(matches!(reader.outcome_at(entries[5].offset), Err(ReadError::Io { .. })));
     }
 
     #[test]
@@ -203,17 +217,10 @@ mod tests {
         let journal =
             Journal::new(path.clone(), FileStorage::create(&path).unwrap(), Chain::new(Hasher::PLAIN));
         let mut offsets = vec![];
-        for attempt in 1..=50 {
+        for number in 1..=50 {
             offsets.push(std::fs::metadata(&path).unwrap().len());
-            let length = if attempt == 30 { BATCH + 1 } else { BATCH / 10 };
-            let record = AttemptStarted {
-                source: "a.csv".into(),
-                line: 2,
-                conference_id: "c".repeat(length),
-                union_id: "u".into(),
-                attempt,
-            };
-            journal.append(&Record::Attempt(record), Timestamp::UNIX_EPOCH).unwrap();
+            let length = if number == 30 { BATCH + 1 } else { BATCH / 10 };
+            journal.append(&attempt(number, &"c".repeat(length)), Timestamp::UNIX_EPOCH).unwrap();
         }
         journal.sync().unwrap();
         (path, offsets)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{ReportError, RunIndex};
-use crate::journal::{Hasher, OutcomeRecord, Reader, Record};
+use crate::journal::{Hasher, OutcomeRecord, Reader};
 use crate::meeting::{Cells, Origin};
 use crate::outcome::OutcomeKind;
 
@@ -14,9 +14,8 @@ pub fn left_over(
 ) -> Result<impl Iterator<Item = Result<(Origin, Cells), ReportError>> + use<>, ReportError> {
     let mut reader = Reader::open(journal, hasher)?;
     let index = RunIndex::read(&mut reader, journal)?;
-    Ok(index.rows.into_iter().filter_map(move |place| match reader.record_at(place.offset) {
-        Ok(Record::Outcome(outcome)) => is_left_over(outcome.outcome).then(|| Ok(row(*outcome))),
-        Ok(_) => unreachable!("the index holds places of outcomes"),
+    Ok(index.rows.into_iter().filter_map(move |place| match reader.outcome_at(place.offset) {
+        Ok(outcome) => is_left_over(outcome.outcome).then(|| Ok(row(outcome))),
         Err(error) => Some(Err(error.into())),
     }))
 }

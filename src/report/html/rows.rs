@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::look::{ended_by, look, needs_an_eye};
 use super::{Look, count};
-use crate::journal::{OutcomeRecord, Reader, Record};
+use crate::journal::{OutcomeRecord, Reader};
 use crate::outcome::{EndedBy, OutcomeKind};
 use crate::report::closing_table::human;
 use crate::report::run_index::Place;
@@ -103,9 +103,7 @@ impl Rows {
         let mut texts = Texts::default();
         let (mut rows, mut printed) = (vec![], vec![]);
         for Place { offset, .. } in with(true).chain(with(false)).take(bounds.rows) {
-            let Record::Outcome(outcome) = journal.record_at(*offset)? else {
-                unreachable!("the index holds places of outcomes")
-            };
+            let outcome = journal.outcome_at(*offset)?;
             if needs_an_eye(outcome.outcome) {
                 each(&outcome);
                 if printed.len() < bounds.printed {
