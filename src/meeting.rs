@@ -2,7 +2,9 @@
 //!
 //! Invariant: a [`ConferenceId`] or [`UnionId`] that exists can be sent to DingTalk as it is.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -168,8 +170,39 @@ impl CloseRequest {
 }
 
 /// 128 bits of SHA-256 over what a row says: 16 bytes of memory a row, and no two rows that differ share one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fingerprint(u128);
+
+/// Fingerprints, each once.
+pub type FingerprintSet = HashSet<Fingerprint, BuildHasherDefault<HalfOfIt>>;
+
+/// Something for each fingerprint.
+pub type FingerprintMap<T> = HashMap<Fingerprint, T, BuildHasherDefault<HalfOfIt>>;
+
+/// A fingerprint is a hash already: half of it tells where it belongs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HalfOfIt(u64);
+
+impl Hasher for HalfOfIt {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, half: u64) {
+        self.0 = half;
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("a fingerprint is hashed by its half alone")
+    }
+}
+
+impl Hash for Fingerprint {
+    #[expect(clippy::cast_possible_truncation, reason = "half of it is meant")]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0 as u64);
+    }
+}
 
 impl Fingerprint {
     /// The fingerprint of a row's two cells. The length of the first goes in, so that `ab`+`c` is not `a`+`bc`.

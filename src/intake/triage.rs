@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::{IntakeError, Lists};
-use crate::meeting::{Cells, CloseRequest, ConferenceId, Fingerprint, InvalidRow, Origin, Row};
+use crate::meeting::{Cells, CloseRequest, ConferenceId, FingerprintSet, InvalidRow, Origin, Row};
 use crate::outcome::OutcomeKind;
 use crate::settings::InputSettings;
 
@@ -37,13 +37,13 @@ pub enum Entry {
 #[derive(Debug, Default)]
 pub struct Triage {
     exclusions: Exclusions,
-    seen: HashSet<Fingerprint>,
+    seen: FingerprintSet,
 }
 
 impl Triage {
     /// Nothing was seen yet.
     pub fn new(exclusions: Exclusions) -> Self {
-        Self { exclusions, seen: HashSet::new() }
+        Self { exclusions, seen: FingerprintSet::default() }
     }
 
     /// Sorts the next row. A meeting that must not be closed is `excluded` each time it is named: that is the stronger

@@ -3,7 +3,7 @@
 //! Invariant: an entry is in a run once at most, and one that has its outcome is never asked for again because it was handed
 //! out again (an acknowledgement that was forgotten, or came too late): it is settled as it was.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -14,7 +14,7 @@ use super::{Delivery, EntryId, Settled, Settlement};
 use crate::clock::Clock;
 use crate::intake::Entry;
 use crate::journal::OutcomeRecord;
-use crate::meeting::Fingerprint;
+use crate::meeting::{Fingerprint, FingerprintSet};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::run::{Arrival, Hold, Prior};
 
@@ -27,7 +27,7 @@ pub struct Hand {
     /// Entries in the run, without an outcome.
     open: usize,
     /// What the run's rows ask for, but for those that failed: the same once more is a duplicate.
-    asked: HashSet<Fingerprint>,
+    asked: FingerprintSet,
     /// What became of the run's entries.
     ended: HashMap<EntryId, Settlement>,
 }
@@ -57,7 +57,7 @@ impl Hand {
             clock,
             held: HashMap::new(),
             open: 0,
-            asked: HashSet::new(),
+            asked: FingerprintSet::default(),
             ended: HashMap::new(),
         }
     }

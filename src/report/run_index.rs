@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::course::Course;
 use super::{Pace, ReportError};
 use crate::journal::{Chain, Entry, OutcomeRecord, ReadError, Reader, Record, RunFinished, RunStarted};
-use crate::meeting::Fingerprint;
+use crate::meeting::{Fingerprint, FingerprintMap};
 use crate::outcome::OutcomeKind;
 
 /// A journal, counted.
@@ -88,7 +88,7 @@ impl RunIndex {
         };
         let mut sources = Sources::default();
         sources.learn(&index.started);
-        let mut open: HashMap<Fingerprint, (usize, String)> = HashMap::new();
+        let mut open: FingerprintMap<(usize, String)> = FingerprintMap::default();
         while let Some(entry) = next_whole(reader)? {
             index.last_at = entry.at;
             match entry.record {
@@ -127,12 +127,7 @@ impl RunIndex {
         Ok(index)
     }
 
-    fn count(
-        &mut self,
-        outcome: OutcomeRecord,
-        place: Place,
-        open: &mut HashMap<Fingerprint, (usize, String)>,
-    ) {
+    fn count(&mut self, outcome: OutcomeRecord, place: Place, open: &mut FingerprintMap<(usize, String)>) {
         let fingerprint = Fingerprint::of(&outcome.conference_id, &outcome.union_id);
         let row = match outcome.outcome {
             OutcomeKind::Duplicate | OutcomeKind::Invalid => None,

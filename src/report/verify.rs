@@ -3,15 +3,15 @@
 //!
 //! Memory: one fingerprint a row.
 
+use std::collections::HashSet;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use thiserror::Error;
 
 use crate::intake::{IntakeError, Lists};
 use crate::journal::{Hasher, OutcomeRecord, ReadError, Reader, Record, Totals};
-use crate::meeting::{Fingerprint, Origin};
+use crate::meeting::{Fingerprint, FingerprintMap, FingerprintSet, Origin};
 use crate::outcome::OutcomeKind;
 
 /// A whole journal.
@@ -47,8 +47,8 @@ pub enum VerifyError {
 /// How many outcomes the rows have that say the same. `not_attempted` counts until another outcome takes its place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Outcomes {
-    of_row: HashMap<Fingerprint, u32>,
-    open: HashSet<Fingerprint>,
+    of_row: FingerprintMap<u32>,
+    open: FingerprintSet,
 }
 
 impl Outcomes {

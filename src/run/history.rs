@@ -2,7 +2,7 @@
 //!
 //! Rows are known by what they say, never by their line: lists are edited between runs. Memory: one fingerprint a row.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::Hold;
 use crate::intake::Entry;
 use crate::journal::{OutcomeRecord, Record};
-use crate::meeting::{Cells, Fingerprint, Origin};
+use crate::meeting::{Cells, Fingerprint, FingerprintMap, FingerprintSet, Origin};
 use crate::outcome::OutcomeKind;
 
 /// What a row has been through in earlier processes of its run.
@@ -38,14 +38,14 @@ pub struct Arrival {
 /// What a journal knows.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    ended: HashSet<Fingerprint>,
+    ended: FingerprintSet,
     /// Rows that ended and that an exclusion list named since.
-    excluded_since: HashSet<Fingerprint>,
-    open: HashMap<Fingerprint, Prior>,
+    excluded_since: FingerprintSet,
+    open: FingerprintMap<Prior>,
     /// Meetings that were asked for, whoever was named as their host.
-    asked: HashSet<Fingerprint>,
-    in_doubt: HashMap<Fingerprint, (Origin, Cells)>,
-    unasked: HashMap<Fingerprint, Unasked>,
+    asked: FingerprintSet,
+    in_doubt: FingerprintMap<(Origin, Cells)>,
+    unasked: FingerprintMap<Unasked>,
     outcomes: BTreeMap<OutcomeKind, u64>,
 }
 

@@ -4,7 +4,7 @@
 //! a token, the `attempt` record is written, the request leaves, the answer is judged. The pacer's token comes last, so
 //! that it is spent at once; an access token fetched after it would let everything that waited leave together.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::dingtalk::{AccessToken, Api, Exchange, Grant, Supply, TokenError, Tok
 use crate::events::{Observe, RunEvent};
 use crate::intake::{Entry, IntakeError};
 use crate::journal::{AttemptStarted, Journal, JournalError, OutcomeRecord, Record, Totals};
-use crate::meeting::Fingerprint;
+use crate::meeting::{Fingerprint, FingerprintSet};
 use crate::outcome::{Judgement, Outcome, OutcomeKind, Verdict};
 use crate::pace::{Change, Heard, NotYet, Pacer};
 use crate::settings::{PaceSettings, RetrySettings};
@@ -128,8 +128,8 @@ struct Runner<'a, A> {
 /// The meetings that were asked for: another row can name the same one with another host.
 #[derive(Default)]
 struct Asked {
-    once: HashSet<Fingerprint>,
-    again: HashSet<Fingerprint>,
+    once: FingerprintSet,
+    again: FingerprintSet,
 }
 
 impl Asked {
