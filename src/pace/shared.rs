@@ -270,7 +270,7 @@ impl<B: Book> Clerk<B> {
                         info!("the quota is there again");
                     }
                     pausing = tell_of_pause(&answer.grant, pausing);
-                    lock(&state).take_in(&answer, ask.lateness, sent_at, now);
+                    lock(&state).take_in(&answer, &ask, sent_at, now);
                     self.answers.notify_one();
                 }
                 Err(problem) => {
@@ -337,16 +337,20 @@ fn tell_of_pause(grant: &Grant, before: Option<Why>) -> Option<Why> {
 }
 
 impl State {
-    fn take_in(&mut self, answer: &Answer, lateness: Duration, sent_at: Instant, now: Instant) {
+    fn take_in(&mut self, answer: &Answer, ask: &Ask, sent_at: Instant, now: Instant) {
         self.per_second = answer.per_second;
         self.lowest = self.lowest.min(answer.per_second);
+        if ask.permits > 0 {
+            // Whoever wanted one meanwhile is told of this answer, and wants again if it is not enough.
+            self.wanted = false;
+        }
         match answer.grant {
             Grant::Permits { count, first, between, is_probe } => {
                 self.not_before = None;
                 // A slot lies between these two, depending on when the book looked at its clock.
                 let slots = (0..count).map(|number| first + between * number).map(|offset| Permit {
                     from: now + offset,
-                    until: sent_at + offset + lateness,
+                    until: sent_at + offset + ask.lateness,
                     is_probe,
                 });
                 self.permits.extend(slots.filter(|permit| permit.from <= permit.until));

@@ -78,6 +78,23 @@ async fn a_permit_that_is_not_used_in_time_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_asks_again_before_the_answer_is_there_has_asked_once() {
+    let at_once = |count| permits(count, Duration::ZERO, Duration::ZERO);
+    let (shared, asked, clock) = shared(10 * MILLI, [at_once(2), at_once(4), at_once(1)]);
+    let start = clock.now();
+    assert_eq!(shared.try_take(start), Err(NotYet::Untold));
+    clock.wait_until(start + 5 * MILLI).await;
+    assert_eq!(shared.try_take(clock.now()), Err(NotYet::Untold));
+    let mut taken = vec![];
+    for _ in 0..6 {
+        taken.push(take(&shared, &clock, start).await.unwrap());
+    }
+    assert_eq!(taken, [10, 10, 20, 20, 20, 20]);
+    let sizes: Vec<u32> = asked.lock().unwrap().iter().map(|ask| ask.permits).collect();
+    assert_eq!(sizes, [2, 4]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_time_an_answer_takes_makes_no_permit_early_and_its_life_longer_by_nothing() {
     let slot = || permits(2, 5 * MILLI, 10 * MILLI);
     let (shared, asked, clock) = shared(30 * MILLI, [slot(), slot(), slot(), slot()]);

@@ -168,8 +168,7 @@ impl Broker for RedisQueue {
                 Settlement::Release { times } => script.arg("release").arg(id.to_string()).arg(*times),
             };
         }
-        let _found: u64 = self.link.run(&mut connected, &script).await?;
-        Ok(())
+        self.link.run(&mut connected, &script).await
     }
 
     async fn leave(&self) -> Result<u64, BrokerError> {

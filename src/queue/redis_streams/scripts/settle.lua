@@ -5,7 +5,6 @@
 --   'acknowledge', id
 --   'bury', id, how many names and values follow, name, value, …
 --   'release', id, how often it counts as handed out
--- Returns: how many were found.
 --
 -- An entry that is not there any more was settled before, by us or by whoever took it over: nothing is done twice.
 -- What can be refused for want of memory (XADD) comes before what cannot.
@@ -15,6 +14,9 @@ local group, worker, released = ARGV[1], ARGV[2], ARGV[3]
 
 -- More fields than this are of no use to anybody; Lua hands on no more than some thousands.
 local MOST_FIELDS = 1000
+
+local function original(id) return redis.call('XRANGE', stream, id, id)[1] end
+local function pending(id) return redis.call('XPENDING', stream, group, id, id, 1)[1] end
 
 local function forget(id, fields)
   local conference, union = '', ''
@@ -33,19 +35,16 @@ local function remove(id, found)
   if found then forget(id, found[2]) end
 end
 
-local settled, at = 0, 4
+local at = 4
 while at <= #ARGV do
   local how, id = ARGV[at], ARGV[at + 1]
   at = at + 2
-  local found = redis.call('XRANGE', stream, id, id)[1]
-  local pending = redis.call('XPENDING', stream, group, id, id, 1)[1]
-  if found or pending then settled = settled + 1 end
-
   if how == 'acknowledge' then
-    remove(id, found)
+    remove(id, original(id))
   elseif how == 'bury' then
     local count = tonumber(ARGV[at])
-    if found or pending then
+    local found = original(id)
+    if found or pending(id) then
       local entry, fields = {}, found and found[2] or {}
       local kept = math.min(#fields, 2 * MOST_FIELDS)
       for field = 1, kept do entry[field] = fields[field] end
@@ -57,11 +56,11 @@ while at <= #ARGV do
     end
     at = at + count + 1
   else
-    if pending and pending[2] == worker then
+    local holder = pending(id)
+    if holder and holder[2] == worker then
       redis.call('XCLAIM', stream, group, released, 0, id, 'RETRYCOUNT', ARGV[at], 'JUSTID')
       redis.call('HDEL', since, id)
     end
     at = at + 1
   end
 end
-return settled
