@@ -15,8 +15,8 @@ use crate::events::{Observe, RunEvent};
 use crate::journal::Durability;
 use crate::outcome::OutcomeKind;
 
-/// Entries that are settled at once.
-const AT_ONCE: usize = 128;
+/// Entries that are settled at once: the script keeps everybody else waiting, the quota's askers first of all.
+const AT_ONCE: usize = 32;
 
 /// An entry, and the record that has to be on the disk before it is settled.
 struct Due {
