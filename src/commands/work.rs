@@ -48,7 +48,7 @@ pub(super) async fn run(args: WorkArgs, config: Option<PathBuf>) -> Result<ExitC
     queue.join().await?;
     readiness.ready();
     info!(worker = name, stream = settings.queue.stream, "joined the queue");
-    let quota = RedisQuota::new(Arc::clone(&queue), settings.pace);
+    let quota = RedisQuota::new(Arc::clone(&queue), name.clone(), settings.pace);
     let shared = Shared::start(quota, concurrency, per_second, clock.clone());
     let (settler, settling) = Settler::new(Arc::clone(&queue), hand.clone(), clock.clone());
     let settler = tokio::spawn(settler.run());

@@ -22,7 +22,7 @@ pub use broker::{
 pub use feeder::{Feeder, OnLook, Step};
 pub use hand::{Hand, SharedHand};
 pub use keeper::keep;
-pub use redis_streams::{Link, RedisQueue, RedisQuota};
+pub use redis_streams::{Link, QUOTA_SCRIPT, QuotaHost, QuotaReply, RedisQueue, RedisQuota};
 pub use settler::{QueueObserver, Settler, Settling};
 
 #[cfg(test)]

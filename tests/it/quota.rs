@@ -92,8 +92,8 @@ async fn permits(redis: &Redis, count: usize) -> Vec<Span> {
     let settings = Settings::load(&Layers { environment, ..Layers::default() }).unwrap();
     let link = Link::new(&settings.queue, "a test").unwrap();
     let name = format!("worker-{}", fastrand::u32(..));
-    let queue = Arc::new(RedisQueue::new(link, &settings.queue, name, Clock::System));
-    let quota = RedisQuota::new(queue, settings.pace);
+    let queue = Arc::new(RedisQueue::new(link, &settings.queue, name.clone(), Clock::System));
+    let quota = RedisQuota::new(queue, name, settings.pace);
     let ask = Ask { permits: 8, lateness: LATENESS, told: vec![] };
     let mut spans = vec![];
     while spans.len() < count {

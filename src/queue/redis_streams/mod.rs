@@ -14,5 +14,5 @@ mod scripts;
 mod worker;
 
 pub use link::Link;
-pub use quota::RedisQuota;
+pub use quota::{QUOTA_SCRIPT, QuotaHost, QuotaReply, RedisQuota};
 pub use worker::RedisQueue;

@@ -1,5 +1,6 @@
 //! The workers' one quota, in a key of Redis.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,29 +15,53 @@ use crate::settings::PaceSettings;
 /// The key: workers that share a database of a Redis share one quota.
 const KEY: &str = "meeting-closer:quota";
 
-/// The quota of one Redis.
-pub struct RedisQuota {
-    queue: Arc<RedisQueue>,
+/// The script, for a place that runs it.
+pub const QUOTA_SCRIPT: &str = include_str!("scripts/quota.lua");
+
+/// What the script returns, as it says at its head.
+pub type QuotaReply = (u32, f64, f64, String, f64, u8);
+
+/// Where the script runs: on the server, or wherever its time can be told.
+pub trait QuotaHost: Send + Sync + 'static {
+    /// Runs it once. An error means that nobody knows whether it ran.
+    fn run(&self, arguments: &[String]) -> impl Future<Output = Result<QuotaReply, String>> + Send;
+}
+
+impl QuotaHost for RedisQueue {
+    /// Only where the queue was joined: after an outage nothing leaves before what was found out about it.
+    async fn run(&self, arguments: &[String]) -> Result<QuotaReply, String> {
+        let run = async {
+            let (mut connected, _) = self.met().await?;
+            self.link.run(&mut connected, scripts::QUOTA.key(KEY).arg(arguments)).await
+        };
+        run.await.map_err(|error: BrokerError| error.to_string())
+    }
+}
+
+/// The quota of one Redis, for one worker.
+pub struct RedisQuota<H = RedisQueue> {
+    host: Arc<H>,
+    worker: String,
     pace: PaceSettings,
 }
 
-impl RedisQuota {
-    /// Asked under the worker's name, and only where it has joined the queue: after an outage nothing leaves before what was
-    /// found out about it.
-    pub fn new(queue: Arc<RedisQueue>, pace: PaceSettings) -> Self {
-        Self { queue, pace }
+impl<H: QuotaHost> RedisQuota<H> {
+    /// Asked under the worker's name.
+    pub fn new(host: Arc<H>, worker: String, pace: PaceSettings) -> Self {
+        Self { host, worker, pace }
     }
 
-    async fn try_ask(&self, ask: &Ask, now: Instant) -> Result<Answer, BrokerError> {
-        let (mut connected, _) = self.queue.met().await?;
+    fn arguments(&self, ask: &Ask, now: Instant) -> Vec<String> {
         let pace = &self.pace;
-        let mut script = scripts::QUOTA.key(KEY);
-        script
-            .arg(&self.queue.worker)
-            .arg(ask.permits)
-            .arg(micros(ask.lateness))
-            .arg(pace.requests_per_second);
-        script.arg(pace.burst.get()).arg(pace.min_requests_per_second).arg(u8::from(pace.adaptive));
+        let mut arguments = vec![
+            self.worker.clone(),
+            ask.permits.to_string(),
+            micros(ask.lateness).to_string(),
+            pace.requests_per_second.to_string(),
+            pace.burst.to_string(),
+            pace.min_requests_per_second.to_string(),
+            u8::from(pace.adaptive).to_string(),
+        ];
         for Told { heard, sent_at } in &ask.told {
             let (kind, wait) = match heard {
                 Heard::LetIn => ("let_in", Duration::ZERO),
@@ -44,11 +69,18 @@ impl RedisQuota {
                 Heard::Refused { retry_after, .. } => ("refused", retry_after.unwrap_or_default()),
                 Heard::Banned(pause) => ("banned", *pause),
             };
-            script.arg(kind).arg(micros(refusing_window(*heard))).arg(micros(wait));
-            script.arg(micros(now.saturating_duration_since(*sent_at)));
+            arguments.push(kind.to_owned());
+            let spans = [refusing_window(*heard), wait, now.saturating_duration_since(*sent_at)];
+            arguments.extend(spans.map(|span| micros(span).to_string()));
         }
-        let (count, first, between, why, per_second, is_probe): (u32, f64, f64, String, f64, u8) =
-            self.queue.link.run(&mut connected, &script).await?;
+        arguments
+    }
+}
+
+impl<H: QuotaHost> Book for RedisQuota<H> {
+    async fn ask(&self, ask: &Ask, now: Instant) -> Result<Answer, String> {
+        let reply = self.host.run(&self.arguments(ask, now)).await?;
+        let (count, first, between, why, per_second, is_probe) = reply;
         let span = |micros: f64| Duration::try_from_secs_f64(micros / 1e6).unwrap_or_default();
         let grant = match (count, why.as_str()) {
             _ if ask.permits == 0 => Grant::Nothing,
@@ -58,12 +90,6 @@ impl RedisQuota {
             }
         };
         Ok(Answer { grant, per_second })
-    }
-}
-
-impl Book for RedisQuota {
-    async fn ask(&self, ask: &Ask, now: Instant) -> Result<Answer, String> {
-        self.try_ask(ask, now).await.map_err(|error| error.to_string())
     }
 }
 

@@ -20,4 +20,5 @@ script!(ENQUEUE, "enqueue.lua");
 script!(REQUEUE, "requeue.lua");
 script!(STATUS, "status.lua");
 script!(DEAD_CODES, "dead_codes.lua");
-script!(QUOTA, "quota.lua");
+
+pub(super) static QUOTA: LazyLock<Script> = LazyLock::new(|| Script::new(super::QUOTA_SCRIPT));

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use meeting_closer::clock::Clock;
 use meeting_closer::events::{Observe, RunEvent};
-use meeting_closer::intake::Entry;
+use meeting_closer::intake::{Entry, IntakeError};
 use meeting_closer::journal::{Chain, Hasher, Journal, Storage};
 use meeting_closer::meeting::{CloseRequest, ConferenceId, Origin, UnionId};
 use meeting_closer::outcome::Outcome;
@@ -15,7 +16,9 @@ use meeting_closer::pace::Pacer;
 use meeting_closer::run::{self, Arrival, Parts, Prior, RunEnd};
 use meeting_closer::settings::{Layers, Settings};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
+use super::fleet::{self, ScriptHost};
 use super::server::{Behaviour, Server};
 
 /// Longer than any simulated run takes: a run that is not over by then hangs.
@@ -34,7 +37,8 @@ pub(crate) struct Plan {
 
 /// What came of it.
 pub(crate) struct Ran {
-    pub(crate) end: RunEnd,
+    /// One for each worker.
+    pub(crate) ends: Vec<RunEnd>,
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) server: Arc<Server>,
     pub(crate) settings: Settings,
@@ -66,24 +70,64 @@ impl Observe for Heard {
 
 /// Plays a plan on a runtime of its own; an error where the run hangs.
 pub(crate) fn play(plan: &Plan) -> Result<Ran, String> {
+    on_paused_time(run_plan(plan))
+}
+
+/// The same by so many workers that share the quota.
+pub(crate) fn play_fleet(plan: &Plan, workers: usize) -> Result<Ran, String> {
+    on_paused_time(run_fleet(plan, workers))
+}
+
+fn on_paused_time(run: impl Future<Output = Ran>) -> Result<Ran, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(async {
-        let ran = tokio::time::timeout(HANGS, run_plan(plan)).await;
+        let ran = tokio::time::timeout(HANGS, run).await;
         ran.map_err(|_| "the run hangs".to_owned())
     })
 }
 
 async fn run_plan(plan: &Plan) -> Ran {
+    let (settings, server) = begin(plan);
+    let pacer = Pacer::new(&settings.pace);
+    let rows = rows(Arc::new(AtomicU64::new(0)), plan.rows);
+    let (end, outcomes) = one_run(plan, &settings, Arc::clone(&server), pacer, rows).await;
+    Ran { ends: vec![end], outcomes, server, settings }
+}
+
+async fn run_fleet(plan: &Plan, workers: usize) -> Ran {
+    let (settings, server) = begin(plan);
+    let (host, next) = (Arc::new(ScriptHost::new()), Arc::new(AtomicU64::new(0)));
+    let mut runs = JoinSet::new();
+    for number in 0..workers {
+        let pacer = fleet::pacer(&host, &settings.pace, number);
+        let rows = rows(Arc::clone(&next), plan.rows);
+        let (plan, settings, server) = (plan.clone(), settings.clone(), Arc::clone(&server));
+        runs.spawn(async move { one_run(&plan, &settings, server, pacer, rows).await });
+    }
+    let (ends, outcomes): (Vec<_>, Vec<_>) = runs.join_all().await.into_iter().unzip();
+    Ran { ends, outcomes: outcomes.concat(), server, settings }
+}
+
+fn begin(plan: &Plan) -> (Settings, Arc<Server>) {
     let environment =
         plan.settings.iter().map(|(key, value)| (format!("MEETING_CLOSER__{key}"), value.clone())).collect();
     let settings = Settings::load(&Layers { environment, ..Layers::default() }).unwrap();
-    let server = Arc::new(Server::new(plan.behaviour.clone(), plan.seed));
+    (settings, Arc::new(Server::new(plan.behaviour.clone(), plan.seed)))
+}
+
+async fn one_run(
+    plan: &Plan,
+    settings: &Settings,
+    api: Arc<Server>,
+    pacer: Pacer,
+    rows: mpsc::Receiver<Result<Arrival, IntakeError>>,
+) -> (RunEnd, Vec<Outcome>) {
     let journal = Journal::new("nowhere".into(), Nowhere, Chain::new(Hasher::PLAIN));
     let (clock, mut heard) = (Clock::tokio(), Heard::default());
     let (_signal, signals) = mpsc::channel(1);
     let parts = Parts {
-        api: Arc::clone(&server),
-        pacer: Pacer::new(&settings.pace),
+        api,
+        pacer,
         pace: settings.pace,
         retry: settings.retry,
         seed: plan.seed,
@@ -94,22 +138,26 @@ async fn run_plan(plan: &Plan) -> Ran {
         patience: None,
         clock,
     };
-    let end = run::run(parts, rows(plan.rows)).await;
-    Ran { end, outcomes: heard.0, server, settings }
+    let end = run::run(parts, rows).await;
+    (end, heard.0)
 }
 
-fn rows(count: u64) -> mpsc::Receiver<Result<Arrival, meeting_closer::intake::IntakeError>> {
-    let (sender, receiver) = mpsc::channel(64);
+/// Rows from the first that nobody took yet.
+fn rows(next: Arc<AtomicU64>, count: u64) -> mpsc::Receiver<Result<Arrival, IntakeError>> {
+    let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
-        for line in 0..count {
+        loop {
+            let Ok(slot) = sender.reserve().await else { return };
+            let line = next.fetch_add(1, Ordering::Relaxed);
+            if line >= count {
+                return;
+            }
             let request = CloseRequest {
                 conference_id: ConferenceId::parse(&format!("m{line}")).unwrap(),
                 union_id: UnionId::parse("host").unwrap(),
             };
             let entry = Entry::ToClose { origin: Origin { source: "list.csv".into(), line }, request };
-            if sender.send(Ok(Arrival { entry, prior: Prior::default() })).await.is_err() {
-                return;
-            }
+            slot.send(Ok(Arrival { entry, prior: Prior::default() }));
         }
     });
     receiver

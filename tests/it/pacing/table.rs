@@ -10,7 +10,7 @@ use meeting_closer::outcome::OutcomeKind;
 use serde::Deserialize;
 
 use super::server::{Behaviour, Call, Came};
-use super::simulation::{Plan, Ran, play};
+use super::simulation::{Plan, Ran, play, play_fleet};
 
 /// One file of the table.
 #[derive(Debug, Deserialize)]
@@ -51,10 +51,22 @@ struct Measured {
     failed: usize,
 }
 
-const SEEDS: RangeInclusive<u64> = 1..=5;
+/// How much of the speed workers that share a quota may lose, and how many more requests may be refused: they know what was
+/// let in by twentieths of a window, they learn a round trip later, and their permits stand a little apart.
+const SHARING: (f64, f64) = (0.05, 0.005);
 
 #[test]
 fn each_simulated_server_is_served_within_its_expected_range() {
+    each_case(1..=5, (0.0, 0.0), |plan| play(plan).unwrap());
+}
+
+#[test]
+fn three_workers_that_share_the_quota_serve_each_simulated_server_as_one_run_does() {
+    each_case(1..=2, SHARING, |plan| play_fleet(plan, 3).unwrap());
+}
+
+/// Plays every case with these seeds, and holds it against what is expected and by how much that may be missed.
+fn each_case(seeds: RangeInclusive<u64>, (slower, more_refused): (f64, f64), play: impl Fn(&Plan) -> Ran) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pacing");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -64,13 +76,13 @@ fn each_simulated_server_is_served_within_its_expected_range() {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
         let case: Case = toml::from_str(&std::fs::read_to_string(&file).unwrap())
             .unwrap_or_else(|error| panic!("{name}: {error}"));
-        for seed in SEEDS {
-            let measured = measure(&case, seed);
+        for seed in seeds.clone() {
+            let measured = measure(&case, &play(&plan(&case, seed)));
             meeting_closer::printer::out(&format!("{name:<36} seed {seed}  {measured:?}"));
             let Expected { speed: (slowest, fastest), refused, calls_in_ban, most_in_a_second, failed } =
                 case.expect;
-            let fits = (slowest..=fastest).contains(&measured.speed)
-                && measured.refused <= refused
+            let fits = (slowest - slower..=fastest).contains(&measured.speed)
+                && measured.refused <= refused + more_refused
                 && measured.calls_in_ban <= calls_in_ban
                 && measured.most_in_a_second <= most_in_a_second
                 && measured.failed <= failed;
@@ -82,15 +94,18 @@ fn each_simulated_server_is_served_within_its_expected_range() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-fn measure(case: &Case, seed: u64) -> Measured {
-    let plan = Plan {
+fn plan(case: &Case, seed: u64) -> Plan {
+    Plan {
         rows: case.rows,
         settings: case.settings.clone(),
         behaviour: case.server.clone(),
         deadline: None,
         seed,
-    };
-    let Ran { outcomes, server, settings, .. } = play(&plan).unwrap();
+    }
+}
+
+fn measure(case: &Case, ran: &Ran) -> Measured {
+    let Ran { outcomes, server, settings, .. } = ran;
     let calls = server.calls();
     assert_eq!(outcomes.len() as u64, case.rows);
     let (first, last) = (calls[0].left_at, calls.iter().map(|call| call.left_at).max().unwrap());

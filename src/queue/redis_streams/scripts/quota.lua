@@ -37,52 +37,61 @@ end
 
 local rate = adapts and math.min(configured, math.max(floor, number('rate', configured))) or configured
 
--- Permits granted of late, in tenths of a second and of a minute: 's0' to 's10' and 'm0' to 'm10', each 'which:count'.
-local function count_granted(kind, length, count)
-  local which = math.floor(now / length)
-  local name = kind .. which % 11
-  local at, counted = string.match(state[name] or '', '^(%d+):(%d+)$')
-  if tonumber(at) ~= which then counted = 0 end
-  set(name, string.format('%d:%d', which, counted + count))
+-- Permits that were not refused, by when they were due, for the refusing windows of a second and of a minute: a twentieth of
+-- a window in each span, as 'which:count', and enough spans that the window before a late answer is still known.
+local PARTS, SPANS = 20, 61
+local function span_of(window, at) return math.floor(at * PARTS / window) end
+local function count_in(window, which)
+  local at, counted = string.match(state[window .. ':' .. which % SPANS] or '', '^(%d+):(%d+)$')
+  return tonumber(at) == which and tonumber(counted) or 0
 end
-local function granted_within(kind, length)
-  local which, sum = math.floor(now / length), 0
-  for slot = 0, 10 do
-    local at, counted = string.match(state[kind .. slot] or '', '^(%d+):(%d+)$')
-    if at and tonumber(at) > which - 10 then sum = sum + counted end
+local function count(at, more)
+  for _, window in ipairs({ 1000000, 60000000 }) do
+    local which = span_of(window, at)
+    local counted = math.max(0, count_in(window, which) + more)
+    set(window .. ':' .. which % SPANS, string.format('%d:%d', which, counted))
   end
-  return sum
 end
 
--- How long until the window holds one request less than the rate allows in it.
-local function until_room(kind, length, window)
-  local which, excess = math.floor(now / length), granted_within(kind, length) + 1
-  excess = excess - math.max(1, math.floor(rate * window / 1000000))
-  for slot = which - 9, which do
+-- How many were due within the window before that time. The spans at its ends count by their share.
+local function let_in_before(window, at)
+  local last = span_of(window, at)
+  local share = at * PARTS / window - last
+  local sum = count_in(window, last - PARTS) * (1 - share)
+  for which = last - PARTS + 1, last - 1 do sum = sum + count_in(window, which) end
+  -- What is due only just now has all come before.
+  if at + AT_ONCE >= now then share = 1 end
+  return sum + count_in(window, last) * share
+end
+
+-- How long until the window holds one request less than this rate allows in it.
+local function until_room(per_second, window)
+  local last = span_of(window, now)
+  local excess = 1 - math.max(1, math.floor(per_second * window / 1000000))
+  for which = last - PARTS, last do excess = excess + count_in(window, which) end
+  for which = last - PARTS, last do
     if excess <= 0 then return 0 end
-    local at, counted = string.match(state[kind .. slot % 11] or '', '^(%d+):(%d+)$')
-    if tonumber(at) == slot then excess = excess - counted end
-    if excess <= 0 then return (slot + 1) * length + window - now end
+    excess = excess - count_in(window, which)
+    if excess <= 0 then return (which + 1) * window / PARTS + window - now end
   end
   return window
 end
 
 -- The controller of src/pace/adaptive.rs, for all workers together.
-local KEPT, RETURN, MAX_TRUST, SAME_LEVEL, DEPARTURE, MEASURABLE = 0.97, 1500000, 2, 0.1, 0.01, 8
+local KEPT, RETURN, MAX_TRUST, SAME_LEVEL, DEPARTURE, MEASURABLE = 0.98, 1500000, 2, 0.1, 0.01, 8
 
-local function reduce(window)
-  local kind = window > 1000000 and 'm' or 's'
-  local measured = granted_within(kind, window / 10) / (window / 1000000)
+local function reduce(window, sent)
+  local measured = let_in_before(window, sent) / (window / 1000000)
   if measured * window / 1000000 < MEASURABLE then measured = math.max(measured, rate / 2) end
   local level, refused = math.min(rate, measured), number('level', 0)
   local same = state.reduced and math.abs(level - refused) < SAME_LEVEL * refused
   set('trust', same and math.min(MAX_TRUST, number('trust', 0) + 1) or 0)
+  set('level', state.reduced and (level + rate) / 2 or level)
   rate = math.max(floor, math.min(configured, level * KEPT))
-  set('level', level)
   set('resumed', rate)
   set('rate', rate)
   set('quiet', 0)
-  return until_room(kind, window / 10, window)
+  return until_room(level * KEPT, window)
 end
 
 local function grow()
@@ -113,8 +122,9 @@ for at = 8, #ARGV, 4 do
     end
     set('probe', '')
   elseif kind == 'refused' then
+    count(sent, -1)
     if sent > number('reduced', 0) then
-      local room = adapts and reduce(window) or window
+      local room = adapts and reduce(window, sent) or window
       set('reduced', now)
       wait = wait > 0 and wait or room
     end
@@ -173,8 +183,7 @@ if slot > now + FURTHEST then return answer(0, slot - now - FURTHEST / 2, 0, 'pa
 local permits = 1
 while permits < want and slot + permits * interval <= now + AT_ONCE do permits = permits + 1 end
 set('tat', slot + permits * interval)
-count_granted('s', 100000, permits)
-count_granted('m', 6000000, permits)
+count(math.max(now, slot), permits)
 if is_probe then
   set('probe', worker)
   set('probe_until', now + PROBE)
