@@ -29,8 +29,7 @@ const MIN_TOKEN_WAIT: Duration = Duration::from_secs(1);
 /// Every row on its way.
 #[derive(Debug)]
 pub(super) struct Dispatcher {
-    concurrency: usize,
-    ban_pause: Duration,
+    pace: PaceSettings,
     policy: RetryPolicy,
     budget: Budget,
     chance: Rng,
@@ -87,8 +86,7 @@ impl Dispatcher {
         seed: u64,
     ) -> Self {
         Self {
-            concurrency: pace.concurrency,
-            ban_pause: pace.ban_pause,
+            pace: *pace,
             policy: RetryPolicy::new(retry),
             budget: Budget::new(retry.budget),
             chance: Rng::with_seed(seed),
@@ -134,7 +132,7 @@ impl Dispatcher {
 
     /// After a ban and in an outage, one request at a time until one is let through.
     fn permits(&self) -> usize {
-        if self.bans_in_a_row > 0 || self.breaker.is_open() { 1 } else { self.concurrency }
+        if self.bans_in_a_row > 0 || self.breaker.is_open() { 1 } else { self.pace.concurrency }
     }
 
     /// The row whose turn it is. It counts as in flight until [`Dispatcher::attempt_ended`].
@@ -263,7 +261,7 @@ impl Dispatcher {
                 return self.halted(job);
             }
             self.bans_in_a_row += 1;
-            let wait = judgement.retry_after.unwrap_or(self.ban_pause).max(self.ban_pause);
+            let wait = self.pace.pause_after_ban(judgement.retry_after);
             self.hold(now, wait, judgement.reason);
         }
         job.attempts -= 1;

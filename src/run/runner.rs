@@ -330,7 +330,7 @@ impl<'a, A: Api> Runner<'a, A> {
     fn adjust_pace(&mut self, judgement: &Judgement, left_at: Instant, now: Instant) {
         let heard = match judgement.verdict {
             Verdict::Throttled(throttle) => Heard::Refused { throttle, retry_after: judgement.retry_after },
-            Verdict::Banned => Heard::Banned(self.parts.pace.ban_pause),
+            Verdict::Banned => Heard::Banned(self.parts.pace.pause_after_ban(judgement.retry_after)),
             Verdict::Retry | Verdict::Unreachable | Verdict::TokenRefused => Heard::Nothing,
             Verdict::Closed | Verdict::AlreadyEnded | Verdict::Refused | Verdict::Halt => Heard::LetIn,
         };

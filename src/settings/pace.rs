@@ -24,6 +24,13 @@ pub struct PaceSettings {
     pub ban_pause: Duration,
 }
 
+impl PaceSettings {
+    /// How long everything waits after a ban; longer where DingTalk asks for it.
+    pub fn pause_after_ban(&self, retry_after: Option<Duration>) -> Duration {
+        retry_after.map_or(self.ban_pause, |named| named.max(self.ban_pause))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Raw {

@@ -12,6 +12,7 @@ use redis::{
 };
 use secrecy::ExposeSecret as _;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::queue::BrokerError;
 use crate::settings::{QueueSettings, Secret, SettingsError};
@@ -33,6 +34,8 @@ struct Current {
     connection: Option<MultiplexedConnection>,
     /// How many connections there were.
     number: u64,
+    /// The last attempt that came to nothing, and when it ended.
+    failed: Option<(Instant, BrokerError)>,
 }
 
 /// A connection, and which one it is: a script that relies on what was found out at its beginning runs on it or fails.
@@ -76,11 +79,23 @@ impl Link {
         })
     }
 
-    /// The connection that there is, or a new one.
+    /// The connection that there is, or a new one. Who waits while another tries in vain has tried, too.
     pub(super) async fn connected(&self) -> Result<Connected, BrokerError> {
+        let asked_at = Instant::now();
         let mut current = self.current.lock().await;
         if current.connection.is_none() {
-            current.connection = Some(self.connect().await?);
+            if let Some((at, error)) = &current.failed
+                && *at > asked_at
+            {
+                return Err(error.clone());
+            }
+            match self.connect().await {
+                Ok(connection) => current.connection = Some(connection),
+                Err(error) => {
+                    current.failed = Some((Instant::now(), error.clone()));
+                    return Err(error);
+                }
+            }
             current.number += 1;
         }
         let connection = current.connection.clone().expect("it was just made where it was missing");
@@ -102,8 +117,9 @@ impl Link {
         connection.map_err(|error| self.refused(&error))
     }
 
-    /// Runs a script on that connection. After an error the next one is made anew: whatever it was (a connection that broke,
-    /// a replica that took over, a server that is out of memory), a fresh look does no harm.
+    /// Runs a script on that connection. After an error the next one is made anew, and whatever was found out at its
+    /// beginning is looked at afresh: a connection that broke, a replica that took over, a group that is gone. Only an error
+    /// that says itself that the server knows us, and refuses just this, leaves the connection as it is.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         on: &mut Connected,
@@ -112,8 +128,10 @@ impl Link {
         match script.invoke_async(&mut on.connection).await {
             Ok(value) => Ok(value),
             Err(error) => {
+                let refuses_just_this =
+                    matches!(code(&error).as_deref(), Some("OOM" | "WRONGTYPE" | "NOPERM" | "MISCONF"));
                 let mut current = self.current.lock().await;
-                if current.number == on.number {
+                if current.number == on.number && !refuses_just_this {
                     current.connection = None;
                 }
                 Err(self.refused(&error))
@@ -122,7 +140,7 @@ impl Link {
     }
 
     fn refused(&self, error: &RedisError) -> BrokerError {
-        let hint = match error.code() {
+        let hint = match code(error).as_deref() {
             Some("OOM") => Some("it is full: raise its maxmemory, or take away what else it holds"),
             Some("NOAUTH" | "WRONGPASS") => Some("set queue.password_file, and the user's name in queue.url"),
             Some("NOPERM") => {
@@ -135,6 +153,18 @@ impl Link {
 
     pub(super) fn error(&self, problem: String, hint: Option<&'static str>) -> BrokerError {
         BrokerError { place: self.place.to_string(), problem, hint }
+    }
+}
+
+/// The code of a server's refusal. Before Redis 7 that of a script's command stands within the text:
+/// `Error running script (call to f_…): @user_script:16: @user_script: 16: -OOM command not allowed …`.
+fn code(error: &RedisError) -> Option<String> {
+    let text = error.detail().unwrap_or_default();
+    match text.rsplit_once(": -") {
+        Some((before, refusal)) if before.starts_with("Error running script") => {
+            refusal.split_whitespace().next().map(str::to_owned)
+        }
+        Some(_) | None => error.code().map(str::to_owned),
     }
 }
 
@@ -161,5 +191,22 @@ mod tests {
             twice.to_string(),
             "queue.password is set, and queue.url holds a password too: one of the two is expected"
         );
+    }
+
+    #[test]
+    fn a_refusal_within_a_script_has_its_code_in_every_version() {
+        let refusal = |text: &str| {
+            let value = redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).unwrap();
+            code(&value.extract_error().unwrap_err()).unwrap()
+        };
+        assert_eq!(refusal("OOM command not allowed when used memory > 'maxmemory'."), "OOM");
+        assert_eq!(
+            refusal(
+                "ERR Error running script (call to f_13d2): @user_script:16: @user_script: 16: -OOM command not \
+                 allowed when used memory > 'maxmemory'."
+            ),
+            "OOM"
+        );
+        assert_eq!(refusal("WRONGTYPE Operation against a key: -x"), "WRONGTYPE");
     }
 }
