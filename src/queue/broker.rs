@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::meeting::Cells;
+
 /// The id of an entry: when it was added, in milliseconds since 1970, and a number within that millisecond.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryId {
@@ -65,6 +67,8 @@ pub struct Batch {
     pub deliveries: Vec<Delivery>,
     /// Entries that are on the queue, those that somebody works on included.
     pub entries: u64,
+    /// Entries that somebody holds, these included.
+    pub held: u64,
 }
 
 /// What becomes of an entry.
@@ -72,8 +76,13 @@ pub struct Batch {
 pub enum Settlement {
     /// It is done.
     Acknowledge,
-    /// It will not be done: it is kept apart, with these fields beside its own.
-    Bury(Vec<(&'static str, String)>),
+    /// It will not be done: it is kept apart.
+    Bury {
+        /// What was read of it, should nothing else be left.
+        cells: Cells,
+        /// What stands beside its own fields.
+        fields: Vec<(&'static str, String)>,
+    },
     /// Others may take it at once. It counts as handed out so often.
     Release {
         /// How often.

@@ -1,7 +1,7 @@
 //! Takes entries as the run can carry them.
 //!
-//! Invariant: no more entries are in the run without an outcome than [`Feeder::new`] was told; what waits on the queue
-//! waits for whoever is free first.
+//! Invariant: no more entries are in the run without an outcome than [`Feeder::new`] was told, and not many more with one that
+//! the queue does not take; what waits on the queue waits for whoever is free first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,9 @@ use crate::run::Arrival;
 
 /// Entries that are taken at once: a script keeps everybody else waiting.
 const AT_ONCE: usize = 256;
+/// So many entries with an outcome that are not settled are too many: something is wrong with the queue, and what is ended and
+/// not acknowledged is asked for again if this worker dies.
+const UNSETTLED: usize = 4096;
 /// How long an empty queue is left alone before it is asked again.
 const IDLE: Duration = Duration::from_millis(100);
 /// The shortest and the longest time before a queue that failed is asked again.
@@ -93,12 +96,13 @@ impl<B: Broker> Feeder<B> {
             if now >= due {
                 return Step::Due;
             }
-            let room = self.most - self.hand.lock().open().min(self.most);
+            let room = self.room();
             // In halves, so that a script is not run for each row that ends.
             let has_room = 2 * room >= self.most;
             if has_room && now >= self.not_before {
                 match self.take(room).await {
                     Some((_, rows)) if !rows.is_empty() => return Step::Rows(rows),
+                    // There was room, so nothing more waits; and what nobody holds is nobody's to wait for.
                     Some((0, _)) if until_empty && self.hand.lock().is_empty() => return Step::Emptied,
                     Some(_) | None => {}
                 }
@@ -113,12 +117,18 @@ impl<B: Broker> Feeder<B> {
         }
     }
 
-    /// How many entries there are, and the rows that were taken; none where the queue failed.
+    /// How many entries the run can carry now.
+    fn room(&self) -> usize {
+        let hand = self.hand.lock();
+        if hand.unsettled() >= UNSETTLED { 0 } else { self.most.saturating_sub(hand.open()) }
+    }
+
+    /// How many entries somebody holds, and the rows that were taken; none where the queue failed.
     async fn take(&mut self, room: usize) -> Option<(u64, Vec<Arrival>)> {
         let asked_at = self.clock.now();
         let taken = self.broker.take(room.min(AT_ONCE)).await;
         (self.on_look)(taken.as_ref());
-        let Batch { deliveries, entries } = match taken {
+        let Batch { deliveries, held, .. } = match taken {
             Ok(batch) => batch,
             Err(error) => {
                 self.not_before = self.clock.now() + self.failures.failed(&error);
@@ -137,7 +147,7 @@ impl<B: Broker> Feeder<B> {
                 Dealt::InHand => {}
             }
         }
-        Some((entries, rows))
+        Some((held, rows))
     }
 }
 

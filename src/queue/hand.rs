@@ -14,7 +14,7 @@ use super::{Delivery, EntryId, Settled, Settlement};
 use crate::clock::Clock;
 use crate::intake::Entry;
 use crate::journal::OutcomeRecord;
-use crate::meeting::{Fingerprint, FingerprintSet};
+use crate::meeting::{Cells, Fingerprint, FingerprintSet};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::run::{Arrival, Hold, Prior};
 
@@ -94,7 +94,7 @@ impl Hand {
         match entry {
             Entry::ToClose { origin, request } if !self.asked.insert(request.fingerprint()) => {
                 let reason = "the same conference id and union id came earlier in this run".to_owned();
-                let cells = crate::meeting::Cells {
+                let cells = Cells {
                     conference_id: request.conference_id.to_string(),
                     union_id: request.union_id.to_string(),
                 };
@@ -171,6 +171,11 @@ impl Hand {
         self.open
     }
 
+    /// How many entries have their outcome and are not settled yet.
+    pub fn unsettled(&self) -> usize {
+        self.held.len().saturating_sub(self.open)
+    }
+
     /// Whether nothing is in hand.
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
@@ -183,7 +188,11 @@ fn settlement(outcome: &Outcome, id: EntryId, run_id: &str, times: u64) -> Settl
         OutcomeKind::Closed | OutcomeKind::AlreadyClosed | OutcomeKind::Duplicate | OutcomeKind::Excluded => {
             Settlement::Acknowledge
         }
-        OutcomeKind::Failed | OutcomeKind::Invalid => Settlement::Bury(dead_letter(outcome, id, run_id)),
+        OutcomeKind::Failed | OutcomeKind::Invalid => {
+            let cells =
+                Cells { conference_id: outcome.conference_id.clone(), union_id: outcome.union_id.clone() };
+            Settlement::Bury { cells, fields: dead_letter(outcome, id, run_id) }
+        }
         // Whoever takes it next is the first to ask, unless somebody has.
         OutcomeKind::NotAttempted if outcome.first_attempt_at.is_none() => {
             Settlement::Release { times: times - 1 }
@@ -311,7 +320,7 @@ mod tests {
         hand.deal(&delivery(1, 1, "a"), until);
         assert!(is_duplicate(&hand.deal(&delivery(2, 1, "a"), until)));
         let failed = hand.ended(&outcome(1, "a", OutcomeKind::Failed, true), "r").unwrap();
-        let Settlement::Bury(fields) = failed.settlement else { panic!() };
+        let Settlement::Bury { fields, .. } = failed.settlement else { panic!() };
         for field in
             [("entry_id", "5-1"), ("run_id", "r"), ("outcome", "failed"), ("code", "permissionError")]
         {

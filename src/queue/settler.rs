@@ -4,12 +4,13 @@
 //! does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
 use super::feeder::Failures;
-use super::{Broker, Settled, SharedHand};
+use super::{Broker, Settled, Settlement, SharedHand};
 use crate::clock::Clock;
 use crate::events::{Observe, RunEvent};
 use crate::journal::Durability;
@@ -74,44 +75,88 @@ pub struct Settler<B> {
     hand: SharedHand,
     clock: Clock,
     due: mpsc::UnboundedReceiver<Due>,
+    /// What the queue did not take yet: a dead-letter stream without room keeps no acknowledgement waiting, which may be what
+    /// makes the room.
+    unburied: Vec<Settled>,
+    failures: Failures,
 }
 
 impl<B: Broker> Settler<B> {
     /// A settler, and the way to it.
     pub fn new(broker: Arc<B>, hand: SharedHand, clock: Clock) -> (Self, Settling) {
         let (sender, due) = mpsc::unbounded_channel();
-        (Self { broker, hand, clock, due }, Settling(sender))
+        let (unburied, failures) = (vec![], Failures::default());
+        (Self { broker, hand, clock, due, unburied, failures }, Settling(sender))
     }
 
-    /// Settles until every way in is gone.
+    /// Settles until every way in is gone and nothing is left.
     pub async fn run(mut self) {
-        let mut failures = Failures::default();
         let mut batch = Vec::with_capacity(AT_ONCE);
-        while self.due.recv_many(&mut batch, AT_ONCE).await > 0 {
-            let mut settled = vec![];
-            for Due { settled: entry, after } in batch.drain(..) {
-                match on_the_disk(after).await {
-                    Ok(()) => settled.push(entry),
-                    // The run stops for it; whoever takes the entry over asks again, and says that it does not know.
-                    Err(problem) => error!(entry = %entry.id, "not settled: {problem}"),
+        let (mut more_may_come, mut bury_at) = (true, self.clock.now());
+        while more_may_come || !self.unburied.is_empty() {
+            tokio::select! {
+                received = self.due.recv_many(&mut batch, AT_ONCE), if more_may_come => {
+                    more_may_come = received > 0;
                 }
+                () = self.clock.wait_until(bury_at), if !self.unburied.is_empty() => {}
             }
-            while !settled.is_empty() {
-                match self.broker.settle(&settled).await {
-                    Ok(()) => break,
-                    Err(error) => self.clock.wait_until(self.clock.now() + failures.failed(&error)).await,
-                }
+            self.settle(on_the_disk(&mut batch).await).await;
+            let now = self.clock.now();
+            if bury_at <= now {
+                bury_at = now + self.bury().await;
             }
-            failures.worked();
-            self.hand.lock().settled(&settled);
-            self.hand.free();
         }
+    }
+
+    /// Settles all but the burials, however long it takes.
+    async fn settle(&mut self, settled: Vec<Settled>) {
+        let (burials, others): (Vec<_>, Vec<_>) =
+            settled.into_iter().partition(|entry| matches!(entry.settlement, Settlement::Bury { .. }));
+        self.unburied.extend(burials);
+        while !others.is_empty() {
+            match self.broker.settle(&others).await {
+                Ok(()) => {
+                    self.settled(&others);
+                    return;
+                }
+                Err(error) => self.clock.wait_until(self.clock.now() + self.failures.failed(&error)).await,
+            }
+        }
+    }
+
+    /// Buries what is to be buried; says after how long to go on.
+    async fn bury(&mut self) -> Duration {
+        while !self.unburied.is_empty() {
+            let count = self.unburied.len().min(AT_ONCE);
+            if let Err(error) = self.broker.settle(&self.unburied[..count]).await {
+                return self.failures.failed(&error);
+            }
+            let buried: Vec<Settled> = self.unburied.drain(..count).collect();
+            self.settled(&buried);
+        }
+        self.failures.worked();
+        Duration::ZERO
+    }
+
+    fn settled(&self, settled: &[Settled]) {
+        self.hand.lock().settled(settled);
+        self.hand.free();
     }
 }
 
-async fn on_the_disk(after: Option<(Durability, u64)>) -> Result<(), crate::journal::JournalError> {
-    match after {
-        Some((mut durability, seq)) => durability.reached(seq).await,
-        None => Ok(()),
+/// What of these is on the disk, once it is clear.
+async fn on_the_disk(batch: &mut Vec<Due>) -> Vec<Settled> {
+    let mut settled = vec![];
+    for Due { settled: entry, after } in batch.drain(..) {
+        let reached = match after {
+            Some((mut durability, seq)) => durability.reached(seq).await,
+            None => Ok(()),
+        };
+        match reached {
+            Ok(()) => settled.push(entry),
+            // The run stops for it; whoever takes the entry over asks again, and says that it does not know.
+            Err(problem) => error!(entry = %entry.id, "not settled: {problem}"),
+        }
     }
+    settled
 }

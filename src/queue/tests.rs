@@ -26,6 +26,7 @@ struct Memory {
     settled: Mutex<Vec<Settled>>,
     renewed: Mutex<HashMap<EntryId, u32>>,
     failures: Mutex<u32>,
+    refuses_burials: Mutex<bool>,
 }
 
 impl Memory {
@@ -56,7 +57,9 @@ impl Broker for Memory {
         self.fail()?;
         let mut waiting = self.waiting.lock().unwrap();
         let count = most.min(waiting.len());
-        Ok(Batch { deliveries: waiting.drain(..count).collect(), entries: waiting.len() as u64 })
+        let deliveries: Vec<Delivery> = waiting.drain(..count).collect();
+        let held = deliveries.len() as u64;
+        Ok(Batch { deliveries, entries: waiting.len() as u64 + held, held })
     }
 
     async fn renew(&self, ids: &[EntryId]) -> Result<Vec<EntryId>, BrokerError> {
@@ -69,6 +72,10 @@ impl Broker for Memory {
 
     async fn settle(&self, settled: &[Settled]) -> Result<(), BrokerError> {
         self.fail()?;
+        let buries = settled.iter().any(|entry| matches!(entry.settlement, Settlement::Bury { .. }));
+        if buries && *self.refuses_burials.lock().unwrap() {
+            return Err(BrokerError { place: "here".into(), problem: "no room".into(), hint: None });
+        }
         self.settled.lock().unwrap().extend_from_slice(settled);
         Ok(())
     }
@@ -203,13 +210,17 @@ fn journal() -> (Journal, std::sync::mpsc::Sender<std::io::Result<()>>) {
 /// One entry that ended closed, on its way to the settler.
 async fn one_ended(bench: &mut Bench, journal: &Journal) {
     let row = rows(&mut bench.feeder, &bench.clock).await.remove(0);
+    end(bench, journal, &row, OutcomeKind::Closed);
+}
+
+fn end(bench: &Bench, journal: &Journal, row: &Arrival, kind: OutcomeKind) {
     let mut observer = QueueObserver {
         hand: bench.hand.clone(),
         run_id: "r".into(),
         durability: journal.durability(),
         settling: bench.settling.clone(),
     };
-    observer.observe(&RunEvent::RowEnded { outcome: &outcome(&row, OutcomeKind::Closed) });
+    observer.observe(&RunEvent::RowEnded { outcome: &outcome(row, kind) });
 }
 
 #[tokio::test(start_paused = true)]
@@ -254,4 +265,41 @@ async fn what_the_queue_does_not_take_is_offered_again_until_it_does() {
     drop((feeder, settling));
     settler.run().await;
     assert_eq!((broker.settled.lock().unwrap().len(), *broker.failures.lock().unwrap()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burial_that_the_queue_refuses_keeps_no_acknowledgement_waiting() {
+    let mut bench = bench(Memory::with(3), 8);
+    let (journal, disk) = journal();
+    drop(disk);
+    let rows = rows(&mut bench.feeder, &bench.clock).await;
+    for (row, kind) in rows.iter().zip([OutcomeKind::Failed, OutcomeKind::Closed, OutcomeKind::Failed]) {
+        end(&bench, &journal, row, kind);
+    }
+    *bench.broker.refuses_burials.lock().unwrap() = true;
+    let Bench { broker, hand, feeder, settler, settling, .. } = bench;
+    drop((feeder, settling));
+    let mut settler = tokio::spawn(settler.run());
+    assert!(tokio::time::timeout(MINUTE, &mut settler).await.is_err());
+    let settled =
+        || -> Vec<EntryId> { broker.settled.lock().unwrap().iter().map(|entry| entry.id).collect() };
+    assert_eq!(settled(), ["7-1".parse().unwrap()]);
+    assert_eq!(hand.lock().unsettled(), 2);
+    *broker.refuses_burials.lock().unwrap() = false;
+    settler.await.unwrap();
+    assert_eq!(settled(), ["7-1", "7-0", "7-2"].map(|id| id.parse().unwrap()));
+    assert!(hand.lock().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_whose_outcomes_the_queue_does_not_take_stops_taking() {
+    let Bench { hand, clock, mut feeder, .. } = bench(Memory::with(10_000), 64);
+    let mut ended = 0;
+    while let Step::Rows(rows) = step(&mut feeder, &clock, SECOND).await {
+        for row in &rows {
+            hand.lock().ended(&outcome(row, OutcomeKind::Closed), "r").unwrap();
+        }
+        ended += rows.len();
+    }
+    assert_eq!(ended, 4096);
 }

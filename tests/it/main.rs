@@ -17,6 +17,7 @@ mod guards;
 mod help;
 mod killed;
 mod lists;
+mod meddled_queue;
 mod network;
 mod outage;
 mod pacing;

@@ -16,7 +16,8 @@ use crate::support::{Closer, audit_of};
 pub(crate) const STREAM: &str = "meeting-closer:requests";
 /// And the one for what died.
 pub(crate) const DEAD: &str = "meeting-closer:dead";
-const GROUP: &str = "meeting-closer";
+/// And the group of its workers.
+pub(crate) const GROUP: &str = "meeting-closer";
 
 /// A running server; dropping it ends it.
 pub(crate) struct Redis {

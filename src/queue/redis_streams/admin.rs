@@ -30,19 +30,19 @@ impl RedisQueue {
         let mut connected = self.link.connected().await?;
         let mut script = scripts::STATUS.key(&self.stream);
         script.key(&self.since).key(&self.dead).arg(&self.group).arg(RELEASED);
-        let (entries, dead, workers): (u64, u64, Vec<(String, u64, u64)>) =
+        let (entries, dead, workers): (u64, u64, Vec<(Vec<u8>, u64, u64)>) =
             self.link.run(&mut connected, &script).await?;
-        let load = |(worker, entries, longest_ms)| WorkerLoad { worker, entries, longest_ms };
+        let load = |(worker, entries, longest_ms)| WorkerLoad { worker: text(worker), entries, longest_ms };
         let workers: Vec<WorkerLoad> = workers.into_iter().map(load).collect();
         let in_work: u64 = workers.iter().map(|worker| worker.entries).sum();
         let mut counts: HashMap<String, u64> = HashMap::new();
         let mut from = "-".to_owned();
         while !from.is_empty() {
             let mut script = scripts::DEAD_CODES.key(&self.dead);
-            let (next, codes): (String, Vec<(String, u64)>) =
+            let (next, codes): (String, Vec<(Vec<u8>, u64)>) =
                 self.link.run(&mut connected, script.arg(from).arg(AT_ONCE)).await?;
             for (code, count) in codes {
-                *counts.entry(code).or_default() += count;
+                *counts.entry(text(code)).or_default() += count;
             }
             from = next;
         }
@@ -69,4 +69,9 @@ impl RedisQueue {
         }
         Ok(requeued)
     }
+}
+
+/// What somebody else wrote need not be text.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

@@ -44,7 +44,7 @@ pub(super) struct Met {
 }
 
 /// A row of what `take.lua` hands out.
-type Taken = (String, u64, Option<Vec<u8>>, usize, Option<Vec<u8>>, usize, Option<String>);
+type Taken = (String, u64, Option<Vec<u8>>, usize, Option<Vec<u8>>, usize, bool);
 
 impl RedisQueue {
     /// Nothing is asked yet.
@@ -114,13 +114,13 @@ impl RedisQueue {
     }
 
     fn delivery(&self, taken: Taken, doubt: EntryId) -> Result<Delivery, BrokerError> {
-        let (id, times, conference_id, conference_bytes, union_id, union_bytes, requeued_from) = taken;
+        let (id, times, conference_id, conference_bytes, union_id, union_bytes, died) = taken;
         let field = |start: Option<Vec<u8>>, bytes| start.map(|start| Field { start, bytes });
         let id = self.id(&id)?;
         Ok(Delivery {
             id,
             times,
-            in_doubt: times > 1 || requeued_from.is_some() || id <= doubt,
+            in_doubt: times > 1 || died || id <= doubt,
             conference_id: field(conference_id, conference_bytes),
             union_id: field(union_id, union_bytes),
         })
@@ -134,9 +134,9 @@ impl Broker for RedisQueue {
         let gone_after = if overtakes { self.claim_after.as_millis().to_string() } else { String::new() };
         let mut script = scripts::TAKE.key(&self.stream);
         script.key(&self.since).arg(&self.group).arg(&self.worker).arg(RELEASED).arg(most).arg(gone_after);
-        let (entries, taken): (u64, Vec<Taken>) = self.link.run(&mut connected, &script).await?;
+        let (entries, held, taken): (u64, u64, Vec<Taken>) = self.link.run(&mut connected, &script).await?;
         let deliveries = taken.into_iter().map(|taken| self.delivery(taken, met.doubt));
-        Ok(Batch { deliveries: deliveries.collect::<Result<_, _>>()?, entries })
+        Ok(Batch { deliveries: deliveries.collect::<Result<_, _>>()?, entries, held })
     }
 
     async fn renew(&self, ids: &[EntryId]) -> Result<Vec<EntryId>, BrokerError> {
@@ -158,8 +158,9 @@ impl Broker for RedisQueue {
         for Settled { id, settlement } in settled {
             match settlement {
                 Settlement::Acknowledge => script.arg("acknowledge").arg(id.to_string()),
-                Settlement::Bury(fields) => {
-                    script.arg("bury").arg(id.to_string()).arg(2 * fields.len());
+                Settlement::Bury { cells, fields } => {
+                    script.arg("bury").arg(id.to_string()).arg(&cells.conference_id).arg(&cells.union_id);
+                    script.arg(2 * fields.len());
                     for (name, value) in fields {
                         script.arg(*name).arg(value);
                     }

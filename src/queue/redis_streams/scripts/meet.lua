@@ -4,7 +4,8 @@
 -- Returns: the server's version; the last entry that a forgotten worker may have asked for.
 --
 -- A server that is not the one that was last met (a failover, a restart from an older copy of the data) may have forgotten
--- the last deliveries and acknowledgements. Every entry that it holds at that moment may have been asked for already.
+-- the last deliveries and acknowledgements, and so has one whose group was destroyed. Every entry that it holds at that
+-- moment may have been asked for already.
 
 local function has_group()
   local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
@@ -21,7 +22,7 @@ if is_new then redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
 local info = redis.call('INFO', 'server')
 local run_id = string.match(info, 'run_id:(%x+)')
 local known = redis.call('HGET', KEYS[2], 'run_id')
-if known ~= run_id then
+if known ~= run_id or is_new then
   if known or not is_new then
     local stream = redis.call('XINFO', 'STREAM', KEYS[1])
     for at = 1, #stream, 2 do

@@ -2,8 +2,8 @@
 --
 -- KEYS: the stream, when entries were taken. ARGV: the group, the worker, whoever holds what was given back, how many at
 -- most, after how many milliseconds of silence a worker is gone (or an empty text: none is).
--- Returns: how many entries there are, and those handed out: id, how often it was handed out by now, conference id and its
--- length, union id and its length, the id that it had before it died.
+-- Returns: how many entries there are, how many of them somebody holds now, and those handed out: id, how often it was handed
+-- out by now, conference id and its length, union id and its length, whether it died before (1 or 0).
 --
 -- XPENDING with XCLAIM is what XAUTOCLAIM does; it tells how often an entry was handed out, and leaves it to us what
 -- becomes of an entry that somebody deleted, which XAUTOCLAIM answers differently from version to version.
@@ -15,13 +15,13 @@ local now = string.format('%d%03d', time[1], math.floor(time[2] / 1000))
 local taken = {}
 
 local function hand_out(id, times, fields)
-  local row = { id, times, false, 0, false, 0, false }
+  local row = { id, times, false, 0, false, 0, 0 }
   for at = 1, #fields, 2 do
     local name, value = fields[at], fields[at + 1]
     -- No id is as long as this; the length tells the rest.
     if name == 'conference_id' then row[3], row[4] = string.sub(value, 1, 1024), #value end
     if name == 'union_id' then row[5], row[6] = string.sub(value, 1, 1024), #value end
-    if name == 'requeued_from' then row[7] = value end
+    if name == 'requeued_from' then row[7] = 1 end
   end
   taken[#taken + 1] = row
   left = left - 1
@@ -53,4 +53,4 @@ if left > 0 then
   end
 end
 
-return { redis.call('XLEN', stream), taken }
+return { redis.call('XLEN', stream), redis.call('XPENDING', stream, group)[1], taken }

@@ -1,0 +1,119 @@
+//! What others do to a queue while a worker works on it: whatever it is, no entry is lost and nothing false is said.
+
+use std::time::Duration;
+
+use meeting_closer::sandbox::{Reply, Sandbox, SandboxSettings};
+
+use crate::support::{calls_reach, fast_sandbox};
+use crate::support_redis::{DEAD, GROUP, Redis, STREAM, outcomes, says, start, terminate, worker};
+
+/// Answers after a moment in which something can be done to the queue.
+async fn slow_sandbox() -> Sandbox {
+    let latency = (Duration::from_millis(500), Duration::from_millis(500));
+    Sandbox::start(SandboxSettings { latency, ..fast_sandbox() }).await.unwrap()
+}
+
+fn refused() -> Reply {
+    Reply::failure(404, "permissionError", "x")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_another_took_over_is_not_buried() {
+    let (sandbox, redis) = (slow_sandbox().await, Redis::start());
+    let closer = worker(&sandbox, &redis);
+    sandbox.script("m", [refused()]);
+    let id = redis.add_meeting("m");
+    let mut child = start(&closer, &[]);
+    calls_reach(&sandbox, 1).await;
+    let _: redis::Value = redis.command(&["XCLAIM", STREAM, GROUP, "another", "0", &id]);
+    says(&mut child, "not closed: ").await;
+    terminate(&child);
+    assert_eq!(child.wait().await.unwrap().code(), Some(0));
+    assert_eq!(outcomes(&closer)["m"][0]["outcome"], "failed");
+    let pending = redis.pending();
+    assert_eq!((pending[0].0.as_str(), pending[0].1.as_str()), (id.as_str(), "another"));
+    assert_eq!((redis.length(STREAM), redis.length(DEAD)), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_that_was_trimmed_away_is_buried_with_what_was_read_of_it() {
+    let (sandbox, redis) = (slow_sandbox().await, Redis::start());
+    let closer = worker(&sandbox, &redis);
+    sandbox.script("m", [refused()]);
+    redis.add_meeting("m");
+    let child = start(&closer, &["--drain"]);
+    calls_reach(&sandbox, 1).await;
+    let _: u64 = redis.command(&["XTRIM", STREAM, "MAXLEN", "0"]);
+    assert_eq!(child.wait_with_output().await.unwrap().status.code(), Some(1));
+    let dead = &redis.dead()[0];
+    let field = |name: &str| dead[name].as_str();
+    assert_eq!((field("conference_id"), field("union_id"), field("code")), ("m", "host", "permissionError"));
+    assert!(redis.pending().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_group_was_destroyed_nobody_claims_to_know_who_ended_a_meeting() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer = worker(&sandbox, &redis);
+    assert_eq!(closer.run(&["work", "--drain"]).await.code, 0);
+    redis.add_meeting("ended-by-somebody");
+    let _: redis::Value = redis.command(&["XREADGROUP", "GROUP", GROUP, "gone", "STREAMS", STREAM, ">"]);
+    let _: u64 = redis.command(&["XGROUP", "DESTROY", STREAM, GROUP]);
+    assert_eq!(closer.run(&["work", "--drain"]).await.code, 0);
+    let row = &outcomes(&closer)["ended-by-somebody"][0];
+    assert_eq!((row["outcome"].as_str(), row["ended_by"].as_str()), ("already_closed", "unknown"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_text_holds_nobody_up() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer = worker(&sandbox, &redis);
+    let fields: [(&str, &[u8]); 3] =
+        [("conference_id", b"a"), ("union_id", b"host"), ("requeued_from", b"\xff")];
+    let _: String =
+        redis::cmd("XADD").arg(STREAM).arg("*").arg(&fields).query(&mut redis.connection()).unwrap();
+    let fields: [(&str, &[u8]); 2] = [("conference_id", b"\xff"), ("union_id", b"host")];
+    let _: String =
+        redis::cmd("XADD").arg(STREAM).arg("*").arg(&fields).query(&mut redis.connection()).unwrap();
+    redis.add_meeting("b");
+    let ran = closer.run(&["work", "--drain"]).await;
+    assert_eq!((ran.code, redis.length(STREAM), redis.length(DEAD)), (1, 0, 1), "{}", ran.said());
+    assert!(sandbox.has_ended("a") && sandbox.has_ended("b"));
+
+    let code: (&str, &[u8]) = ("code", b"\xff");
+    let _: String =
+        redis::cmd("XADD").arg(DEAD).arg("*").arg(&[code]).query(&mut redis.connection()).unwrap();
+    let status = closer.run(&["queue", "status"]).await;
+    assert!(status.code == 0 && status.stdout.contains("\u{fffd}"), "{}", status.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_will_be_handed_keeps_no_drain_waiting() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer = worker(&sandbox, &redis);
+    let id = redis.add_meeting("acknowledged-by-hand");
+    let _: String = redis.command(&["XGROUP", "CREATE", STREAM, GROUP, "0"]);
+    let _: redis::Value = redis.command(&["XREADGROUP", "GROUP", GROUP, "hand", "STREAMS", STREAM, ">"]);
+    let _: u64 = redis.command(&["XACK", STREAM, GROUP, &id]);
+    let ran = closer.run(&["work", "--drain"]).await;
+    assert_eq!((ran.code, redis.length(STREAM)), (0, 1), "{}", ran.said());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_stream_that_is_none_is_told_and_keeps_no_other_entry_from_its_end() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer = worker(&sandbox, &redis);
+    let _: String = redis.command(&["SET", DEAD, "something else"]);
+    sandbox.script("refused", [refused()]);
+    for name in ["refused", "a", "b", "c"] {
+        redis.add_meeting(name);
+    }
+    let mut child = start(&closer, &["--drain"]);
+    says(&mut child, "WRONGTYPE").await;
+    while redis.length(STREAM) > 1 {
+        tokio::task::yield_now().await;
+    }
+    let _: u64 = redis.command(&["DEL", DEAD]);
+    assert_eq!(child.wait().await.unwrap().code(), Some(1));
+    assert_eq!((redis.length(STREAM), redis.length(DEAD), redis.pending()), (0, 1, vec![]));
+}
