@@ -97,7 +97,7 @@ pub enum Why {
 /// Where the quota is written down.
 pub trait Book: Send + Sync + 'static {
     /// Tells and asks. An error means that nothing was granted, as far as anybody may rely on it.
-    fn ask(&self, ask: &Ask, now: Instant) -> impl Future<Output = Result<Answer, String>> + Send;
+    fn ask(&self, ask: &Ask) -> impl Future<Output = Result<Answer, String>> + Send;
 }
 
 /// A share of the quota. Clones are the same share.
@@ -115,8 +115,8 @@ struct State {
     permits: VecDeque<Permit>,
     not_before: Option<Instant>,
     wanted: bool,
-    /// A probe of ours is on its way: nothing else leaves.
-    is_probing: bool,
+    /// When the probe left that is on its way: nothing else leaves until it is heard of.
+    probing_since: Option<Instant>,
     told: Vec<Told>,
     batch: Batch,
     per_second: f64,
@@ -155,7 +155,7 @@ impl Shared {
             permits: VecDeque::new(),
             not_before: None,
             wanted: false,
-            is_probing: false,
+            probing_since: None,
             told: vec![],
             batch: Batch { size: 1, most, used: 1 },
             per_second,
@@ -181,7 +181,7 @@ impl Shared {
     /// Takes a permit for a request that leaves now, or says why there is none.
     pub(super) fn try_take(&self, now: Instant) -> Result<(), NotYet> {
         let mut state = self.lock();
-        if state.is_probing {
+        if state.probing_since.is_some() {
             return Err(NotYet::Untold);
         }
         while state.permits.front().is_some_and(|permit| permit.until < now) {
@@ -190,7 +190,7 @@ impl Shared {
         match state.permits.front() {
             Some(permit) if permit.from > now => Err(NotYet::Until(permit.from)),
             Some(permit) => {
-                state.is_probing = permit.is_probe;
+                state.probing_since = permit.is_probe.then_some(now);
                 state.permits.pop_front();
                 state.batch.used += 1;
                 Ok(())
@@ -214,7 +214,8 @@ impl Shared {
     /// Hears what became of a request, and tells the others.
     pub(super) fn heard(&self, heard: Heard, sent_at: Instant) {
         let mut state = self.lock();
-        let was_probing = std::mem::take(&mut state.is_probing);
+        // What left before says nothing about the probe.
+        let was_probing = state.probing_since.take_if(|since| *since <= sent_at).is_some();
         match heard {
             // The last one says all that those before it said.
             Heard::LetIn | Heard::Nothing => state.told.retain(|told| told.heard != heard),
@@ -261,7 +262,7 @@ impl<B: Book> Clerk<B> {
             let Some(state) = self.state.upgrade() else { return };
             let Some(ask) = question(&mut lock(&state), round_trip) else { continue };
             let sent_at = self.clock.now();
-            match self.book.ask(&ask, sent_at).await {
+            match self.book.ask(&ask).await {
                 Ok(answer) => {
                     let now = self.clock.now();
                     // Smoothed: one slow answer costs its permits, and does not slow down everybody.

@@ -14,7 +14,7 @@ struct Scripted {
 }
 
 impl Book for Scripted {
-    async fn ask(&self, ask: &Ask, _: Instant) -> Result<Answer, String> {
+    async fn ask(&self, ask: &Ask) -> Result<Answer, String> {
         self.clock.wait_until(self.clock.now() + self.delay).await;
         self.asked.lock().unwrap().push(ask.clone());
         let grant = self.answers.lock().unwrap().pop_front().unwrap_or(Err("gone".into()))?;
@@ -143,8 +143,12 @@ async fn while_a_probe_is_on_its_way_nothing_else_leaves() {
         Ok(Grant::Permits { count: 1, first: Duration::ZERO, between: Duration::ZERO, is_probe: true });
     let (shared, _, clock) =
         shared(Duration::ZERO, [probe, Ok(Grant::Nothing), permits(1, Duration::ZERO, Duration::ZERO)]);
+    let before = clock.now();
+    clock.wait_until(before + MILLI).await;
     let start = clock.now();
     assert_eq!(take(&shared, &clock, start).await, Some(0));
+    // What left before the probe is heard of only now.
+    shared.heard(Heard::LetIn, before);
     assert_eq!(shared.try_take(clock.now()), Err(NotYet::Untold));
     shared.heard(Heard::LetIn, start);
     assert!(take(&shared, &clock, start).await.is_some());

@@ -98,7 +98,7 @@ async fn permits(redis: &Redis, count: usize) -> Vec<Span> {
     let mut spans = vec![];
     while spans.len() < count {
         let asked = tokio::time::Instant::now();
-        let answer = quota.ask(&ask, asked).await.unwrap();
+        let answer = quota.ask(&ask).await.unwrap();
         let answered = tokio::time::Instant::now();
         if let Grant::Permits { count, first, between, .. } = answer.grant {
             let spans_of = (0..count).map(|number| first + between * number);

@@ -10,6 +10,9 @@ use crate::queue::{Added, BrokerError, Requeued, Snapshot, WorkerLoad};
 /// Entries that one script looks at: it keeps everybody else waiting for a few milliseconds.
 const AT_ONCE: usize = 500;
 
+/// A worker's name, how many entries it works on, and for how many milliseconds the longest.
+type Load = (Vec<u8>, u64, u64);
+
 impl RedisQueue {
     /// How many requests [`RedisQueue::add`] takes at once.
     pub const MOST_ADDED: usize = AT_ONCE;
@@ -30,8 +33,7 @@ impl RedisQueue {
         let mut connected = self.link.connected().await?;
         let mut script = scripts::STATUS.key(&self.stream);
         script.key(&self.since).key(&self.dead).arg(&self.group).arg(RELEASED);
-        let (entries, dead, workers): (u64, u64, Vec<(Vec<u8>, u64, u64)>) =
-            self.link.run(&mut connected, &script).await?;
+        let (entries, dead, workers): (u64, u64, Vec<Load>) = self.link.run(&mut connected, &script).await?;
         let load = |(worker, entries, longest_ms)| WorkerLoad { worker: text(worker), entries, longest_ms };
         let workers: Vec<WorkerLoad> = workers.into_iter().map(load).collect();
         let in_work: u64 = workers.iter().map(|worker| worker.entries).sum();

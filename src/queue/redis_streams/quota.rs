@@ -23,15 +23,20 @@ pub type QuotaReply = (u32, f64, f64, String, f64, u8);
 
 /// Where the script runs: on the server, or wherever its time can be told.
 pub trait QuotaHost: Send + Sync + 'static {
-    /// Runs it once. An error means that nobody knows whether it ran.
-    fn run(&self, arguments: &[String]) -> impl Future<Output = Result<QuotaReply, String>> + Send;
+    /// Runs it once, with the arguments as they are at the moment when it is sent. An error means that nobody knows whether it
+    /// ran.
+    fn run(
+        &self,
+        arguments: impl FnOnce(Instant) -> Vec<String> + Send,
+    ) -> impl Future<Output = Result<QuotaReply, String>> + Send;
 }
 
 impl QuotaHost for RedisQueue {
     /// Only where the queue was joined: after an outage nothing leaves before what was found out about it.
-    async fn run(&self, arguments: &[String]) -> Result<QuotaReply, String> {
+    async fn run(&self, arguments: impl FnOnce(Instant) -> Vec<String> + Send) -> Result<QuotaReply, String> {
         let run = async {
             let (mut connected, _) = self.met().await?;
+            let arguments = arguments(self.clock.now());
             self.link.run(&mut connected, scripts::QUOTA.key(KEY).arg(arguments)).await
         };
         run.await.map_err(|error: BrokerError| error.to_string())
@@ -78,8 +83,8 @@ impl<H: QuotaHost> RedisQuota<H> {
 }
 
 impl<H: QuotaHost> Book for RedisQuota<H> {
-    async fn ask(&self, ask: &Ask, now: Instant) -> Result<Answer, String> {
-        let reply = self.host.run(&self.arguments(ask, now)).await?;
+    async fn ask(&self, ask: &Ask) -> Result<Answer, String> {
+        let reply = self.host.run(|now| self.arguments(ask, now)).await?;
         let (count, first, between, why, per_second, is_probe) = reply;
         let span = |micros: f64| Duration::try_from_secs_f64(micros / 1e6).unwrap_or_default();
         let grant = match (count, why.as_str()) {

@@ -28,7 +28,7 @@ pub struct RedisQueue {
     server: String,
     pub(super) worker: String,
     claim_after: Duration,
-    clock: Clock,
+    pub(super) clock: Clock,
     met: Mutex<Met>,
     on_reconnection: Option<Box<dyn Fn() + Send + Sync>>,
 }

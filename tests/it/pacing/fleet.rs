@@ -2,12 +2,13 @@
 //! paused time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use meeting_closer::clock::Clock;
-use meeting_closer::pace::{Pacer, Shared};
+use meeting_closer::pace::{Ask, Book as _, Grant, Heard, Pacer, Shared, Told, Why};
 use meeting_closer::queue::{QUOTA_SCRIPT, QuotaHost, QuotaReply, RedisQuota};
-use meeting_closer::settings::PaceSettings;
+use meeting_closer::settings::{Layers, PaceSettings, Settings};
 use mlua::{Function, Lua, Table, Variadic};
 use tokio::time::Instant;
 
@@ -19,47 +20,51 @@ pub(crate) struct ScriptHost {
     lua: Lua,
     script: Function,
     clock: Clock,
+    /// By how many seconds the server's clock was set back.
+    set_back: Arc<AtomicU64>,
 }
 
 impl ScriptHost {
     pub(crate) fn new() -> Self {
         let (lua, start) = (Lua::new(), Instant::now());
+        let set_back = Arc::new(AtomicU64::new(0));
+        let seconds_back = Arc::clone(&set_back);
         let redis = lua.create_table().unwrap();
         let hash = lua.create_table().unwrap();
-        let call =
-            lua.create_function(move |lua, (command, words): (String, Variadic<mlua::Value>)| match command
-                .as_str()
-            {
-                "TIME" => {
-                    let since = Instant::now() - start;
-                    let words =
-                        [(1_700_000_000 + since.as_secs()).to_string(), since.subsec_micros().to_string()];
-                    lua.create_sequence_from(words)
-                }
-                "HGETALL" => {
-                    let pairs = hash.pairs::<String, String>().map(Result::unwrap);
-                    lua.create_sequence_from(pairs.flat_map(|(name, value)| [name, value]))
-                }
-                "HSET" => {
-                    for pair in words[1..].chunks(2) {
-                        hash.set(pair[0].to_string()?, pair[1].to_string()?)?;
+        let call = lua
+            .create_function(move |lua, (command, words): (String, Variadic<mlua::Value>)| {
+                match command.as_str() {
+                    "TIME" => {
+                        let since = Instant::now() - start;
+                        let second = 1_700_000_000 + since.as_secs() - seconds_back.load(Ordering::Relaxed);
+                        lua.create_sequence_from([second.to_string(), since.subsec_micros().to_string()])
                     }
-                    lua.create_table()
+                    "HGETALL" => {
+                        let pairs = hash.pairs::<String, String>().map(Result::unwrap);
+                        lua.create_sequence_from(pairs.flat_map(|(name, value)| [name, value]))
+                    }
+                    "HSET" => {
+                        for pair in words[1..].chunks(2) {
+                            hash.set(pair[0].to_string()?, pair[1].to_string()?)?;
+                        }
+                        lua.create_table()
+                    }
+                    "PEXPIRE" => lua.create_table(),
+                    other => panic!("{other}: the script asks for what this Redis does not know"),
                 }
-                "PEXPIRE" => lua.create_table(),
-                other => panic!("{other}: the script asks for what this Redis does not know"),
             })
             .unwrap();
         redis.set("call", call).unwrap();
         lua.globals().set("redis", redis).unwrap();
         lua.globals().set("KEYS", ["quota"]).unwrap();
         let script = lua.load(QUOTA_SCRIPT).into_function().unwrap();
-        Self { lua, script, clock: Clock::tokio() }
+        Self { lua, script, clock: Clock::tokio(), set_back }
     }
 }
 
 impl QuotaHost for ScriptHost {
-    async fn run(&self, arguments: &[String]) -> Result<QuotaReply, String> {
+    async fn run(&self, arguments: impl FnOnce(Instant) -> Vec<String> + Send) -> Result<QuotaReply, String> {
+        let arguments = arguments(self.clock.now());
         self.clock.wait_until(self.clock.now() + ONE_WAY).await;
         self.lua.globals().set("ARGV", arguments).unwrap();
         let reply: Table = self.script.call(()).unwrap();
@@ -80,4 +85,26 @@ impl QuotaHost for ScriptHost {
 pub(crate) fn pacer(host: &Arc<ScriptHost>, pace: &PaceSettings, number: usize) -> Pacer {
     let quota = RedisQuota::new(Arc::clone(host), format!("worker-{number}"), *pace);
     Pacer::sharing(Shared::start(quota, pace.concurrency, pace.requests_per_second, Clock::tokio()), pace)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_servers_clock_that_is_set_back_lengthens_no_pause() {
+    let (host, clock) = (Arc::new(ScriptHost::new()), Clock::tokio());
+    let pace = Settings::load(&Layers::default()).unwrap().pace;
+    let quota = RedisQuota::new(Arc::clone(&host), "worker".into(), pace);
+    let ask = |told| Ask { permits: 1, lateness: Duration::from_millis(20), told };
+    // What passes between two questions is lost when the clock is set back meanwhile.
+    let (five_seconds, on_the_way) = (Duration::from_secs(5), Duration::from_millis(10));
+    let banned = Told { heard: Heard::Banned(five_seconds), sent_at: clock.now() };
+    let start = clock.now();
+    for (told, hours_back) in [(vec![banned], 0), (vec![], 1), (vec![], 2)] {
+        host.set_back.store(3600 * hours_back, Ordering::Relaxed);
+        let Grant::Wait { wait, why: Why::Banned } = quota.ask(&ask(told)).await.unwrap().grant else {
+            panic!("the ban lasts")
+        };
+        assert!(clock.now() + wait <= start + five_seconds + on_the_way, "{hours_back}: {wait:?}");
+    }
+    clock.wait_until(start + five_seconds + on_the_way).await;
+    let granted = quota.ask(&ask(vec![])).await.unwrap().grant;
+    assert!(matches!(granted, Grant::Permits { is_probe: true, .. }), "{granted:?}");
 }

@@ -7,13 +7,11 @@
 -- Returns: how many permits, in how many microseconds the first is due (may be past), how many lie between two; or 0, in
 -- how many microseconds to ask again, 0. Then why nothing may leave, the rate a second, and whether the permit is a probe.
 --
--- Time is the server's own. Every permit has its slot; the slots of all workers together are no closer than the rate allows,
+-- Time is the server's own, and never goes back: where the server's clock does, what came before stays before. Every permit has its slot; the slots of all workers together are no closer than the rate allows,
 -- and the burst is slots that were not used in time (a GCRA). A permit that is used as late as it may be could meet the next
 -- ones: so slots stand a little further apart than the rate says, by as much as keeps every span of a second or longer
 -- within rate times span plus burst.
 
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local worker, want, late = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local configured, burst, floor = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local adapts = ARGV[7] == '1'
@@ -34,6 +32,14 @@ local function set(name, value)
   state[name] = value
   changed[name] = value
 end
+
+local time = redis.call('TIME')
+local now = tonumber(time[1]) * 1000000 + tonumber(time[2]) + number('ahead', 0)
+if now < number('now', 0) then
+  set('ahead', number('ahead', 0) + number('now', 0) - now)
+  now = number('now', 0)
+end
+set('now', now)
 
 local rate = adapts and math.min(configured, math.max(floor, number('rate', configured))) or configured
 
@@ -176,9 +182,7 @@ if late >= number('late', 0) or number('late_at', 0) < now - 60000000 then
   set('late_at', now)
 end
 local interval = 1000000 / rate * (1 + number('late', late) / 1000000)
--- No slot is ever handed out from further off than this, unless the clock has gone back.
-local taken_up_to = math.min(number('tat', 0), now + FURTHEST + AT_ONCE + 2000000 / floor)
-local slot = math.max(taken_up_to, now - (burst - 1) * interval)
+local slot = math.max(number('tat', 0), now - (burst - 1) * interval)
 if slot > now + FURTHEST then return answer(0, slot - now - FURTHEST / 2, 0, 'pace') end
 local permits = 1
 while permits < want and slot + permits * interval <= now + AT_ONCE do permits = permits + 1 end
