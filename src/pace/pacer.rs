@@ -80,8 +80,9 @@ impl Pacer {
         }
     }
 
-    /// A pacer that has its permits from a quota which this process shares with others.
+    /// A pacer of one more run, that has its permits from a quota which this process shares with others.
     pub fn sharing(shared: Shared, settings: &PaceSettings) -> Self {
+        shared.begin_run();
         Self { shared: Some((shared, settings.adaptive)), adaptive: None, ..Self::new(settings) }
     }
 

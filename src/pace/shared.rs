@@ -234,7 +234,13 @@ impl Shared {
         self.lock().per_second
     }
 
-    /// The lowest rate so far.
+    /// A new run begins: the rates before it are not its own.
+    pub(super) fn begin_run(&self) {
+        let mut state = self.lock();
+        state.lowest = state.per_second;
+    }
+
+    /// The lowest rate of the run so far.
     pub fn lowest(&self) -> f64 {
         self.lock().lowest
     }

@@ -11,6 +11,7 @@ struct Scripted {
     asked: Arc<Mutex<Vec<Ask>>>,
     delay: Duration,
     clock: Clock,
+    rates: Mutex<VecDeque<f64>>,
 }
 
 impl Book for Scripted {
@@ -18,7 +19,7 @@ impl Book for Scripted {
         self.clock.wait_until(self.clock.now() + self.delay).await;
         self.asked.lock().unwrap().push(ask.clone());
         let grant = self.answers.lock().unwrap().pop_front().unwrap_or(Err("gone".into()))?;
-        Ok(Answer { grant, per_second: 18.0 })
+        Ok(Answer { grant, per_second: self.rates.lock().unwrap().pop_front().unwrap_or(18.0) })
     }
 }
 
@@ -33,7 +34,8 @@ fn shared(
 ) -> (Shared, Arc<Mutex<Vec<Ask>>>, Clock) {
     let (asked, clock) = (Arc::default(), Clock::tokio());
     let answers = Mutex::new(answers.into_iter().collect());
-    let book = Scripted { answers, asked: Arc::clone(&asked), delay, clock: clock.clone() };
+    let rates = Mutex::new([5.0].into());
+    let book = Scripted { answers, asked: Arc::clone(&asked), delay, clock: clock.clone(), rates };
     (Shared::start(book, 16, 18.0, clock.clone()), asked, clock)
 }
 
@@ -152,4 +154,18 @@ async fn while_a_probe_is_on_its_way_nothing_else_leaves() {
     assert_eq!(shared.try_take(clock.now()), Err(NotYet::Untold));
     shared.heard(Heard::LetIn, start);
     assert!(take(&shared, &clock, start).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_runs_lowest_rate_is_not_an_earlier_runs() {
+    let at_once = || permits(1, Duration::ZERO, Duration::ZERO);
+    let (shared, _, clock) = shared(Duration::ZERO, [at_once(), at_once()]);
+    let start = clock.now();
+    for _ in 0..2 {
+        take(&shared, &clock, start).await.unwrap();
+    }
+    let rates = || [shared.lowest(), shared.per_second()].map(|rate| rate.to_string());
+    assert_eq!(rates(), ["5", "18"]);
+    shared.begin_run();
+    assert_eq!(rates(), ["18", "18"]);
 }
