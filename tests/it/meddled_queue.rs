@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use meeting_closer::sandbox::{Reply, Sandbox, SandboxSettings};
 
-use crate::support::{calls_reach, fast_sandbox};
+use crate::support::{Closer, calls_reach, fast_sandbox};
 use crate::support_redis::{DEAD, GROUP, Redis, STREAM, outcomes, says, start, terminate, worker};
 
 /// Answers after a moment in which something can be done to the queue.
@@ -116,4 +116,31 @@ async fn a_dead_letter_stream_that_is_none_is_told_and_keeps_no_other_entry_from
     let _: u64 = redis.command(&["DEL", DEAD]);
     assert_eq!(child.wait().await.unwrap().code(), Some(1));
     assert_eq!((redis.length(STREAM), redis.length(DEAD), redis.pending()), (0, 1, vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_else_laid_among_the_dead_comes_back_or_stays_and_is_never_lost() {
+    let redis = Redis::start();
+    let closer = Closer::bare().on(&redis);
+    let lay = |fields: &[(&str, &str)]| -> String {
+        redis::cmd("XADD").arg(DEAD).arg("*").arg(fields).query(&mut redis.connection()).unwrap()
+    };
+    // Neither names a meeting, so neither is the other's double.
+    lay(&[("meeting", "a"), ("code", "x"), ("original_fields", "1")]);
+    lay(&[("meeting", "b"), ("code", "x"), ("original_fields", "1")]);
+    for count in ["abc", "1e9", "-7", "0.5", "nan", "1"] {
+        lay(&[("conference_id", count), ("union_id", "host"), ("original_fields", count)]);
+    }
+    let many: Vec<String> = (0..9000).map(|field| field.to_string()).collect();
+    let many = lay(&many.iter().map(|field| (field.as_str(), "x")).collect::<Vec<_>>());
+    lay(&[("conference_id", "last"), ("union_id", "host")]);
+    let status = closer.run(&["queue", "status"]).await;
+    assert!(
+        status.code == 0 && status.stdout.contains("dead                                    10"),
+        "{status:?}"
+    );
+    let ran = closer.run(&["queue", "requeue-dead"]).await;
+    assert_eq!(ran.stdout, format!("9 put back on {STREAM}, 0 waited there already\n"), "{}", ran.said());
+    let left: Vec<(String, redis::Value)> = redis.command(&["XRANGE", DEAD, "-", "+"]);
+    assert_eq!(left.iter().map(|(id, _)| id).collect::<Vec<_>>(), [&many]);
 }

@@ -8,8 +8,8 @@ local counts, codes, last = {}, {}, nil
 for _, entry in ipairs(entries) do
   last = entry[1]
   local fields, code, outcome = entry[2], '', ''
-  local original = 0
-  if fields[#fields - 1] == 'original_fields' then original = 2 * tonumber(fields[#fields]) end
+  local counted = fields[#fields - 1] == 'original_fields' and tonumber(fields[#fields])
+  local original = counted and math.max(0, math.min(#fields, 2 * math.floor(counted))) or 0
   for at = original + 1, #fields, 2 do
     if fields[at] == 'code' then code = fields[at + 1] end
     if fields[at] == 'outcome' then outcome = fields[at + 1] end

@@ -9,6 +9,8 @@
 
 local dead, stream, waiting = KEYS[1], KEYS[2], KEYS[3]
 local chunk, most, by_code, code = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1', ARGV[6]
+-- Lua hands on no more than some thousands; what has more came from somebody else, and stays.
+local MOST_VALUES = 4000
 local put_back, doubled, last = 0, 0, nil
 -- What dies meanwhile stays dead, or one that dies at once would go round for ever.
 local up_to = ARGV[2]
@@ -24,8 +26,8 @@ for _, entry in ipairs(entries) do
   local id, fields = entry[1], entry[2]
   last = id
   -- The last field counts the original ones; an entry that something else put here is taken whole.
-  local original = #fields
-  if fields[#fields - 1] == 'original_fields' then original = 2 * tonumber(fields[#fields]) end
+  local counted = fields[#fields - 1] == 'original_fields' and tonumber(fields[#fields])
+  local original = counted and math.max(0, math.min(#fields, 2 * math.floor(counted))) or #fields
   local died_of, outcome, died_as = '', '', id
   for at = original + 1, #fields, 2 do
     if fields[at] == 'code' then died_of = fields[at + 1] end
@@ -33,7 +35,7 @@ for _, entry in ipairs(entries) do
     if fields[at] == 'entry_id' then died_as = fields[at + 1] end
   end
   if died_of == '' then died_of = outcome end
-  if not by_code or died_of == code then
+  if original <= MOST_VALUES and (not by_code or died_of == code) then
     local conference, union, back = '', '', {}
     for at = 1, original, 2 do
       if fields[at] == 'conference_id' then conference = fields[at + 1] end
@@ -46,7 +48,8 @@ for _, entry in ipairs(entries) do
     back[#back + 1] = 'requeued_from'
     back[#back + 1] = died_as
     local fingerprint = redis.sha1hex(#conference .. ':' .. conference .. union)
-    local known = redis.call('HGET', waiting, fingerprint)
+    -- What names no meeting is nobody's double.
+    local known = conference ~= '' and union ~= '' and redis.call('HGET', waiting, fingerprint)
     if known and #redis.call('XRANGE', stream, known, known) > 0 then
       doubled = doubled + 1
     else
