@@ -109,6 +109,8 @@ pub struct BrokerError {
     pub problem: String,
     /// What to do about it.
     pub hint: Option<&'static str>,
+    /// Whether it may pass without anybody's doing: the queue is away, or it has no room.
+    pub passes: bool,
 }
 
 /// A queue, as one worker sees it. Every call is done whole or not at all, and can be made again.

@@ -158,7 +158,8 @@ pub(super) struct Failures(u32);
 impl Failures {
     pub(super) fn failed(&mut self, error: &BrokerError) -> Duration {
         if self.0 == 0 {
-            warn!("{error}; it is tried again and again");
+            let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+            warn!("{error}{hint}; it is tried again and again");
         }
         let wait = BACKOFF.0.saturating_mul(1 << self.0.min(16)).min(BACKOFF.1);
         self.0 += 1;

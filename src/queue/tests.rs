@@ -48,7 +48,7 @@ impl Memory {
             return Ok(());
         }
         *failures -= 1;
-        Err(BrokerError { place: "here".into(), problem: "away".into(), hint: None })
+        Err(BrokerError { place: "here".into(), problem: "away".into(), hint: None, passes: true })
     }
 }
 
@@ -74,7 +74,12 @@ impl Broker for Memory {
         self.fail()?;
         let buries = settled.iter().any(|entry| matches!(entry.settlement, Settlement::Bury { .. }));
         if buries && *self.refuses_burials.lock().unwrap() {
-            return Err(BrokerError { place: "here".into(), problem: "no room".into(), hint: None });
+            return Err(BrokerError {
+                place: "here".into(),
+                problem: "no room".into(),
+                hint: None,
+                passes: true,
+            });
         }
         self.settled.lock().unwrap().extend_from_slice(settled);
         Ok(())

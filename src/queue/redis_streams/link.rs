@@ -142,17 +142,26 @@ impl Link {
     fn refused(&self, error: &RedisError) -> BrokerError {
         let hint = match code(error).as_deref() {
             Some("OOM") => Some("it is full: raise its maxmemory, or take away what else it holds"),
+            Some("READONLY") => Some("it is a replica: name the primary in queue.url"),
+            Some("WRONGTYPE") => {
+                Some("a key of the queue holds something else: see queue.stream and queue.dead_letter_stream")
+            }
             Some("NOAUTH" | "WRONGPASS") => Some("set queue.password_file, and the user's name in queue.url"),
             Some("NOPERM") => {
                 Some("its user needs scripts, and every command on the queue's keys, XINFO and INFO included")
             }
             _ => None,
         };
-        self.error(error.to_string(), hint)
+        let passes = error.is_io_error()
+            || matches!(
+                code(error).as_deref(),
+                Some("LOADING" | "BUSY" | "MASTERDOWN" | "READONLY" | "TRYAGAIN" | "OOM" | "MISCONF")
+            );
+        BrokerError { passes, ..self.error(error.to_string(), hint) }
     }
 
     pub(super) fn error(&self, problem: String, hint: Option<&'static str>) -> BrokerError {
-        BrokerError { place: self.place.to_string(), problem, hint }
+        BrokerError { place: self.place.to_string(), problem, hint, passes: false }
     }
 }
 
