@@ -53,16 +53,30 @@ impl ExitCode {
         let count =
             |kind: OutcomeKind| earlier(kind) + end.totals.outcomes.get(kind.name()).copied().unwrap_or(0);
         match &end.stop {
-            Some(Stop::AuditLost(_)) => Self::AuditLost,
-            Some(Stop::Halted(_)) => Self::Halted,
-            Some(Stop::Deadline | Stop::Interrupted | Stop::Outage(_) | Stop::ListsLost(_)) => {
-                Self::Interrupted
-            }
+            Some(stop) => Self::of_stop(stop),
             None if end.aborted => Self::Interrupted,
             None if count(OutcomeKind::Failed) + count(OutcomeKind::Invalid) > 0 => Self::Incomplete,
             // A row in doubt that was taken off the lists: whether its meeting has ended, nobody knows.
             None if end.totals.outcomes.contains_key(OutcomeKind::NotAttempted.name()) => Self::Incomplete,
             None => Self::Done,
+        }
+    }
+
+    /// The code of a worker of which `stop` is the end, if it did not end of itself, and `runs` the worst that its runs came to.
+    /// One that serves is ended by a signal; one that `drains` has emptied the queue, or else was interrupted.
+    pub const fn of_worker(stop: Option<&Stop>, drains: bool, runs: Self) -> Self {
+        match stop {
+            None => runs,
+            Some(Stop::Interrupted) if !drains => Self::Done,
+            Some(stop) => Self::of_stop(stop),
+        }
+    }
+
+    const fn of_stop(stop: &Stop) -> Self {
+        match stop {
+            Stop::AuditLost(_) => Self::AuditLost,
+            Stop::Halted(_) => Self::Halted,
+            Stop::Deadline | Stop::Interrupted | Stop::Outage(_) | Stop::ListsLost(_) => Self::Interrupted,
         }
     }
 }
@@ -141,6 +155,28 @@ mod tests {
         assert_eq!(code(None, true, &[]), 4);
         let lost = JournalError { path: "j".into(), problem: "full".into(), durable_records: 0 };
         assert_eq!(code(Some(Stop::AuditLost(lost)), false, &[]), 5);
+    }
+
+    #[test]
+    fn a_worker_ends_well_when_its_queue_is_empty_or_when_it_serves_and_is_told_to_end() {
+        use ExitCode::{AuditLost, Done, Halted, Incomplete, Interrupted};
+        let lost = JournalError { path: "j".into(), problem: "full".into(), durable_records: 0 };
+        for (stop, to_drain, to_serve) in [
+            (Stop::Deadline, Interrupted, Interrupted),
+            (Stop::Interrupted, Interrupted, Done),
+            (Stop::Outage(Said::default()), Interrupted, Interrupted),
+            (Stop::ListsLost("x".into()), Interrupted, Interrupted),
+            (Stop::Halted(Said::default()), Halted, Halted),
+            (Stop::AuditLost(lost), AuditLost, AuditLost),
+        ] {
+            for runs in [Done, Incomplete, Interrupted] {
+                assert_eq!(ExitCode::of_worker(Some(&stop), true, runs), to_drain, "{stop}, {runs:?}");
+                assert_eq!(ExitCode::of_worker(Some(&stop), false, runs), to_serve, "{stop}, {runs:?}");
+            }
+        }
+        for runs in [Done, Incomplete] {
+            assert_eq!(ExitCode::of_worker(None, true, runs), runs);
+        }
     }
 
     #[test]

@@ -73,11 +73,7 @@ impl Worker {
                 break Ok(());
             }
         };
-        let code = match (&self.stop, self.drains) {
-            // Only a worker that was to empty the queue was interrupted in that; any other one ends so.
-            (Some(Stop::Interrupted) | None, false) => ExitCode::Done,
-            (Some(_), _) | (None, true) => worst,
-        };
+        let code = ExitCode::of_worker(self.stop.as_ref(), self.drains, worst);
         (ended.map(|()| code), self.queue)
     }
 
@@ -87,16 +83,20 @@ impl Worker {
         let due = self.clock.now() + until_midnight(&self.clock);
         let look = feeder.step(self.drains, due, &mut stopped);
         tokio::pin!(look);
-        let signalled = tokio::select! {
+        tokio::select! {
             step = &mut look => return step,
-            signal = self.signals.recv() => signal.is_some(),
-        };
+            Some(_) = self.signals.recv() => {}
+        }
         // What is being taken right now is not let go of unseen.
-        let _ = ask_to_stop.send(signalled);
-        let taken = look.await;
+        let _ = ask_to_stop.send(true);
+        match look.await {
+            Step::Emptied => return Step::Emptied,
+            Step::Rows(rows) => self.give_back(&rows).await,
+            Step::Due | Step::Stopped => {}
+        }
         self.stop = Some(Stop::Interrupted);
-        if let Step::Rows(rows) = taken {
-            self.give_back(&rows).await;
+        if self.drains {
+            warn!("a signal came before the queue was empty: the same command goes on");
         }
         Step::Stopped
     }

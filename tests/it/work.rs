@@ -218,6 +218,22 @@ async fn a_worker_that_is_told_to_end_gives_back_what_it_did_not_do_and_a_siblin
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_drain_that_waits_for_what_another_holds_and_is_told_to_end_was_interrupted() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer = worker(&sandbox, &redis);
+    redis.add_meeting("m");
+    let _: String = redis.command(&["XGROUP", "CREATE", STREAM, "meeting-closer", "0"]);
+    let _: redis::Value =
+        redis.command(&["XREADGROUP", "GROUP", "meeting-closer", "another", "STREAMS", STREAM, ">"]);
+    let mut child = start(&closer, &["--drain"]);
+    says(&mut child, "joined the queue").await;
+    terminate(&child);
+    assert_eq!(child.wait().await.unwrap().code(), Some(4));
+    assert_eq!((redis.pending()[0].1.as_str(), redis.consumers()), ("another", vec!["another".into()]));
+    assert_eq!((sandbox.statistics().close_calls, closer.run_folders().len()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_every_row_would_meet_ends_the_worker_and_leaves_the_queue_as_it_was() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let closer = worker(&sandbox, &redis);
