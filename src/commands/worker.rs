@@ -123,7 +123,6 @@ impl Worker {
             }
         };
         info!(run_id = begun.run_id, "a run begins");
-        self.hand.lock().begin_run();
         let (stop, stopped) = watch::channel(false);
         let (sender, receiver) = mpsc::channel(CARRIED * self.settings.pace.concurrency);
         let feed = tokio::spawn(feed(
@@ -143,6 +142,7 @@ impl Worker {
         let ended = self.drive(&begun, receiver, stop.clone()).instrument(span).await;
         let _ = stop.send(true);
         let feeder = feed.await.map_err(|error| Failure::new(ExitCode::AuditLost, error))?;
+        self.hand.lock().end_run();
         let code = match &ended {
             Ok((code, _)) => *code,
             Err(failure) => failure.code,

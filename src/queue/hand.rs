@@ -62,12 +62,11 @@ impl Hand {
         }
     }
 
-    /// A new run begins: what ended in the one before is forgotten.
-    pub fn begin_run(&mut self) {
+    /// The run has ended, and what is dealt from now on is the next one's: what this one asked for is forgotten, and so is what
+    /// became of its entries, but for those that are not settled yet.
+    pub fn end_run(&mut self) {
         self.ended.retain(|id, _| self.held.contains_key(id));
-        if self.open == 0 {
-            self.asked.clear();
-        }
+        self.asked.clear();
     }
 
     /// Takes a delivery in hand, which is this worker's until then.
@@ -327,6 +326,23 @@ mod tests {
             assert!(fields.contains(&(field.0, field.1.to_owned())), "{field:?}");
         }
         assert!(!is_duplicate(&hand.deal(&delivery(3, 1, "a"), until)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_has_ended_leaves_nothing_but_what_is_to_be_settled() {
+        let (mut hand, until) = hand();
+        for number in 1..=2 {
+            hand.deal(&delivery(number, 1, &number.to_string()), until);
+            let ended = outcome(number, &number.to_string(), OutcomeKind::Closed, true);
+            let settled = hand.ended(&ended, "r").unwrap();
+            hand.settled(if number == 1 { std::slice::from_ref(&settled) } else { &[] });
+        }
+        hand.end_run();
+        assert_eq!((hand.asked.len(), hand.ended.len(), hand.held.len()), (0, 1, 1));
+        // The same meetings in the next run, whose first rows are dealt before it begins.
+        assert!(!is_duplicate(&hand.deal(&delivery(3, 1, "1"), until)));
+        assert!(!is_duplicate(&hand.deal(&delivery(4, 1, "2"), until)));
+        assert!(is_duplicate(&hand.deal(&delivery(5, 1, "1"), until)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -264,13 +264,15 @@ async fn the_same_meeting_in_two_entries_is_asked_for_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_journal_that_has_grown_gives_way_to_a_new_run_and_each_is_whole() {
+async fn a_journal_that_has_grown_gives_way_to_a_new_run_and_each_is_whole_and_asks_anew() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let closer =
         worker(&sandbox, &redis).set("QUEUE__ROTATE_MIB", "1").set("PACE__REQUESTS_PER_SECOND", "100000");
     let names: Vec<String> = (0..2500).map(|n| format!("m{n:05}")).collect();
     closer.list(names.iter().map(String::as_str));
     closer.run(&["enqueue", "--yes", "list.csv"]).await;
+    // The first run has it already, and the last one is another.
+    redis.add_meeting("m00000");
     let ran = closer.run(&["work", "--drain"]).await;
     assert_eq!(ran.code, 0, "{}", ran.said());
     let runs: Vec<PathBuf> = closer.run_folders();
@@ -282,7 +284,9 @@ async fn a_journal_that_has_grown_gives_way_to_a_new_run_and_each_is_whole() {
         rows += summary["rows_in"].as_u64().unwrap();
         assert_eq!(closer.run(&["verify", run.to_str().unwrap()]).await.code, 0);
     }
-    assert_eq!((rows, sandbox.statistics().close_calls), (2500, 2500));
+    assert_eq!((rows, sandbox.statistics().close_calls), (2501, 2501));
+    let twice: Vec<String> = outcomes(&closer)["m00000"].iter().map(|row| row["outcome"].clone()).collect();
+    assert_eq!(twice, ["closed", "already_closed"]);
     let refused = closer.run(&["close", "--yes", "--resume", "latest"]).await;
     assert_eq!(refused.code, 2);
     assert!(refused.stderr.contains(&format!("is a worker's, and what it left is on the queue {STREAM}")));
