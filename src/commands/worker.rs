@@ -1,14 +1,10 @@
 //! A worker's runs, one after the other.
 //!
-//! A journal gives way to a new run at midnight UTC and when it has grown; each is a whole run with its reports. A run begins
-//! with the first entry, so that a day without any leaves nothing.
+//! Each is a whole run with its reports. A run begins with the first entry, so that a day without any leaves nothing.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 use tracing::{Instrument as _, info, info_span, warn};
 
 #[cfg(feature = "otlp")]
@@ -23,7 +19,7 @@ use crate::intake::IntakeError;
 use crate::journal::{self, Hasher, Record, RowCounts, RunFinished, RunStarted};
 use crate::metrics::{Metrics, Readiness};
 use crate::pace::{Pacer, Shared};
-use crate::queue::{Broker as _, Feeder, QueueObserver, RedisQueue, Settling, SharedHand, Step};
+use crate::queue::{self, Broker as _, Ends, Feeder, QueueObserver, RedisQueue, Settling, SharedHand, Step};
 use crate::report;
 use crate::run::{self, Arrival, Parts, RunEnd, Signal, Stop};
 use crate::settings::Settings;
@@ -80,7 +76,7 @@ impl Worker {
     /// Waits for the first entries of the next run.
     async fn first_rows(&mut self, feeder: &mut Feeder<RedisQueue>) -> Step {
         let (ask_to_stop, mut stopped) = watch::channel(false);
-        let due = self.clock.now() + until_midnight(&self.clock);
+        let due = self.clock.now() + queue::until_midnight(self.clock.timestamp());
         let look = feeder.step(self.drains, due, &mut stopped);
         tokio::pin!(look);
         tokio::select! {
@@ -125,13 +121,13 @@ impl Worker {
         info!(run_id = begun.run_id, "a run begins");
         let (stop, stopped) = watch::channel(false);
         let (sender, receiver) = mpsc::channel(CARRIED * self.settings.pace.concurrency);
-        let feed = tokio::spawn(feed(
+        let feed = tokio::spawn(queue::feed(
             feeder,
             rows,
             sender,
             Ends {
                 until_empty: self.drains,
-                at: self.clock.now() + until_midnight(&self.clock),
+                at: self.clock.now() + queue::until_midnight(self.clock.timestamp()),
                 journal: begun.folder.join(journal::FILE_NAME),
                 bytes: self.settings.queue.rotate_bytes,
                 stopped,
@@ -211,41 +207,6 @@ impl Worker {
     }
 }
 
-/// When a run's rows end.
-struct Ends {
-    until_empty: bool,
-    at: Instant,
-    journal: PathBuf,
-    bytes: u64,
-    stopped: watch::Receiver<bool>,
-}
-
-/// Feeds a run until it ends for one of these reasons; the run drains what it has then.
-async fn feed(
-    mut feeder: Feeder<RedisQueue>,
-    first: Vec<Arrival>,
-    sender: mpsc::Sender<Result<Arrival, IntakeError>>,
-    mut ends: Ends,
-) -> Feeder<RedisQueue> {
-    let mut rows = first;
-    loop {
-        for row in rows {
-            // A run that lost its audit takes nothing more; its entries are handed to somebody else.
-            if sender.send(Ok(row)).await.is_err() {
-                return feeder;
-            }
-        }
-        let has_grown = std::fs::metadata(&ends.journal).is_ok_and(|journal| journal.len() >= ends.bytes);
-        if has_grown {
-            return feeder;
-        }
-        rows = match feeder.step(ends.until_empty, ends.at, &mut ends.stopped).await {
-            Step::Rows(rows) => rows,
-            Step::Due | Step::Emptied | Step::Stopped => return feeder,
-        };
-    }
-}
-
 /// A run that stops is fed no more.
 struct StopsFeeding {
     stop: watch::Sender<bool>,
@@ -259,13 +220,6 @@ impl Observe for StopsFeeding {
             self.readiness.not_ready(reason);
         }
     }
-}
-
-/// From now to the next midnight in UTC.
-fn until_midnight(clock: &Clock) -> Duration {
-    let now = clock.timestamp().as_second();
-    let seconds = 86_400 - now.rem_euclid(86_400);
-    Duration::from_secs(u64::try_from(seconds).expect("between 1 and 86400"))
 }
 
 fn run_started(settings: &Settings, sandbox: bool, hasher: &Hasher) -> RunStarted {

@@ -13,6 +13,7 @@ mod feeder;
 mod hand;
 mod keeper;
 mod redis_streams;
+mod rotation;
 mod settler;
 
 pub use broker::{
@@ -23,6 +24,7 @@ pub use feeder::{Feeder, OnLook, Step};
 pub use hand::{Hand, SharedHand};
 pub use keeper::keep;
 pub use redis_streams::{Link, QUOTA_SCRIPT, QuotaHost, QuotaReply, RedisQueue, RedisQuota};
+pub use rotation::{Ends, feed, until_midnight};
 pub use settler::{QueueObserver, Settler, Settling};
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Feeder, keeper and settler against a queue in memory, on paused time.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use super::settler::QueueObserver;
 use super::*;
@@ -22,6 +23,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 /// A queue in memory, which fails as often as it is told to.
 #[derive(Default)]
 struct Memory {
+    added: AtomicU64,
     waiting: Mutex<VecDeque<Delivery>>,
     settled: Mutex<Vec<Settled>>,
     renewed: Mutex<HashMap<EntryId, u32>>,
@@ -31,6 +33,13 @@ struct Memory {
 
 impl Memory {
     fn with(entries: u64) -> Arc<Self> {
+        let memory = Self::default();
+        memory.add(entries);
+        Arc::new(memory)
+    }
+
+    /// Adds entries of names that were not there before.
+    fn add(&self, entries: u64) {
         let field = |text: String| Some(Field { bytes: text.len(), start: text.into() });
         let delivery = |number: u64| Delivery {
             id: format!("7-{number}").parse().unwrap(),
@@ -39,7 +48,8 @@ impl Memory {
             conference_id: field(format!("m{number}")),
             union_id: field("u".into()),
         };
-        Arc::new(Self { waiting: Mutex::new((0..entries).map(delivery).collect()), ..Self::default() })
+        let from = self.added.fetch_add(entries, Ordering::Relaxed);
+        self.waiting.lock().unwrap().extend((from..from + entries).map(delivery));
     }
 
     fn fail(&self) -> Result<(), BrokerError> {
@@ -309,4 +319,32 @@ async fn a_worker_whose_outcomes_the_queue_does_not_take_stops_taking() {
         ended += rows.len();
     }
     assert_eq!(ended, 4096);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_fed_until_midnight_and_what_comes_later_is_the_next_ones() {
+    let Bench { broker, clock, mut feeder, .. } = bench(Memory::with(2), 8);
+    tokio::time::advance((86_400 - 10) * SECOND).await;
+    let first = rows(&mut feeder, &clock).await;
+    let (_ask, stopped) = watch::channel(false);
+    let ends = Ends {
+        until_empty: false,
+        at: clock.now() + until_midnight(clock.timestamp()),
+        journal: "/nowhere".into(),
+        bytes: 1,
+        stopped,
+    };
+    let (sender, mut run) = mpsc::channel(8);
+    let feeding = tokio::spawn(feed(feeder, first, sender, ends));
+    clock.wait_until(clock.now() + 9 * SECOND).await;
+    broker.add(1);
+    let mut feeder = feeding.await.unwrap();
+    assert_eq!(clock.timestamp().to_string(), "2026-01-02T00:00:00Z");
+    broker.add(1);
+    let mut fed = 0;
+    while let Some(row) = run.recv().await {
+        row.unwrap();
+        fed += 1;
+    }
+    assert_eq!((fed, rows(&mut feeder, &clock).await.len()), (3, 1));
 }
