@@ -17,7 +17,7 @@ use crate::journal;
 use crate::metrics::{Metrics, MetricsServer, Readiness};
 use crate::pace::Shared;
 use crate::queue::{
-    Broker as _, Feeder, Hand, Link, OnLook, RedisQueue, RedisQuota, Settler, SharedHand, keep,
+    Broker as _, Feeder, Hand, Link, OnAnswer, RedisQueue, RedisQuota, Settler, SharedHand, Watched, keep,
 };
 use crate::settings::Settings;
 
@@ -44,9 +44,9 @@ pub(super) async fn run(args: WorkArgs, config: Option<PathBuf>) -> Result<ExitC
     let in_hand = hand.clone();
     let queue = RedisQueue::new(link, &settings.queue, name.clone(), clock.clone())
         .on_reconnection(move || in_hand.lock().lose_all());
-    let queue = Arc::new(queue);
     queue.join().await?;
     readiness.ready();
+    let queue = Arc::new(Watched::new(queue, tells(readiness.clone())));
     info!(worker = name, stream = settings.queue.stream, "joined the queue");
     let quota = RedisQuota::new(Arc::clone(&queue), name.clone(), settings.pace);
     let shared = Shared::start(quota, concurrency, per_second, clock.clone());
@@ -65,7 +65,10 @@ pub(super) async fn run(args: WorkArgs, config: Option<PathBuf>) -> Result<ExitC
         clock.clone(),
         settings.queue.claim_after,
         CARRIED * concurrency,
-        tells(Arc::clone(&metrics), readiness.clone()),
+        Box::new({
+            let metrics = Arc::clone(&metrics);
+            move |batch| metrics.queue_pending(batch.entries)
+        }),
     );
     let (drains, stop) = (args.drain, None);
     let worker = Worker {
@@ -127,14 +130,11 @@ async fn serve(
     Ok(Some(server))
 }
 
-/// What every look at the queue says of its length, and of whether this worker can work.
-fn tells(metrics: Arc<Metrics>, readiness: Readiness) -> OnLook {
-    Box::new(move |look| match look {
-        Ok(batch) => {
-            metrics.queue_pending(batch.entries);
-            readiness.ready();
-        }
-        Err(error) => readiness.not_ready(&error.to_string()),
+/// Whether this worker can work: as long as its queue does what it is asked.
+fn tells(readiness: Readiness) -> OnAnswer {
+    Box::new(move |answer| match answer {
+        Ok(()) => readiness.ready(),
+        Err(problem) => readiness.not_ready(&problem),
     })
 }
 

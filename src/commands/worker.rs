@@ -19,7 +19,9 @@ use crate::intake::IntakeError;
 use crate::journal::{self, Hasher, Record, RowCounts, RunFinished, RunStarted};
 use crate::metrics::{Metrics, Readiness};
 use crate::pace::{Pacer, Shared};
-use crate::queue::{self, Broker as _, Ends, Feeder, QueueObserver, RedisQueue, Settling, SharedHand, Step};
+use crate::queue::{
+    self, Broker as _, Ends, Feeder, QueueObserver, RedisQueue, Settling, SharedHand, Step, Watched,
+};
 use crate::report;
 use crate::run::{self, Arrival, Parts, RunEnd, Signal, Stop};
 use crate::settings::Settings;
@@ -28,6 +30,9 @@ use crate::telemetry::RunLog;
 /// Entries in a run without an outcome, for each request in flight: one on its way, and one that waits for its turn.
 pub(super) const CARRIED: usize = 2;
 
+/// The queue that a worker works on.
+pub(super) type Queue = Watched<RedisQueue>;
+
 /// What a worker's runs share.
 pub(super) struct Worker {
     pub(super) drains: bool,
@@ -35,7 +40,7 @@ pub(super) struct Worker {
     pub(super) hasher: Hasher,
     pub(super) clock: Clock,
     pub(super) api: Arc<HttpApi>,
-    pub(super) queue: Arc<RedisQueue>,
+    pub(super) queue: Arc<Queue>,
     pub(super) shared: Shared,
     pub(super) hand: SharedHand,
     pub(super) settling: Settling,
@@ -47,10 +52,7 @@ pub(super) struct Worker {
 
 impl Worker {
     /// One run after the other, until there is a reason to end.
-    pub(super) async fn work(
-        mut self,
-        mut feeder: Feeder<RedisQueue>,
-    ) -> (Result<ExitCode, Failure>, Arc<RedisQueue>) {
+    pub(super) async fn work(mut self, mut feeder: Feeder<Queue>) -> (Result<ExitCode, Failure>, Arc<Queue>) {
         let mut worst = ExitCode::Done;
         let ended = loop {
             let rows = match self.first_rows(&mut feeder).await {
@@ -74,7 +76,7 @@ impl Worker {
     }
 
     /// Waits for the first entries of the next run.
-    async fn first_rows(&mut self, feeder: &mut Feeder<RedisQueue>) -> Step {
+    async fn first_rows(&mut self, feeder: &mut Feeder<Queue>) -> Step {
         let (ask_to_stop, mut stopped) = watch::channel(false);
         let due = self.clock.now() + queue::until_midnight(self.clock.timestamp());
         let look = feeder.step(self.drains, due, &mut stopped);
@@ -90,6 +92,7 @@ impl Worker {
             Step::Rows(rows) => self.give_back(&rows).await,
             Step::Due | Step::Stopped => {}
         }
+        self.readiness.ends("a signal came");
         self.stop = Some(Stop::Interrupted);
         if self.drains {
             warn!("a signal came before the queue was empty: the same command goes on");
@@ -106,9 +109,9 @@ impl Worker {
 
     async fn one_run(
         &mut self,
-        feeder: Feeder<RedisQueue>,
+        feeder: Feeder<Queue>,
         rows: Vec<Arrival>,
-    ) -> Result<(ExitCode, Feeder<RedisQueue>), Failure> {
+    ) -> Result<(ExitCode, Feeder<Queue>), Failure> {
         let rehearsal = self.settings.dingtalk.base_url.is_loopback();
         let started = run_started(&self.settings, rehearsal, &self.hasher);
         let begun = match begin::begin_of_queue(&self.settings, started, self.hasher.clone(), &self.clock) {
@@ -217,7 +220,7 @@ impl Observe for StopsFeeding {
     fn observe(&mut self, event: &RunEvent<'_>) {
         if let RunEvent::Stopping { reason } = event {
             self.stop.send_replace(true);
-            self.readiness.not_ready(reason);
+            self.readiness.ends(reason);
         }
     }
 }

@@ -33,30 +33,49 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether a worker can work, told by the worker and asked for by `/readyz`. Clones tell the same.
 #[derive(Debug, Clone)]
-pub struct Readiness(Arc<RwLock<Result<(), String>>>);
+pub struct Readiness(Arc<RwLock<State>>);
+
+#[derive(Debug, Clone)]
+enum State {
+    Ready,
+    NotReady(String),
+    Ends(String),
+}
 
 impl Readiness {
     /// Not ready, for this reason.
     pub fn not_yet(reason: &str) -> Self {
-        Self(Arc::new(RwLock::new(Err(reason.to_owned()))))
+        Self(Arc::new(RwLock::new(State::NotReady(reason.to_owned()))))
     }
 
     /// Ready from now on.
     pub fn ready(&self) {
-        self.set(Ok(()));
+        self.set(State::Ready);
     }
 
     /// Not ready from now on, for this reason.
     pub fn not_ready(&self, reason: &str) {
-        self.set(Err(reason.to_owned()));
+        self.set(State::NotReady(reason.to_owned()));
     }
 
-    fn set(&self, state: Result<(), String>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = state;
+    /// Never ready again, for this reason.
+    pub fn ends(&self, reason: &str) {
+        self.set(State::Ends(reason.to_owned()));
+    }
+
+    fn set(&self, new: State) {
+        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match *state {
+            State::Ready | State::NotReady(_) => *state = new,
+            State::Ends(_) => {}
+        }
     }
 
     fn state(&self) -> Result<(), String> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            State::Ready => Ok(()),
+            State::NotReady(reason) | State::Ends(reason) => Err(reason.clone()),
+        }
     }
 }
 
@@ -181,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_worker_is_alive_from_the_start_and_ready_when_it_says_so() {
+    async fn a_worker_is_alive_from_the_start_and_ready_when_it_says_so_until_it_ends() {
         let readiness = Readiness::not_yet("starting");
         let (server, _) = start(readiness.clone()).await;
         assert_eq!(get(&server, "/healthz").await, (200, "alive\n".into()));
@@ -191,6 +210,11 @@ mod tests {
         readiness.not_ready("the queue cannot be reached");
         assert_eq!(get(&server, "/readyz").await, (503, "not ready: the queue cannot be reached\n".into()));
         assert_eq!(get(&server, "/healthz").await.0, 200);
+        readiness.ready();
+        readiness.ends("a signal came");
+        // What it is still told of its queue makes it fit for nothing new.
+        readiness.ready();
+        assert_eq!(get(&server, "/readyz").await, (503, "not ready: a signal came\n".into()));
     }
 
     #[tokio::test]

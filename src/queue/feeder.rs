@@ -39,8 +39,8 @@ pub enum Step {
     Stopped,
 }
 
-/// Hears of every look at the queue.
-pub type OnLook = Box<dyn FnMut(Result<&Batch, &BrokerError>) + Send>;
+/// Hears what every look at the queue saw.
+pub type OnLook = Box<dyn FnMut(&Batch) + Send>;
 
 /// Takes entries.
 pub struct Feeder<B> {
@@ -126,10 +126,11 @@ impl<B: Broker> Feeder<B> {
     /// How many entries somebody holds, and the rows that were taken; none where the queue failed.
     async fn take(&mut self, room: usize) -> Option<(u64, Vec<Arrival>)> {
         let asked_at = self.clock.now();
-        let taken = self.broker.take(room.min(AT_ONCE)).await;
-        (self.on_look)(taken.as_ref());
-        let Batch { deliveries, held, .. } = match taken {
-            Ok(batch) => batch,
+        let Batch { deliveries, held, .. } = match self.broker.take(room.min(AT_ONCE)).await {
+            Ok(batch) => {
+                (self.on_look)(&batch);
+                batch
+            }
             Err(error) => {
                 self.not_before = self.clock.now() + self.failures.failed(&error);
                 return None;

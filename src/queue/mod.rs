@@ -15,6 +15,7 @@ mod keeper;
 mod redis_streams;
 mod rotation;
 mod settler;
+mod watched;
 
 pub use broker::{
     Added, Batch, Broker, BrokerError, Delivery, EntryId, Field, Requeued, Settled, Settlement, Snapshot,
@@ -26,6 +27,7 @@ pub use keeper::keep;
 pub use redis_streams::{Link, QUOTA_SCRIPT, QuotaHost, QuotaReply, RedisQueue, RedisQuota};
 pub use rotation::{Ends, feed, until_midnight};
 pub use settler::{QueueObserver, Settler, Settling};
+pub use watched::{OnAnswer, Watched};
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use meeting_closer::sandbox::Sandbox;
 use redis::{Commands as _, Connection, FromRedisValue};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::ChildStderr;
 
 use crate::support::{Closer, audit_of};
 
@@ -171,21 +172,36 @@ pub(crate) fn terminate(child: &tokio::process::Child) {
     assert!(kill.unwrap().success());
 }
 
+/// What a worker says, line by line.
+pub(crate) struct Voice(Lines<BufReader<ChildStderr>>);
+
+impl Voice {
+    /// All of it from the start.
+    pub(crate) fn of(child: &mut tokio::process::Child) -> Self {
+        Self(BufReader::new(child.stderr.take().unwrap()).lines())
+    }
+
+    /// Reads until it says this; what it said since the last time.
+    pub(crate) async fn says(&mut self, words: &str) -> String {
+        let mut said = String::new();
+        while let Some(line) = self.0.next_line().await.unwrap() {
+            said += &line;
+            said.push('\n');
+            if line.contains(words) {
+                return said;
+            }
+        }
+        panic!("it never said {words:?}:\n{said}")
+    }
+}
+
 /// Reads what a worker says until it says this; what it said before.
 pub(crate) async fn says(child: &mut tokio::process::Child, words: &str) -> String {
-    let stderr = child.stderr.take().unwrap();
-    let mut lines = BufReader::new(stderr).lines();
-    let mut said = String::new();
-    while let Some(line) = lines.next_line().await.unwrap() {
-        said += &line;
-        said.push('\n');
-        if line.contains(words) {
-            // The rest has to go somewhere.
-            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return said;
-        }
-    }
-    panic!("it never said {words:?}:\n{said}")
+    let mut voice = Voice::of(child);
+    let said = voice.says(words).await;
+    // The rest has to go somewhere.
+    tokio::spawn(async move { while let Ok(Some(_)) = voice.0.next_line().await {} });
+    said
 }
 
 /// The rows of all runs in an audit folder, by conference id.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use meeting_closer::sandbox::{Reply, Sandbox, Scripted};
 
 use crate::support::{calls_reach, fast_sandbox, summary_of};
-use crate::support_redis::{DEAD, Redis, STREAM, outcomes, says, start, terminate, worker};
+use crate::support_redis::{DEAD, Redis, STREAM, Voice, outcomes, says, start, terminate, worker};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_is_closed_acknowledged_and_stands_in_the_audit_under_its_entrys_id() {
@@ -292,6 +292,11 @@ async fn a_journal_that_has_grown_gives_way_to_a_new_run_and_each_is_whole_and_a
     assert!(refused.stderr.contains(&format!("is a worker's, and what it left is on the queue {STREAM}")));
 }
 
+/// Where a worker says that its figures are.
+fn figures_at(said: &str) -> String {
+    said.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned()
+}
+
 /// What a worker answers on its metrics address.
 async fn get(address: &str, path: &str) -> (u16, String) {
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
@@ -308,8 +313,7 @@ async fn a_workers_life_readiness_and_figures_can_be_asked_for() {
         redis.add_meeting(&format!("m{n}"));
     }
     let mut child = start(&closer, &["--concurrency", "2"]);
-    let said = says(&mut child, "figures are at http://").await;
-    let address = said.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let address = figures_at(&says(&mut child, "figures are at http://").await);
     calls_reach(&sandbox, 30).await;
     assert_eq!(get(&address, "/healthz").await.0, 200);
     assert_eq!(get(&address, "/readyz").await.0, 200);
@@ -326,4 +330,32 @@ async fn a_workers_life_readiness_and_figures_can_be_asked_for() {
     }
     terminate(&child);
     assert_eq!(child.wait().await.unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_with_its_hands_full_is_not_ready_while_its_queue_is_away() {
+    let (sandbox, mut redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    // Nobody looks at the queue or asks for the quota meanwhile: the one call there can be stays without an answer.
+    let closer = worker(&sandbox, &redis)
+        .set("METRICS__LISTEN", "127.0.0.1:0")
+        .set("QUEUE__CLAIM_AFTER", "1s")
+        .set("DINGTALK__REQUEST_TIMEOUT", "1h");
+    for name in ["a", "b", "c"] {
+        sandbox.script(name, [Reply::Silence]);
+        redis.add_meeting(name);
+    }
+    let mut child = start(&closer, &["--concurrency", "1"]);
+    let mut voice = Voice::of(&mut child);
+    let address = figures_at(&voice.says("figures are at http://").await);
+    calls_reach(&sandbox, 1).await;
+    assert_eq!((redis.pending().len(), get(&address, "/readyz").await.0), (2, 200));
+    redis.stop();
+    voice.says("it is tried again and again").await;
+    let (status, said) = get(&address, "/readyz").await;
+    assert_eq!(status, 503);
+    assert!(said.starts_with("not ready: the queue at redis://127.0.0.1:"), "{said}");
+    redis.start_again();
+    voice.says("the queue is there again").await;
+    assert_eq!(get(&address, "/readyz").await, (200, "ready\n".into()));
+    child.kill().await.unwrap();
 }
