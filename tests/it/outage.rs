@@ -6,7 +6,7 @@ use meeting_closer::sandbox::Sandbox;
 
 use crate::network::tls_front_of;
 use crate::support::{calls_reach, fast_sandbox};
-use crate::support_redis::{DEAD, Redis, STREAM, outcomes, says, start, terminate, worker};
+use crate::support_redis::{DEAD, Redis, STREAM, Voice, outcomes, says, start, terminate, worker};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_refuses_writes_stops_the_calls_and_room_lets_them_go_on() {
@@ -97,6 +97,59 @@ async fn an_audit_that_cannot_be_written_asks_for_nothing_and_leaves_the_queue_a
         "{}",
         ran.said()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_that_goes_away_before_a_run_begins_gives_back_what_was_taken_for_it() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer = worker(&sandbox, &redis);
+    let mut child = start(&closer, &[]);
+    let mut voice = Voice::of(&mut child);
+    voice.says("joined the queue").await;
+    std::fs::remove_dir_all(closer.folder.path().join("audit")).unwrap();
+    closer.file("audit", "a file");
+    redis.add_meeting("m");
+    voice.says("error: cannot write the audit to audit: ").await;
+    assert_eq!(child.wait().await.unwrap().code(), Some(5));
+    // Nobody's, as if it had never been handed out.
+    let pending: Vec<_> = redis.pending().into_iter().map(|(_, worker, _, times)| (worker, times)).collect();
+    assert_eq!(pending, [("meeting-closer:released".into(), 0)]);
+    assert_eq!(redis.consumers(), ["meeting-closer:released"]);
+    assert_eq!((redis.length(STREAM), sandbox.statistics().token_calls), (1, 0));
+    // The next one has it at once.
+    std::fs::remove_file(closer.folder.path().join("audit")).unwrap();
+    let ran = closer.run(&["work", "--drain"]).await;
+    assert_eq!((ran.code, sandbox.statistics().close_calls), (0, 1), "{}", ran.said());
+    assert_eq!(closer.audit()[0]["ended_by"], "this_run");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_that_is_lost_during_a_run_ends_it_and_acknowledges_nothing_that_is_not_in_it() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let closer =
+        worker(&sandbox, &redis).set("PACE__REQUESTS_PER_SECOND", "20").set("QUEUE__CLAIM_AFTER", "1s");
+    for n in 0..40 {
+        redis.add_meeting(&format!("m{n}"));
+    }
+    let mut child = start(&closer, &["--drain"]);
+    let mut voice = Voice::of(&mut child);
+    while redis.length(STREAM) > 37 {
+        tokio::task::yield_now().await;
+    }
+    std::fs::remove_dir_all(closer.run_folder()).unwrap();
+    let may_be_in_it = sandbox.statistics().close_calls;
+    voice.says("journal.jsonl: somebody removed it").await;
+    assert_eq!(child.wait().await.unwrap().code(), Some(5));
+    let (calls, left) = (sandbox.statistics().close_calls, redis.length(STREAM));
+    assert!(left >= 40 - may_be_in_it && calls < 40, "{left} entries are left after {calls} calls");
+
+    let closer = closer.set("PACE__REQUESTS_PER_SECOND", "1000");
+    let ran = closer.run(&["work", "--drain"]).await;
+    assert_eq!((ran.code, redis.length(STREAM)), (0, 0), "{}", ran.said());
+    let rows = closer.audit();
+    assert_eq!(rows.len() as u64, left);
+    assert!(rows.iter().all(|row| row["ended_by"] != "earlier"), "{rows:?}");
+    assert!((0..40).all(|n| sandbox.has_ended(&format!("m{n}"))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
