@@ -33,7 +33,7 @@ use crate::telemetry::RunLog;
 const ROWS_AHEAD: usize = 256;
 
 /// How long an outage of DingTalk is waited out where no deadline bounds the wait.
-const PATIENCE: Duration = Duration::from_mins(30);
+pub(super) const PATIENCE: Duration = Duration::from_mins(30);
 
 /// What every output of a rehearsal says.
 const REHEARSAL: &str = "SANDBOX: a rehearsal, no real meeting was touched";

@@ -3,6 +3,7 @@
 //! Each is a whole run with its reports. A run begins with the first entry, so that a day without any leaves nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tracing::{Instrument as _, info, info_span, warn};
@@ -11,6 +12,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 use super::aftermath;
 use super::aftermath::Ended;
 use super::begin::{self, Begun};
+use super::close::PATIENCE;
 use crate::clock::Clock;
 use crate::dingtalk::HttpApi;
 use crate::events::{Observe, Observers, RunEvent};
@@ -185,7 +187,7 @@ impl Worker {
             observer: &mut observer,
             signals,
             deadline: None,
-            patience: None,
+            patience: patience(self.drains),
             clock: self.clock.clone(),
         };
         let run = run::run(parts, rows);
@@ -208,6 +210,12 @@ impl Worker {
         aftermath::end_traces(traces, &ended, &self.clock).await;
         ended
     }
+}
+
+/// How long an outage of DingTalk is waited out: for ever by a worker that serves, as long as by a `close` by one that somebody
+/// started to come to an end.
+fn patience(drains: bool) -> Option<Duration> {
+    drains.then_some(PATIENCE)
 }
 
 /// A run that stops is fed no more.
@@ -263,4 +271,15 @@ fn finish(end: &RunEnd, begun: &Begun, clock: &Clock) -> Ended {
     let summary = report::write_reports(folder, hasher.clone())?;
     super::close::print_end(&summary, folder);
     Ok((code, summary))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_waits_an_outage_out_for_half_an_hour_and_a_service_for_ever() {
+        assert_eq!(patience(true), Some(Duration::from_mins(30)));
+        assert_eq!(patience(false), None);
+    }
 }
