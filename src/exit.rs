@@ -52,12 +52,14 @@ impl ExitCode {
     pub fn of(end: &RunEnd, earlier: impl Fn(OutcomeKind) -> u64) -> Self {
         let count =
             |kind: OutcomeKind| earlier(kind) + end.totals.outcomes.get(kind.name()).copied().unwrap_or(0);
+        let not_attempted = end.totals.outcomes.get(OutcomeKind::NotAttempted.name()).copied().unwrap_or(0);
         match &end.stop {
             Some(stop) => Self::of_stop(stop),
             None if end.aborted => Self::Interrupted,
             None if count(OutcomeKind::Failed) + count(OutcomeKind::Invalid) > 0 => Self::Incomplete,
-            // A row in doubt that was taken off the lists: whether its meeting has ended, nobody knows.
-            None if end.totals.outcomes.contains_key(OutcomeKind::NotAttempted.name()) => Self::Incomplete,
+            // A row in doubt that was taken off the lists: whether its meeting has ended, nobody knows. What another worker
+            // took over is told by that one's exit code.
+            None if not_attempted > end.taken_over => Self::Incomplete,
             None => Self::Done,
         }
     }
@@ -135,7 +137,7 @@ mod tests {
 
     fn code(stop: Option<Stop>, aborted: bool, outcomes: &[(OutcomeKind, u64)]) -> u8 {
         let outcomes = outcomes.iter().map(|(kind, count)| (kind.name().to_owned(), *count)).collect();
-        let end = RunEnd { stop, aborted, totals: Totals { outcomes, ..Totals::default() } };
+        let end = RunEnd { stop, aborted, taken_over: 0, totals: Totals { outcomes, ..Totals::default() } };
         ExitCode::of(&end, |_| 0).number()
     }
 
@@ -181,9 +183,19 @@ mod tests {
 
     #[test]
     fn a_row_that_failed_before_the_run_was_continued_still_counts() {
-        let end = RunEnd { stop: None, aborted: false, totals: Totals::default() };
+        let end = RunEnd { stop: None, aborted: false, taken_over: 0, totals: Totals::default() };
         let earlier = |kind| u64::from(kind == OutcomeKind::Failed);
         assert_eq!(ExitCode::of(&end, earlier).number(), 1);
+    }
+
+    #[test]
+    fn what_another_worker_took_over_is_told_by_its_own_exit_code() {
+        let outcomes = |count: u64| [(OutcomeKind::NotAttempted.name().to_owned(), count)].into();
+        for (not_attempted, number) in [(2, 0), (3, 1)] {
+            let totals = Totals { outcomes: outcomes(not_attempted), ..Totals::default() };
+            let end = RunEnd { stop: None, aborted: false, taken_over: 2, totals };
+            assert_eq!(ExitCode::of(&end, |_| 0).number(), number);
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(super) async fn run(args: WorkArgs, config: Option<PathBuf>) -> Result<ExitC
     let hand = SharedHand::new(Hand::new(&settings.queue.stream, clock.clone()));
     let in_hand = hand.clone();
     let queue = RedisQueue::new(link, &settings.queue, name.clone(), clock.clone())
-        .on_reconnection(move || in_hand.lock().lose_all());
+        .on_reconnection(move || in_hand.doubt());
     queue.join().await?;
     readiness.ready();
     let queue = Arc::new(Watched::new(queue, tells(readiness.clone())));

@@ -143,26 +143,9 @@ impl Hand {
         }
     }
 
-    /// This worker holds what it has in hand until then, but for what was lost to others.
-    pub fn renewed(&self, ids: &[EntryId], lost: &[EntryId], until: Instant) {
-        for held in ids.iter().filter_map(|id| self.held.get(id)) {
-            held.hold.extend(until);
-        }
-        for held in lost.iter().filter_map(|id| self.held.get(id)) {
-            held.hold.lose();
-        }
-    }
-
-    /// Others may have been handed anything of this meanwhile.
-    pub fn lose_all(&self) {
-        for held in self.held.values() {
-            held.hold.lose();
-        }
-    }
-
-    /// What is in hand.
-    pub fn ids(&self) -> Vec<EntryId> {
-        self.held.keys().copied().collect()
+    /// What is in hand, and the hold of each.
+    pub fn holds(&self) -> HashMap<EntryId, Arc<Hold>> {
+        self.held.iter().map(|(id, held)| (*id, Arc::clone(&held.hold))).collect()
     }
 
     /// How many entries are in the run without an outcome.
@@ -223,12 +206,13 @@ fn dead_letter(outcome: &Outcome, id: EntryId, run_id: &str) -> Vec<(&'static st
 pub struct SharedHand {
     hand: Arc<Mutex<Hand>>,
     room: Arc<Notify>,
+    doubt: Arc<Notify>,
 }
 
 impl SharedHand {
     /// Shares a hand.
     pub fn new(hand: Hand) -> Self {
-        Self { hand: Arc::new(Mutex::new(hand)), room: Arc::default() }
+        Self { hand: Arc::new(Mutex::new(hand)), room: Arc::default(), doubt: Arc::default() }
     }
 
     /// The hand, for a moment.
@@ -244,6 +228,19 @@ impl SharedHand {
     /// Resolves when a row has ended since this was last awaited.
     pub(super) async fn freed(&self) {
         self.room.notified().await;
+    }
+
+    /// Others may have been handed anything of this meanwhile: nothing of it is asked for before it is known whose it is.
+    pub fn doubt(&self) {
+        for held in self.lock().held.values() {
+            held.hold.doubt();
+        }
+        self.doubt.notify_one();
+    }
+
+    /// Resolves when there was doubt since this was last awaited.
+    pub(super) async fn doubted(&self) {
+        self.doubt.notified().await;
     }
 }
 
@@ -357,22 +354,5 @@ mod tests {
             // It may come back, and is asked for then.
             assert!(matches!(hand.deal(&delivery(number, times, &number.to_string()), until), Dealt::Row(_)));
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_another_took_over_is_not_held_any_more() {
-        let (mut hand, until) = hand();
-        let mut holds = vec![];
-        for number in 1..=2 {
-            let Dealt::Row(arrival) = hand.deal(&delivery(number, 1, &number.to_string()), until) else {
-                panic!()
-            };
-            holds.push(arrival.prior.hold.unwrap());
-        }
-        let ids: Vec<EntryId> = vec!["5-1".parse().unwrap(), "5-2".parse().unwrap()];
-        hand.renewed(&ids, &ids[1..], until + MINUTE);
-        assert!(holds[0].is_held() && !holds[1].is_held());
-        tokio::time::advance(MINUTE + MINUTE / 2).await;
-        assert!(holds[0].is_held());
     }
 }

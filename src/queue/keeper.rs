@@ -1,28 +1,40 @@
-//! Says again and again what this worker still works on, so that nobody takes it over.
+//! Says again and again what this worker still works on, so that nobody takes it over, and learns what somebody did.
 
 use std::time::Duration;
 
 use super::feeder::Failures;
-use super::{Broker, SharedHand};
+use super::{Broker, EntryId, SharedHand};
 use crate::clock::Clock;
 
 /// How often within the time after which a worker is taken for gone it says that it is not.
 const TIMES: u32 = 4;
 
-/// Keeps what is in hand, for as long as this future is polled.
+/// Keeps what is in hand, for as long as this future is polled. Where there is doubt it asks at once: rows wait for it.
 pub async fn keep<B: Broker>(broker: &B, hand: &SharedHand, clock: &Clock, claim_after: Duration) {
     let mut failures = Failures::default();
-    let mut wait = claim_after / TIMES;
+    let (mut wait, mut is_answered) = (claim_after / TIMES, true);
     loop {
-        clock.wait_until(clock.now() + wait).await;
-        let ids = hand.lock().ids();
-        if ids.is_empty() {
+        tokio::select! {
+            () = clock.wait_until(clock.now() + wait) => {}
+            () = hand.doubted(), if is_answered => {}
+        }
+        let holds = hand.lock().holds();
+        if holds.is_empty() {
             continue;
         }
         let asked_at = clock.now();
-        match broker.renew(&ids).await {
+        let ids: Vec<EntryId> = holds.keys().copied().collect();
+        let renewed = broker.renew(&ids).await;
+        is_answered = renewed.is_ok();
+        match renewed {
             Ok(lost) => {
-                hand.lock().renewed(&ids, &lost, asked_at + claim_after);
+                for (id, hold) in holds {
+                    if lost.contains(&id) {
+                        hold.lose();
+                    } else {
+                        hold.extend(asked_at + claim_after);
+                    }
+                }
                 failures.worked();
                 wait = claim_after / TIMES;
             }

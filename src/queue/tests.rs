@@ -27,6 +27,7 @@ struct Memory {
     waiting: Mutex<VecDeque<Delivery>>,
     settled: Mutex<Vec<Settled>>,
     renewed: Mutex<HashMap<EntryId, u32>>,
+    taken_over: Mutex<Vec<EntryId>>,
     failures: Mutex<u32>,
     refuses_burials: Mutex<bool>,
 }
@@ -77,7 +78,7 @@ impl Broker for Memory {
         for id in ids {
             *self.renewed.lock().unwrap().entry(*id).or_default() += 1;
         }
-        Ok(vec![])
+        Ok(self.taken_over.lock().unwrap().clone())
     }
 
     async fn settle(&self, settled: &[Settled]) -> Result<(), BrokerError> {
@@ -189,6 +190,37 @@ async fn what_is_in_hand_is_renewed_four_times_before_it_would_be_taken_over() {
     assert!(kept.is_err());
     assert!(broker.renewed.lock().unwrap().values().all(|times| (39..=40).contains(times)));
     assert!(rows.iter().all(|row| row.prior.hold.as_ref().unwrap().is_held()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_took_over_is_known_and_the_rest_is_held_on() {
+    let Bench { broker, hand, clock, mut feeder, .. } = bench(Memory::with(2), 8);
+    let rows = rows(&mut feeder, &clock).await;
+    broker.taken_over.lock().unwrap().push("7-1".parse().unwrap());
+    let kept = tokio::time::timeout(MINUTE, keep(&*broker, &hand, &clock, MINUTE)).await;
+    assert!(kept.is_err());
+    let holds: Vec<_> = rows.iter().map(|row| row.prior.hold.as_ref().unwrap()).collect();
+    assert!(holds[0].is_held() && !holds[1].is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_there_is_doubt_the_queue_is_asked_at_once_and_again_after_longer_where_it_does_not_answer() {
+    let Bench { broker, hand, clock, mut feeder, .. } = bench(Memory::with(1), 8);
+    rows(&mut feeder, &clock).await;
+    let renewed = || broker.renewed.lock().unwrap().values().sum::<u32>();
+    let mut keeper = Box::pin(keep(&*broker, &hand, &clock, MINUTE));
+    hand.doubt();
+    assert!(tokio::time::timeout(Duration::from_millis(1), &mut keeper).await.is_err());
+    assert_eq!(renewed(), 1);
+    // The way to a queue that fails on each new connection is no short circuit.
+    *broker.failures.lock().unwrap() = 2;
+    for _ in 0..5 {
+        hand.doubt();
+        assert!(tokio::time::timeout(Duration::from_millis(10), &mut keeper).await.is_err());
+    }
+    assert_eq!((renewed(), *broker.failures.lock().unwrap()), (1, 1));
+    assert!(tokio::time::timeout(SECOND, &mut keeper).await.is_err());
+    assert!(renewed() >= 2);
 }
 
 /// A disk whose syncs wait until a test lets them go on, or fail.

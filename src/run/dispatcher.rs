@@ -1,23 +1,20 @@
 //! What happens next: a state machine that knows every row on its way and touches nothing.
 //!
-//! Invariant: a row is in exactly one place (in flight, ready, waiting, or ended), and rows that were asked before go
-//! before new ones.
+//! Invariant: a row is in exactly one place (in flight, among those that are not, or ended), and none is asked for that
+//! somebody else may have.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
 use tokio::time::Instant;
 
 use super::breaker::Breaker;
-use super::{Job, Stop};
+use super::rows::{Rows, Turn};
+use super::{Hold, Job, Stop};
 use crate::outcome::{Judgement, OutcomeKind, Said, Verdict};
 use crate::retry::{Budget, Cause, GiveUp, RetryPolicy, Wait};
 use crate::settings::{PaceSettings, RetrySettings};
-
-/// Rows that may wait to be asked again; when they are this many, no new row is taken in.
-const MAX_WAITING: usize = 1024;
 
 /// How often in a row a ban may meet the one request that is let out after its pause. DingTalk lifts a ban after five
 /// minutes, so a page that still comes then is something else, and every row would meet it.
@@ -34,10 +31,7 @@ pub(super) struct Dispatcher {
     budget: Budget,
     chance: Rng,
     in_flight: usize,
-    fresh: Option<Job>,
-    ready: VecDeque<Job>,
-    waiting: BinaryHeap<Reverse<Waiting>>,
-    arrivals: u64,
+    rows: Rows,
     pause: Option<Pause>,
     bans_in_a_row: u32,
     breaker: Breaker,
@@ -62,6 +56,8 @@ pub(super) struct Pause {
 pub(super) enum Next {
     /// A request may leave as soon as there is a token: [`Dispatcher::take`] gives the row.
     Launch,
+    /// This row is another worker's by now, and ends here.
+    PartWith(Box<Job>),
     /// Nothing before this instant, or before something happens.
     Wait(Option<Instant>),
 }
@@ -91,10 +87,7 @@ impl Dispatcher {
             budget: Budget::new(retry.budget),
             chance: Rng::with_seed(seed),
             in_flight: 0,
-            fresh: None,
-            ready: VecDeque::new(),
-            waiting: BinaryHeap::new(),
-            arrivals: 0,
+            rows: Rows::default(),
             pause: None,
             bans_in_a_row: 0,
             breaker: Breaker::default(),
@@ -106,28 +99,36 @@ impl Dispatcher {
 
     /// Whether a new row can be taken in.
     pub(super) fn wants_row(&self) -> bool {
-        self.stop.is_none() && self.fresh.is_none() && self.waiting.len() + self.ready.len() < MAX_WAITING
+        self.stop.is_none() && self.rows.has_room()
     }
 
     /// Takes a new row in.
     pub(super) fn offer(&mut self, job: Job) {
-        debug_assert!(self.fresh.is_none(), "one new row at a time");
-        self.fresh = Some(job);
+        self.rows.offer(job);
     }
 
     /// What is to be done at `now`.
-    pub(super) fn next(&self, now: Instant) -> Next {
+    pub(super) fn next(&mut self, now: Instant) -> Next {
         if self.stop.is_some() || self.in_flight >= self.permits() {
             return Next::Wait(None);
         }
         if let Some(pause) = self.paused(now) {
             return Next::Wait(Some(pause.until));
         }
-        let due = self.waiting.peek().map(|Reverse(waiting)| waiting.not_before);
-        if self.fresh.is_some() || !self.ready.is_empty() || due.is_some_and(|due| due <= now) {
-            return Next::Launch;
+        let new_first = self.probes_with_a_new_row();
+        match self.rows.turn(now, new_first) {
+            Turn::Ours => Next::Launch,
+            Turn::Nobodys(due) => Next::Wait(due),
+            Turn::TakenOver => match self.rows.take(now, new_first) {
+                Some(job) => Next::PartWith(Box::new(job.taken_over())),
+                None => Next::Wait(None),
+            },
         }
-        Next::Wait(due)
+    }
+
+    /// A probe is a row's that was not in trouble yet: those that were may be the only ones that are.
+    fn probes_with_a_new_row(&self) -> bool {
+        self.breaker.is_open()
     }
 
     /// After a ban and in an outage, one request at a time until one is let through.
@@ -137,13 +138,7 @@ impl Dispatcher {
 
     /// The row whose turn it is. It counts as in flight until [`Dispatcher::attempt_ended`].
     pub(super) fn take(&mut self, now: Instant) -> Option<Job> {
-        let due = self.waiting.peek().is_some_and(|Reverse(waiting)| waiting.not_before <= now);
-        // A probe is a row's that was not in trouble yet: those that were may be the only ones that are.
-        let probe = if self.breaker.is_open() { self.fresh.take() } else { None };
-        let job = probe
-            .or_else(|| self.ready.pop_front())
-            .or_else(|| if due { self.waiting.pop().map(|Reverse(waiting)| waiting.job) } else { None })
-            .or_else(|| self.fresh.take())?;
+        let job = self.rows.take(now, self.probes_with_a_new_row())?;
         self.in_flight += 1;
         Some(job)
     }
@@ -204,7 +199,7 @@ impl Dispatcher {
                 return self.again(job, Cause::Trouble, judgement, now);
             }
             let wait = self.policy.jitter(job.attempts, &mut self.chance);
-            self.wait(job, now + wait);
+            self.rows.wait(job, now + wait);
             return AfterAttempt::Retry(wait);
         };
         let wait = judgement.retry_after.map_or(wait, |named| named.max(wait));
@@ -213,7 +208,7 @@ impl Dispatcher {
         if self.stop.is_some() {
             return AfterAttempt::Ended(job, OutcomeKind::NotAttempted);
         }
-        self.wait(job, now + wait);
+        self.rows.wait(job, now + wait);
         AfterAttempt::Repeat
     }
 
@@ -237,7 +232,7 @@ impl Dispatcher {
             &mut self.chance,
         ) {
             Ok(Wait(wait)) => {
-                self.wait(job, now + wait);
+                self.rows.wait(job, now + wait);
                 AfterAttempt::Retry(wait)
             }
             Err(reason) => {
@@ -282,7 +277,7 @@ impl Dispatcher {
         if self.stop.is_some() {
             return AfterAttempt::Ended(job, OutcomeKind::NotAttempted);
         }
-        self.ready.push_back(job);
+        self.rows.repeat(job);
         AfterAttempt::Repeat
     }
 
@@ -290,11 +285,6 @@ impl Dispatcher {
     fn halted(&mut self, job: Job) -> AfterAttempt {
         self.stop(Stop::Halted(job.last.clone()));
         AfterAttempt::Ended(job, OutcomeKind::NotAttempted)
-    }
-
-    fn wait(&mut self, job: Job, not_before: Instant) {
-        self.arrivals += 1;
-        self.waiting.push(Reverse(Waiting { not_before, arrival: self.arrivals, job }));
     }
 
     /// Lets nothing leave for this long.
@@ -339,7 +329,7 @@ impl Dispatcher {
 
     /// Whether nothing is on its way any more.
     pub(super) fn is_idle(&self) -> bool {
-        self.in_flight == 0 && self.fresh.is_none() && self.ready.is_empty() && self.waiting.is_empty()
+        self.in_flight == 0 && self.rows.is_empty()
     }
 
     /// Requests on the wire.
@@ -349,8 +339,12 @@ impl Dispatcher {
 
     /// A row that is not in flight, for a run that has stopped.
     pub(super) fn take_leftover(&mut self) -> Option<Job> {
-        let job = self.ready.pop_front().or_else(|| self.waiting.pop().map(|Reverse(waiting)| waiting.job));
-        job.or_else(|| self.fresh.take())
+        self.rows.take_any()
+    }
+
+    /// The hold of a row that is not asked for before it is known whose it is: its news are worth a look.
+    pub(super) fn unsure(&self) -> Option<Arc<Hold>> {
+        self.rows.unsure()
     }
 
     /// No token could be had for the `attempts`th time in a row: how long until it is asked for again, or none where that
@@ -363,34 +357,6 @@ impl Dispatcher {
         }
         let more = attempts < self.policy.max_attempts();
         more.then(|| MIN_TOKEN_WAIT + self.policy.jitter(attempts, &mut self.chance))
-    }
-}
-
-/// A row that waits, first by its time and then by its arrival.
-#[derive(Debug)]
-struct Waiting {
-    not_before: Instant,
-    arrival: u64,
-    job: Job,
-}
-
-impl PartialEq for Waiting {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Waiting {}
-
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Waiting {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.not_before, self.arrival).cmp(&(other.not_before, other.arrival))
     }
 }
 

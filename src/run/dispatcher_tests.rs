@@ -101,7 +101,7 @@ fn a_waiting_row_holds_no_permit() {
 fn intake_stops_when_enough_rows_wait() {
     let (mut dispatcher, now) =
         (dispatcher("[retry]\nbudget = 5000\ninitial_interval = \"30s\""), Instant::now());
-    for _ in 0..MAX_WAITING {
+    for _ in 0..crate::run::rows::MOST_KEPT {
         assert!(dispatcher.wants_row());
         attempt(&mut dispatcher, Verdict::Retry, now);
         // An answer between, so that this is no outage.

@@ -1,9 +1,11 @@
 //! For how long a row that others could take over is one's own.
 //!
-//! Invariant: a hold that has run out stays so.
+//! Invariant: that somebody else may have had the row is never forgotten, and a row that was taken over is never asked for
+//! again.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -12,31 +14,77 @@ use crate::clock::Clock;
 #[derive(Debug)]
 pub struct Hold {
     clock: Clock,
-    until: Mutex<Instant>,
+    state: Mutex<State>,
+    news: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    until: Instant,
+    /// Whether it never ran out so far.
+    is_unbroken: bool,
+    is_taken_over: bool,
+}
+
+/// Whether a row may be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// It may: nobody else has it.
+    Ours,
+    /// Somebody else may have it; [`Hold::news`] will tell.
+    Unsure,
+    /// Somebody else has it.
+    TakenOver,
 }
 
 impl Hold {
     /// Held until then.
     pub fn new(clock: Clock, until: Instant) -> Self {
-        Self { clock, until: Mutex::new(until) }
+        let state = State { until, is_unbroken: true, is_taken_over: false };
+        Self { clock, state: Mutex::new(state), news: Notify::new() }
     }
 
-    /// Held until then, from now on. A hold that has run out stays so: somebody else may have had the row meanwhile.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It was found to be still one's own, and is so until then.
     pub fn extend(&self, until: Instant) {
-        let mut held_until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        if *held_until > self.clock.now() {
-            *held_until = until;
-        }
+        let mut state = self.lock();
+        state.is_unbroken &= self.clock.now() < state.until;
+        state.until = until;
+        self.news.notify_one();
     }
 
-    /// Not held any more.
+    /// It runs out now: somebody else may have the row.
+    pub fn doubt(&self) {
+        self.lock().until = self.clock.now();
+    }
+
+    /// Somebody else has the row.
     pub fn lose(&self) {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = self.clock.now();
+        self.lock().is_taken_over = true;
+        self.news.notify_one();
     }
 
     /// Whether nobody else can have had the row so far.
     pub fn is_held(&self) -> bool {
-        self.clock.now() < *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+        let state = self.lock();
+        state.is_unbroken && !state.is_taken_over && self.clock.now() < state.until
+    }
+
+    /// Whether the row may be asked for at `now`.
+    pub(super) fn claim(&self, now: Instant) -> Claim {
+        match *self.lock() {
+            State { is_taken_over: true, .. } => Claim::TakenOver,
+            State { until, .. } if now < until => Claim::Ours,
+            State { .. } => Claim::Unsure,
+        }
+    }
+
+    /// Resolves when it was extended or lost since this was last awaited.
+    pub(super) async fn news(&self) {
+        self.news.notified().await;
     }
 }
 
@@ -58,16 +106,27 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn a_row_is_ones_own_as_long_as_it_is_held_and_never_again_after() {
+    async fn a_row_whose_hold_ran_out_may_be_asked_for_once_it_is_known_to_be_ones_own_still() {
         let clock = Clock::tokio();
         let hold = Hold::new(clock.clone(), clock.now() + SECOND);
         hold.extend(clock.now() + 2 * SECOND);
         clock.wait_until(clock.now() + SECOND).await;
         assert!(hold.is_held());
         clock.wait_until(clock.now() + SECOND).await;
-        assert!(!hold.is_held());
+        assert_eq!((hold.is_held(), hold.claim(clock.now())), (false, Claim::Unsure));
         hold.extend(clock.now() + SECOND);
-        assert!(!hold.is_held());
+        // Who had it meanwhile, nobody knows.
+        assert_eq!((hold.is_held(), hold.claim(clock.now())), (false, Claim::Ours));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_row_in_doubt_is_not_asked_for_and_never_again_said_to_have_been_held_all_along() {
+        let clock = Clock::tokio();
+        let hold = Hold::new(clock.clone(), clock.now() + SECOND);
+        hold.doubt();
+        assert_eq!((hold.is_held(), hold.claim(clock.now())), (false, Claim::Unsure));
+        hold.extend(clock.now() + SECOND);
+        assert_eq!((hold.is_held(), hold.claim(clock.now())), (false, Claim::Ours));
     }
 
     #[tokio::test(start_paused = true)]
@@ -75,6 +134,7 @@ mod tests {
         let clock = Clock::tokio();
         let hold = Hold::new(clock.clone(), clock.now() + SECOND);
         hold.lose();
-        assert!(!hold.is_held());
+        hold.extend(clock.now() + SECOND);
+        assert_eq!((hold.is_held(), hold.claim(clock.now())), (false, Claim::TakenOver));
     }
 }

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
+use super::hold::Claim;
 use super::{Hold, Prior};
 use crate::meeting::{CloseRequest, Origin};
 use crate::outcome::{EndedBy, Outcome, OutcomeKind, Said};
 
 /// A row that is to be closed, with what it has been through.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
     /// Where the row stood.
     pub origin: Origin,
@@ -49,6 +51,22 @@ impl Job {
     pub fn after(self, prior: Prior) -> Self {
         let Prior { attempts, first_attempt_at, in_doubt, hold } = prior;
         Self { attempts, first_attempt_at, in_doubt, hold, ..self }
+    }
+
+    /// Whether it may be asked for at `now`.
+    pub(super) fn claim(&self, now: Instant) -> Claim {
+        self.hold.as_ref().map_or(Claim::Ours, |hold| hold.claim(now))
+    }
+
+    /// What the row hears that another worker asks for.
+    #[must_use]
+    pub(super) fn taken_over(mut self) -> Self {
+        let why = "another worker took it over";
+        self.last.message = match self.last.message.as_str() {
+            "" => why.to_owned(),
+            answer => format!("not repeated, {why}: {answer}"),
+        };
+        self
     }
 
     /// The row's end.

@@ -12,6 +12,7 @@ mod history;
 mod hold;
 mod job;
 mod ledger;
+mod rows;
 mod runner;
 mod stop;
 

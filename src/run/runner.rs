@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::dispatcher::{AfterAttempt, Dispatcher, Next, Pause};
 use super::ledger::Ledger;
-use super::{Arrival, Job, Prior, Signal, Stop};
+use super::{Arrival, Hold, Job, Prior, Signal, Stop};
 use crate::clock::Clock;
 use crate::dingtalk::{AccessToken, Api, Exchange, Grant, Supply, TokenError, TokenKeeper, judge};
 use crate::events::{Observe, RunEvent};
@@ -63,6 +63,8 @@ pub struct RunEnd {
     pub stop: Option<Stop>,
     /// Whether it was let go of at once: then rows are left without an outcome.
     pub aborted: bool,
+    /// Rows that are `not_attempted` because another worker took them over: what becomes of them is its to say.
+    pub taken_over: u64,
     /// What was counted.
     pub totals: Totals,
 }
@@ -78,11 +80,12 @@ pub async fn run<A: Api>(parts: Parts<'_, A>, rows: mpsc::Receiver<Result<Arriva
     };
     let stop = runner.dispatcher.stopped().cloned();
     let totals = runner.ledger.close(&runner.parts.pacer, runner.parts.clock.now());
-    match finished {
-        Ok(()) => RunEnd { stop, aborted: false, totals },
-        Err(Break::Abort) => RunEnd { stop, aborted: true, totals },
-        Err(Break::AuditLost(error)) => RunEnd { stop: Some(Stop::AuditLost(error)), aborted: false, totals },
-    }
+    let (stop, aborted) = match finished {
+        Ok(()) => (stop, false),
+        Err(Break::Abort) => (stop, true),
+        Err(Break::AuditLost(error)) => (Some(Stop::AuditLost(error)), false),
+    };
+    RunEnd { stop, aborted, taken_over: runner.taken_over, totals }
 }
 
 /// Why the loop ends with rows still on their way.
@@ -123,6 +126,7 @@ struct Runner<'a, A> {
     told_pause: Option<Pause>,
     ledger: Ledger,
     asked: Asked,
+    taken_over: u64,
 }
 
 /// The meetings that were asked for: another row can name the same one with another host.
@@ -145,6 +149,14 @@ impl Asked {
     }
 }
 
+/// Resolves when there is news of the hold; never without one.
+async fn news(hold: Option<Arc<Hold>>) {
+    match hold {
+        Some(hold) => hold.news().await,
+        None => std::future::pending().await,
+    }
+}
+
 impl<'a, A: Api> Runner<'a, A> {
     fn new(parts: Parts<'a, A>, rows: mpsc::Receiver<Result<Arrival, IntakeError>>) -> Self {
         Self {
@@ -157,6 +169,7 @@ impl<'a, A: Api> Runner<'a, A> {
             told_pause: None,
             ledger: Ledger::new(parts.clock.now(), parts.pace.requests_per_second),
             asked: Asked::default(),
+            taken_over: 0,
             rows_open: true,
             rows,
             parts,
@@ -174,8 +187,7 @@ impl<'a, A: Api> Runner<'a, A> {
             if self.grace_until.is_some_and(|until| until <= now) {
                 self.let_go_of_flights(now)?;
             }
-            let stopped = self.dispatcher.stopped().is_some() && self.dispatcher.in_flight() == 0;
-            if stopped || (!self.rows_open && self.dispatcher.is_idle()) {
+            if self.is_at_its_end() {
                 return Ok(());
             }
             self.pause_or_resume(now);
@@ -184,6 +196,11 @@ impl<'a, A: Api> Runner<'a, A> {
                 Some(NotYet::Until(at)) => (Some(at), false),
                 Some(NotYet::Untold) => (None, true),
             };
+            // What was parted with may have been the last row.
+            if self.is_at_its_end() {
+                return Ok(());
+            }
+            let unsure = self.dispatcher.unsure();
             let wake = [look_again, self.parts.deadline, self.grace_until].into_iter().flatten().min();
             let clock = self.parts.clock.clone();
             tokio::select! {
@@ -200,9 +217,15 @@ impl<'a, A: Api> Runner<'a, A> {
                 }
                 row = self.rows.recv(), if self.rows_open && self.dispatcher.wants_row() => self.row(row)?,
                 () = self.parts.pacer.changed(), if untold => {}
+                () = news(unsure) => {}
                 () = clock.wait_until(wake.unwrap_or(now)), if wake.is_some() => {}
             }
         }
+    }
+
+    fn is_at_its_end(&self) -> bool {
+        let stopped = self.dispatcher.stopped().is_some() && self.dispatcher.in_flight() == 0;
+        stopped || (!self.rows_open && self.dispatcher.is_idle())
     }
 
     /// Tells of a pause's beginning and of its end.
@@ -227,6 +250,11 @@ impl<'a, A: Api> Runner<'a, A> {
             let now = self.parts.clock.now();
             match self.dispatcher.next(now) {
                 Next::Wait(until) => return Ok(until.map(NotYet::Until)),
+                Next::PartWith(job) => {
+                    self.taken_over += 1;
+                    self.end(*job, OutcomeKind::NotAttempted)?;
+                    continue;
+                }
                 Next::Launch => {}
             }
             let token = match self.keeper.supply(now) {

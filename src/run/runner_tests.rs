@@ -138,6 +138,8 @@ struct Scene {
     api: Arc<Simulated>,
     settings: &'static str,
     rows: Vec<Entry>,
+    /// The holds of the first rows.
+    holds: Vec<Arc<Hold>>,
     journal_records: u32,
     signals: Vec<(Duration, Signal)>,
     deadline: Option<Duration>,
@@ -149,6 +151,7 @@ impl Scene {
             api: Arc::default(),
             settings: "",
             rows: names.iter().map(|name| ready(name)).collect(),
+            holds: vec![],
             journal_records: u32::MAX,
             signals: vec![],
             deadline: None,
@@ -168,8 +171,10 @@ impl Scene {
         let (signal_sender, signals) = mpsc::channel(4);
         let start = START.with(|start| *start.get_or_init(Instant::now));
         tokio::spawn(async move {
+            let mut holds = self.holds.into_iter();
             for row in self.rows {
-                let _ = row_sender.send(Ok(Arrival { entry: row, prior: Prior::default() })).await;
+                let prior = Prior { hold: holds.next(), ..Prior::default() };
+                let _ = row_sender.send(Ok(Arrival { entry: row, prior })).await;
             }
         });
         tokio::spawn(async move {
@@ -547,4 +552,55 @@ async fn in_an_outage_the_time_that_dingtalk_names_wins() {
     let (_, _, api) = scene.play().await;
     let calls = api.calls.lock().unwrap();
     assert!(calls.iter().all(|(_, at)| at.as_secs() < 1 || at.as_secs() >= 120), "{calls:?}");
+}
+
+fn holds<const N: usize>(lasting: Duration) -> [Arc<Hold>; N] {
+    let clock = Clock::tokio();
+    std::array::from_fn(|_| Arc::new(Hold::new(clock.clone(), clock.now() + lasting)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_another_worker_took_over_is_never_sent_and_spends_no_permit() {
+    let mut scene = Scene::of(&["lost", "ours", "lost-later", "ours-later"]);
+    scene.settings = "[pace]\nrequests_per_second = 1";
+    let [lost, ours, lost_later, ours_later] = holds(Duration::from_secs(30));
+    scene.holds = vec![lost.clone(), ours, lost_later.clone(), ours_later.clone()];
+    lost.lose();
+    for hold in [&lost_later, &ours_later] {
+        hold.doubt();
+    }
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        lost_later.lose();
+        ours_later.extend(Instant::now() + Duration::from_secs(30));
+    });
+    let (end, heard, api) = scene.play().await;
+    let calls: Vec<_> =
+        api.calls.lock().unwrap().iter().map(|(name, at)| (name.clone(), at.as_millis())).collect();
+    assert_eq!(calls, [("ours".into(), 50), ("ours-later".into(), 20_000)]);
+    for (outcome, row) in heard.outcomes.iter().zip(["lost", "ours", "lost-later", "ours-later"]) {
+        let told = (outcome.conference_id.as_str(), outcome.kind, outcome.said.message.as_str());
+        if row.starts_with("lost") {
+            assert_eq!(told, (row, OutcomeKind::NotAttempted, "another worker took it over"));
+        } else {
+            assert_eq!((told.0, told.1), (row, OutcomeKind::Closed));
+        }
+    }
+    assert_eq!((heard.outcomes.len(), end.taken_over, end.stop.is_none()), (4, 2, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_taken_over_while_it_waits_is_not_repeated_and_may_be_the_last() {
+    let mut scene = Scene::of(&["a"]).script("a", [failure(500, "systemError")]);
+    scene.settings = "[retry]\ninitial_interval = \"20s\"";
+    let [hold] = holds(Duration::from_secs(1));
+    scene.holds = vec![hold.clone()];
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        hold.lose();
+    });
+    let (end, heard, _) = scene.play().await;
+    assert_eq!(heard.brief(), [("a", OutcomeKind::NotAttempted, 1)]);
+    assert_eq!(heard.outcomes[0].said.message, "not repeated, another worker took it over: systemError");
+    assert_eq!((end.totals.calls, end.taken_over), (1, 1));
 }
