@@ -5,6 +5,7 @@ mod answers;
 mod audit;
 mod browser;
 mod check;
+mod claims;
 mod continuing;
 mod deploy;
 mod disk;

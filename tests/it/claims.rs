@@ -1,0 +1,93 @@
+//! Whose an entry is: workers that were held up, and workers that start while others could not be heard.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use meeting_closer::sandbox::Sandbox;
+
+use crate::support::{attempts_in, audit_of, calls_reach, fast_sandbox};
+use crate::support_redis::{DEAD, Redis, STREAM, start, worker};
+
+/// Waits, without the clock, until it is so; a minute at most.
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let so = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), so).await.unwrap_or_else(|_| panic!("{what} never came"));
+}
+
+fn signal(child: &tokio::process::Child, name: &str) {
+    let kill = std::process::Command::new("kill").args([name, &child.id().unwrap().to_string()]).status();
+    assert!(kill.unwrap().success());
+}
+
+/// Whether every thread of a process stands still.
+fn stands_still(child: &tokio::process::Child) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id().unwrap())).unwrap();
+    let mut states = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap());
+    states.all(|state| state.rsplit_once(") ").unwrap().1.starts_with('T'))
+}
+
+/// The one row of each meeting in a run's audit.
+fn rows_of(run: &Path) -> HashMap<String, HashMap<String, String>> {
+    audit_of(run).into_iter().map(|row| (row["conference_id"].clone(), row)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_was_held_up_asks_for_nothing_that_another_took_over() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let names: Vec<String> = (0..40).map(|n| format!("m{n}")).collect();
+    let entries: HashMap<&str, String> =
+        names.iter().map(|name| (name.as_str(), redis.add_meeting(name))).collect();
+    let slow = worker(&sandbox, &redis)
+        .set("PACE__REQUESTS_PER_SECOND", "5")
+        .set("PACE__CONCURRENCY", "8")
+        .set("QUEUE__CLAIM_AFTER", "1s");
+    let held_up = start(&slow, &["--drain"]);
+    calls_reach(&sandbox, 3).await;
+    signal(&held_up, "-STOP");
+    until("its standstill", || stands_still(&held_up)).await;
+    let run = slow.run_folder();
+    let asked_before = attempts_in(&run);
+    let in_hand: Vec<String> = redis.pending().into_iter().map(|(id, ..)| id).collect();
+    assert!(in_hand.len() > 8, "{in_hand:?}");
+
+    let fast = worker(&sandbox, &redis).set("QUEUE__CLAIM_AFTER", "1s");
+    let ran = fast.run(&["work", "--drain"]).await;
+    assert_eq!((ran.code, redis.length(STREAM)), (0, 0), "{}", ran.said());
+    signal(&held_up, "-CONT");
+    let ended = held_up.wait_with_output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+
+    assert_eq!(attempts_in(&run), asked_before, "it asked for something after it went on");
+    assert_eq!((redis.length(STREAM), redis.pending(), redis.length(DEAD)), (0, vec![], 0));
+    assert_eq!(redis.consumers(), Vec::<String>::new());
+    let (slow_rows, fast_rows) = (rows_of(&run), rows_of(&fast.run_folder()));
+    let calls = sandbox.statistics().calls;
+    let is_end = |row: &HashMap<String, String>| ["closed", "already_closed"].contains(&&*row["outcome"]);
+    let mut taken_over = 0;
+    for name in &names {
+        let rows: Vec<_> = [&slow_rows, &fast_rows].into_iter().filter_map(|rows| rows.get(name)).collect();
+        assert!(rows.iter().any(|row| is_end(row)), "{name}: {rows:?}");
+        assert!(rows.iter().all(|row| row["ended_by"] != "earlier"), "{name}: {rows:?}");
+        let slow_row = slow_rows.get(name);
+        // What was asked for, and not acknowledged before the standstill, the other one cannot know of.
+        let may_come_twice = in_hand.contains(&entries[name.as_str()])
+            && slow_row.is_some_and(|row| row["first_attempt_at"] != "");
+        let asked = calls.iter().filter(|call| call.conference_id == *name).count();
+        assert!(asked == 1 || (asked == 2 && may_come_twice), "{name} was asked for {asked} times");
+        if let Some(row) = slow_row.filter(|row| !is_end(row)) {
+            assert_eq!(
+                (row["outcome"].as_str(), row["message"].as_str(), row["attempts"].as_str()),
+                ("not_attempted", "[sandbox] another worker took it over", "0"),
+                "{name}"
+            );
+            taken_over += 1;
+        }
+    }
+    assert!(taken_over > 0);
+    assert_eq!(slow.run(&["verify", run.to_str().unwrap()]).await.code, 0);
+}
