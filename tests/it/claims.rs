@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use meeting_closer::sandbox::Sandbox;
 
-use crate::support::{attempts_in, audit_of, calls_reach, fast_sandbox};
-use crate::support_redis::{DEAD, Redis, STREAM, start, worker};
+use crate::support::{attempts_in, audit_of, fast_sandbox};
+use crate::support_redis::{DEAD, GROUP, Redis, STREAM, start, worker};
 
 /// Waits, without the clock, until it is so; a minute at most.
 async fn until(what: &str, is_so: impl Fn() -> bool) {
@@ -47,7 +47,7 @@ async fn a_worker_that_was_held_up_asks_for_nothing_that_another_took_over() {
         .set("PACE__CONCURRENCY", "8")
         .set("QUEUE__CLAIM_AFTER", "1s");
     let held_up = start(&slow, &["--drain"]);
-    calls_reach(&sandbox, 3).await;
+    until("its third call", || sandbox.statistics().close_calls >= 3).await;
     signal(&held_up, "-STOP");
     until("its standstill", || stands_still(&held_up)).await;
     let run = slow.run_folder();
@@ -75,8 +75,8 @@ async fn a_worker_that_was_held_up_asks_for_nothing_that_another_took_over() {
         assert!(rows.iter().all(|row| row["ended_by"] != "earlier"), "{name}: {rows:?}");
         let slow_row = slow_rows.get(name);
         // What was asked for, and not acknowledged before the standstill, the other one cannot know of.
-        let may_come_twice = in_hand.contains(&entries[name.as_str()])
-            && slow_row.is_some_and(|row| row["first_attempt_at"] != "");
+        let may_come_twice =
+            in_hand.contains(&entries[name.as_str()]) && slow_row.is_some_and(|row| row["attempts"] != "0");
         let asked = calls.iter().filter(|call| call.conference_id == *name).count();
         assert!(asked == 1 || (asked == 2 && may_come_twice), "{name} was asked for {asked} times");
         if let Some(row) = slow_row.filter(|row| !is_end(row)) {
@@ -90,4 +90,39 @@ async fn a_worker_that_was_held_up_asks_for_nothing_that_another_took_over() {
     }
     assert!(taken_over > 0);
     assert_eq!(slow.run(&["verify", run.to_str().unwrap()]).await.code, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_starts_after_an_outage_lets_the_others_speak_before_it_takes_anything_over() {
+    let (sandbox, mut redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let _: String = redis.command(&["XGROUP", "CREATE", STREAM, GROUP, "0", "MKSTREAM"]);
+    let claim = |redis: &Redis, name: &str, id: &str, silence: &str| {
+        let claim = ["XCLAIM", STREAM, GROUP, name, "0", id, "IDLE", silence, "JUSTID"];
+        assert_eq!(redis.command::<Vec<String>>(&claim), [id]);
+    };
+    let ids = ["there", "gone"].map(|name| {
+        let id = redis.add_meeting(name);
+        let _: redis::Value = redis.command(&["XREADGROUP", "GROUP", GROUP, name, "STREAMS", STREAM, ">"]);
+        claim(&redis, name, &id, "3600000");
+        id
+    });
+    redis.stop();
+    redis.start_again();
+    let pending = redis.pending();
+    assert!(pending.iter().all(|(_, _, silence, _)| *silence >= 3_600_000), "it survives: {pending:?}");
+
+    redis.add_meeting("new");
+    let closer = worker(&sandbox, &redis).set("QUEUE__CLAIM_AFTER", "4s");
+    let started = start(&closer, &["--drain"]);
+    until("its first call", || sandbox.statistics().close_calls > 0).await;
+    let holders: HashMap<String, String> =
+        redis.pending().into_iter().map(|(id, holder, ..)| (id, holder)).collect();
+    assert_eq!(ids.each_ref().map(|id| holders[id].as_str()), ["there", "gone"]);
+    claim(&redis, "there", &ids[0], "0");
+    until("the end of what nobody spoke for", || sandbox.has_ended("gone")).await;
+    assert_eq!(redis.command::<u64>(&["XACK", STREAM, GROUP, &ids[0]]), 1);
+    assert_eq!(redis.command::<u64>(&["XDEL", STREAM, &ids[0]]), 1);
+    let ended = started.wait_with_output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!((sandbox.statistics().close_calls, redis.pending()), (2, vec![]));
 }

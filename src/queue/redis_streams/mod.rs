@@ -2,8 +2,8 @@
 //!
 //! What has to be whole is one script on the server, each a file in `scripts`. Beside the stream `S` stand three keys of
 //! ours: `S:waiting` (a hash, from fingerprint to entry, so that nothing is added twice), `S:since` (when entries were
-//! taken, for people who ask) and `S:server` (which server this is, to notice a failover). Whoever adds entries without them
-//! does no harm.
+//! taken, for people who ask) and `S:server` (which server this is, to notice a failover, and when any worker was last heard,
+//! to notice an outage). Whoever adds entries without them does no harm.
 //!
 //! Invariant: every script can be run again with the same arguments.
 

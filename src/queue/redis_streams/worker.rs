@@ -3,8 +3,6 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::link::{Connected, Link};
 use super::scripts;
 use crate::clock::Clock;
@@ -39,8 +37,6 @@ pub(super) struct Met {
     connection: u64,
     /// The last entry that a forgotten worker may have asked for.
     doubt: EntryId,
-    /// Nobody is taken for gone before that: after an outage every worker needs a moment to say that it is still there.
-    overtaking_from: Option<Instant>,
 }
 
 /// A row of what `take.lua` hands out.
@@ -90,11 +86,10 @@ impl RedisQueue {
         let (version, doubt): (String, String) = self.link.run(&mut connected, &script).await?;
         self.check(&version)?;
         let is_back = met.connection > 0;
-        let overtaking_from = is_back.then(|| self.clock.now() + self.claim_after / 2);
         if is_back && let Some(call) = &self.on_reconnection {
             call();
         }
-        let met = Met { connection: connected.number, doubt: self.id(&doubt)?, overtaking_from };
+        let met = Met { connection: connected.number, doubt: self.id(&doubt)? };
         *self.met.lock().unwrap_or_else(PoisonError::into_inner) = met;
         Ok((connected, met))
     }
@@ -107,6 +102,11 @@ impl RedisQueue {
             return Err(self.link.error(problem, None));
         }
         Ok(())
+    }
+
+    /// In milliseconds, as the scripts have it.
+    fn gone_after(&self) -> String {
+        self.claim_after.as_millis().to_string()
     }
 
     pub(super) fn id(&self, text: &str) -> Result<EntryId, BrokerError> {
@@ -130,10 +130,9 @@ impl RedisQueue {
 impl Broker for RedisQueue {
     async fn take(&self, most: usize) -> Result<Batch, BrokerError> {
         let (mut connected, met) = self.met().await?;
-        let overtakes = met.overtaking_from.is_none_or(|from| from <= self.clock.now());
-        let gone_after = if overtakes { self.claim_after.as_millis().to_string() } else { String::new() };
         let mut script = scripts::TAKE.key(&self.stream);
-        script.key(&self.since).arg(&self.group).arg(&self.worker).arg(RELEASED).arg(most).arg(gone_after);
+        script.key(&self.since).key(&self.server).arg(&self.group).arg(&self.worker).arg(RELEASED);
+        script.arg(most).arg(self.gone_after());
         let (entries, held, taken): (u64, u64, Vec<Taken>) = self.link.run(&mut connected, &script).await?;
         let deliveries = taken.into_iter().map(|taken| self.delivery(taken, met.doubt));
         Ok(Batch { deliveries: deliveries.collect::<Result<_, _>>()?, entries, held })
@@ -142,7 +141,7 @@ impl Broker for RedisQueue {
     async fn renew(&self, ids: &[EntryId]) -> Result<Vec<EntryId>, BrokerError> {
         let (mut connected, _) = self.met().await?;
         let mut script = scripts::RENEW.key(&self.stream);
-        script.arg(&self.group).arg(&self.worker);
+        script.key(&self.server).arg(&self.group).arg(&self.worker).arg(self.gone_after());
         for id in ids {
             script.arg(id.to_string());
         }
