@@ -128,7 +128,11 @@ impl RunIndex {
     }
 
     fn count(&mut self, outcome: OutcomeRecord, place: Place, open: &mut FingerprintMap<(usize, String)>) {
-        let fingerprint = Fingerprint::of(&outcome.conference_id, &outcome.union_id);
+        // Every entry of a queue is a row of its own, whatever it says.
+        let fingerprint = match self.started.queue {
+            Some(_) => Fingerprint::of(&outcome.source, ""),
+            None => Fingerprint::of(&outcome.conference_id, &outcome.union_id),
+        };
         let row = match outcome.outcome {
             OutcomeKind::Duplicate | OutcomeKind::Invalid => None,
             OutcomeKind::Closed
@@ -197,5 +201,53 @@ impl Sources {
         let rank = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
         self.0.insert(source.to_owned(), rank);
         rank
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{FileStorage, Hasher, Journal, RowCounts};
+    use crate::meeting::{Cells, Origin};
+    use crate::outcome::Outcome;
+
+    /// Rows by outcome, where the same meeting is not attempted first and closed then.
+    fn counted(queue: Option<&str>, sources: [&str; 2]) -> (u64, u64) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let journal =
+            Journal::new(path.clone(), FileStorage::create(&path).unwrap(), Chain::new(Hasher::PLAIN));
+        let started = RunStarted {
+            run_id: "r".into(),
+            version: "1".into(),
+            pid: 1,
+            keyed: false,
+            sandbox: false,
+            lists: vec![],
+            lists_digest: String::new(),
+            rows: RowCounts::default(),
+            settings: BTreeMap::new(),
+            retry_of: None,
+            queue: queue.map(str::to_owned),
+        };
+        journal.append(&Record::RunStarted(Box::new(started)), Timestamp::UNIX_EPOCH).unwrap();
+        for (source, kind) in sources.into_iter().zip([OutcomeKind::NotAttempted, OutcomeKind::Closed]) {
+            let origin = Origin { source: source.into(), line: 1 };
+            let cells = Cells { conference_id: "c".into(), union_id: "u".into() };
+            let outcome = Outcome::unasked(origin, cells, kind, String::new(), Timestamp::UNIX_EPOCH);
+            let record = Record::Outcome(Box::new(OutcomeRecord::from(&outcome)));
+            journal.append(&record, Timestamp::UNIX_EPOCH).unwrap();
+        }
+        drop(journal);
+        let index = RunIndex::read(&mut Reader::open(&path, Hasher::PLAIN).unwrap(), &path).unwrap();
+        (index.outcomes["not_attempted"], index.outcomes["closed"])
+    }
+
+    #[test]
+    fn a_row_that_was_not_attempted_counts_as_what_it_comes_to_and_an_entry_counts_for_itself() {
+        assert_eq!(counted(None, ["a.csv", "b.csv"]), (0, 1));
+        assert_eq!(counted(Some("s"), ["s/7-1", "s/7-1"]), (0, 1));
+        // Another worker took the one over; the other came later.
+        assert_eq!(counted(Some("s"), ["s/7-1", "s/7-2"]), (1, 1));
     }
 }
