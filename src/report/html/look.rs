@@ -24,7 +24,9 @@ pub(super) const fn look(kind: OutcomeKind) -> Look {
         OutcomeKind::Invalid => ("Invalid", "the row itself is unusable", Some("dots")),
         OutcomeKind::Duplicate => ("Duplicate", "the same meeting and host stood earlier", None),
         OutcomeKind::Excluded => ("Excluded", "named by the exclusion list", None),
-        OutcomeKind::NotAttempted => ("Not attempted", "the run ended first", Some("lines")),
+        OutcomeKind::NotAttempted => {
+            ("Not attempted", "the run ended first, or another worker took it over", Some("lines"))
+        }
     };
     Look { name: kind.name(), label, meaning, pattern }
 }
