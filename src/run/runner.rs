@@ -1,8 +1,9 @@
 //! The loop that does what the dispatcher decides: it waits, journals, sends and tells.
 //!
-//! One attempt goes in this order: the row's time has come, a permit is free, there is an access token, the pacer grants
-//! a token, the `attempt` record is written, the request leaves, the answer is judged. The pacer's token comes last, so
-//! that it is spent at once; an access token fetched after it would let everything that waited leave together.
+//! One attempt goes in this order: the row's time has come and nobody else can have it, a permit is free, there is an access
+//! token, the pacer grants a token, the `attempt` record is written, the request leaves, the answer is judged. The pacer's
+//! token comes last, so that it is spent at once; an access token fetched after it would let everything that waited leave
+//! together.
 
 use std::collections::HashMap;
 use std::sync::Arc;
