@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::Value;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::begin;
-use super::worker::{CARRIED, Worker};
+use super::worker::{CARRIED, Parting, Queue, Worker};
 use crate::cli::WorkArgs;
 use crate::clock::Clock;
 use crate::dingtalk::HttpApi;
@@ -17,8 +19,10 @@ use crate::journal;
 use crate::metrics::{Metrics, MetricsServer, Readiness};
 use crate::pace::Shared;
 use crate::queue::{
-    Broker as _, Feeder, Hand, Link, OnAnswer, RedisQueue, RedisQuota, Settler, SharedHand, Watched, keep,
+    Broker as _, Failures, Feeder, Hand, Link, OnAnswer, RedisQueue, RedisQuota, Settler, SharedHand,
+    Watched, keep,
 };
+use crate::run::Signal;
 use crate::settings::Settings;
 
 /// How long a worker that ends waits for a queue that does not answer.
@@ -33,7 +37,7 @@ pub(super) async fn run(args: WorkArgs, config: Option<PathBuf>) -> Result<ExitC
     let api = Arc::new(HttpApi::new(&settings.dingtalk, auth, settings.pace.concurrency, clock.clone())?);
     let audit_dir = &settings.audit.dir;
     journal::lock_audit_dir(audit_dir).map_err(|error| begin::lost(audit_dir, &error))?;
-    let signals = super::signals::listen().map_err(|error| Failure::new(ExitCode::Usage, error))?;
+    let mut signals = super::signals::listen().map_err(|error| Failure::new(ExitCode::Usage, error))?;
 
     let (concurrency, per_second) = (settings.pace.concurrency, settings.pace.requests_per_second);
     let (metrics, readiness) = (Arc::new(Metrics::new(per_second)), Readiness::not_yet("joining the queue"));
@@ -44,8 +48,9 @@ pub(super) async fn run(args: WorkArgs, config: Option<PathBuf>) -> Result<ExitC
     let in_hand = hand.clone();
     let queue = RedisQueue::new(link, &settings.queue, name.clone(), clock.clone())
         .on_reconnection(move || in_hand.doubt());
-    queue.join().await?;
-    readiness.ready();
+    if !join(&queue, args.drain, &readiness, &mut signals, &clock).await? {
+        return Ok(ExitCode::Done);
+    }
     let queue = Arc::new(Watched::new(queue, tells(readiness.clone())));
     info!(worker = name, stream = settings.queue.stream, "joined the queue");
     let quota = RedisQuota::new(Arc::clone(&queue), name.clone(), settings.pace);
@@ -86,22 +91,63 @@ pub(super) async fn run(args: WorkArgs, config: Option<PathBuf>) -> Result<ExitC
         readiness,
         stop,
     };
-    let (ended, queue) = worker.work(feeder).await;
+    let Parting { ended, queue, mut signals } = worker.work(feeder).await;
 
+    tokio::select! {
+        () = say_goodbye(&queue, settler) => {}
+        Some(_) = signals.recv() => {
+            warn!("let go of the queue: what is done and not acknowledged is handed to another worker later");
+        }
+    }
+    keeper.abort();
+    ended
+}
+
+/// Joins the queue; says whether it did before a signal came. A worker that serves waits for a queue that is away, as it does
+/// later; one that drains says so at once.
+async fn join(
+    queue: &RedisQueue,
+    drains: bool,
+    readiness: &Readiness,
+    signals: &mut mpsc::Receiver<Signal>,
+    clock: &Clock,
+) -> Result<bool, Failure> {
+    let mut failures = Failures::default();
+    loop {
+        let error = tokio::select! {
+            joined = queue.join() => match joined {
+                Ok(()) => break,
+                Err(error) if error.passes && !drains => error,
+                Err(error) => return Err(error.into()),
+            },
+            Some(_) = signals.recv() => return Ok(false),
+        };
+        readiness.not_ready(&error.to_string());
+        let again_at = clock.now() + failures.failed(&error);
+        tokio::select! {
+            () = clock.wait_until(again_at) => {}
+            Some(_) = signals.recv() => return Ok(false),
+        }
+    }
+    failures.worked();
+    readiness.ready();
+    Ok(true)
+}
+
+/// Sees what is done acknowledged, and leaves.
+async fn say_goodbye(queue: &Queue, settler: JoinHandle<()>) {
     // Every way to the settler is gone by now: it ends with the last entry.
     if tokio::time::timeout(GOODBYE, settler).await.is_err() {
         warn!(
-            "the queue does not answer: what is done and not acknowledged is handed to another worker later"
+            "the queue does not take everything: what is done and not acknowledged is handed to another worker later"
         );
     }
-    keeper.abort();
     match tokio::time::timeout(GOODBYE, queue.leave()).await {
         Ok(Ok(0)) => {}
         Ok(Ok(held)) => warn!("{held} entries stay with this worker until they are taken over"),
         Ok(Err(error)) => warn!("{error}"),
         Err(_) => warn!("the queue does not answer"),
     }
-    ended
 }
 
 fn options(args: &WorkArgs) -> Vec<(&'static str, Value)> {

@@ -52,9 +52,16 @@ pub(super) struct Worker {
     pub(super) stop: Option<Stop>,
 }
 
+/// What is left of a worker that works no more.
+pub(super) struct Parting {
+    pub(super) ended: Result<ExitCode, Failure>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) signals: mpsc::Receiver<Signal>,
+}
+
 impl Worker {
     /// One run after the other, until there is a reason to end.
-    pub(super) async fn work(mut self, mut feeder: Feeder<Queue>) -> (Result<ExitCode, Failure>, Arc<Queue>) {
+    pub(super) async fn work(mut self, mut feeder: Feeder<Queue>) -> Parting {
         let mut worst = ExitCode::Done;
         let ended = loop {
             let rows = match self.first_rows(&mut feeder).await {
@@ -74,7 +81,7 @@ impl Worker {
             }
         };
         let code = ExitCode::of_worker(self.stop.as_ref(), self.drains, worst);
-        (ended.map(|()| code), self.queue)
+        Parting { ended: ended.map(|()| code), queue: self.queue, signals: self.signals }
     }
 
     /// Waits for the first entries of the next run.

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tracing::{info, warn};
 
+use super::failures::Failures;
 use super::hand::Dealt;
 use super::settler::Settling;
-use super::{Batch, Broker, BrokerError, SharedHand};
+use super::{Batch, Broker, SharedHand};
 use crate::clock::Clock;
 use crate::run::Arrival;
 
@@ -23,8 +23,6 @@ const AT_ONCE: usize = 256;
 const UNSETTLED: usize = 4096;
 /// How long an empty queue is left alone before it is asked again.
 const IDLE: Duration = Duration::from_millis(100);
-/// The shortest and the longest time before a queue that failed is asked again.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// What a look at the queue came to.
 #[derive(Debug)]
@@ -149,27 +147,5 @@ impl<B: Broker> Feeder<B> {
             }
         }
         Some((held, rows))
-    }
-}
-
-/// Failures in a row: how long to wait after each, and one line of log for all of them.
-#[derive(Debug, Default)]
-pub(super) struct Failures(u32);
-
-impl Failures {
-    pub(super) fn failed(&mut self, error: &BrokerError) -> Duration {
-        if self.0 == 0 {
-            let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-            warn!("{error}{hint}; it is tried again and again");
-        }
-        let wait = BACKOFF.0.saturating_mul(1 << self.0.min(16)).min(BACKOFF.1);
-        self.0 += 1;
-        wait
-    }
-
-    pub(super) fn worked(&mut self) {
-        if std::mem::take(&mut self.0) > 0 {
-            info!("the queue is there again");
-        }
     }
 }

@@ -28,8 +28,8 @@ pub struct Hand {
     open: usize,
     /// What the run's rows ask for, but for those that failed: the same once more is a duplicate.
     asked: FingerprintSet,
-    /// What became of the run's entries.
-    ended: HashMap<EntryId, Settlement>,
+    /// What the run's entries asked for, and what became of them.
+    ended: HashMap<EntryId, (Fingerprint, Settlement)>,
 }
 
 #[derive(Debug)]
@@ -79,11 +79,15 @@ impl Hand {
         }
         let hold = Arc::new(Hold::new(self.clock.clone(), until));
         self.held.insert(id, Held { hold: Arc::clone(&hold), times });
-        if let Some(settlement) = self.ended.get(&id) {
+        let entry = delivery.row(&self.stream);
+        // An id that was given once more, by hand or by a server whose clock went back, may ask for something else.
+        if let Some((asked, settlement)) = self.ended.get(&id)
+            && *asked == asks_for(&entry)
+        {
             return Dealt::Ended(Settled { id, settlement: settlement.clone() });
         }
         self.open += 1;
-        let entry = self.without_duplicates(delivery.row(&self.stream));
+        let entry = self.without_duplicates(entry);
         let prior = Prior { in_doubt, hold: Some(hold), ..Prior::default() };
         Dealt::Row(Box::new(Arrival { entry, prior }))
     }
@@ -109,17 +113,18 @@ impl Hand {
         let held = self.held.get(&id)?;
         self.open -= 1;
         let settlement = settlement(outcome, id, run_id, held.times);
+        let asked = Fingerprint::of(&outcome.conference_id, &outcome.union_id);
         match outcome.kind {
             OutcomeKind::Closed
             | OutcomeKind::AlreadyClosed
             | OutcomeKind::Duplicate
             | OutcomeKind::Excluded => {}
             OutcomeKind::Failed | OutcomeKind::NotAttempted | OutcomeKind::Invalid => {
-                self.asked.remove(&Fingerprint::of(&outcome.conference_id, &outcome.union_id));
+                self.asked.remove(&asked);
             }
         }
         if outcome.kind != OutcomeKind::NotAttempted {
-            self.ended.insert(id, settlement.clone());
+            self.ended.insert(id, (asked, settlement.clone()));
         }
         Some(Settled { id, settlement })
     }
@@ -161,6 +166,13 @@ impl Hand {
     /// Whether nothing is in hand.
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
+    }
+}
+
+fn asks_for(entry: &Entry) -> Fingerprint {
+    match entry {
+        Entry::ToClose { request, .. } => request.fingerprint(),
+        Entry::Unasked { cells, .. } => Fingerprint::of(&cells.conference_id, &cells.union_id),
     }
 }
 
@@ -307,7 +319,10 @@ mod tests {
         assert!(hand.is_empty());
         // The acknowledgement was forgotten, and the entry is handed out again.
         let Dealt::Ended(again) = hand.deal(&delivery(1, 1, "a"), until) else { panic!() };
-        assert_eq!((again, hand.open()), (settled, 0));
+        assert_eq!((again, hand.open()), (settled.clone(), 0));
+        // Its id was given to something else.
+        hand.settled(&[settled]);
+        assert!(matches!(hand.deal(&delivery(1, 1, "b"), until), Dealt::Row(_)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::feeder::Failures;
+use super::failures::Failures;
 use super::{Broker, EntryId, SharedHand};
 use crate::clock::Clock;
 

@@ -9,6 +9,7 @@
 
 mod broker;
 mod delivery;
+mod failures;
 mod feeder;
 mod hand;
 mod keeper;
@@ -21,6 +22,7 @@ pub use broker::{
     Added, Batch, Broker, BrokerError, Delivery, EntryId, Field, Requeued, Settled, Settlement, Snapshot,
     WorkerLoad,
 };
+pub use failures::Failures;
 pub use feeder::{Feeder, OnLook, Step};
 pub use hand::{Hand, SharedHand};
 pub use keeper::keep;

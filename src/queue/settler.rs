@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
-use super::feeder::Failures;
+use super::failures::Failures;
 use super::{Broker, Settled, Settlement, SharedHand};
 use crate::clock::Clock;
 use crate::events::{Observe, RunEvent};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use meeting_closer::sandbox::Sandbox;
 
-use crate::support::{attempts_in, audit_of, fast_sandbox};
+use crate::support::{attempts_in, audit_of, fast_sandbox, signal};
 use crate::support_redis::{DEAD, GROUP, Redis, STREAM, start, worker};
 
 /// Waits, without the clock, until it is so; a minute at most.
@@ -17,11 +17,6 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
         }
     };
     tokio::time::timeout(Duration::from_mins(1), so).await.unwrap_or_else(|_| panic!("{what} never came"));
-}
-
-fn signal(child: &tokio::process::Child, name: &str) {
-    let kill = std::process::Command::new("kill").args([name, &child.id().unwrap().to_string()]).status();
-    assert!(kill.unwrap().success());
 }
 
 /// Whether every thread of a process stands still.
@@ -48,7 +43,7 @@ async fn a_worker_that_was_held_up_asks_for_nothing_that_another_took_over() {
         .set("QUEUE__CLAIM_AFTER", "1s");
     let held_up = start(&slow, &["--drain"]);
     until("its third call", || sandbox.statistics().close_calls >= 3).await;
-    signal(&held_up, "-STOP");
+    signal(held_up.id(), "-STOP");
     until("its standstill", || stands_still(&held_up)).await;
     let run = slow.run_folder();
     let asked_before = attempts_in(&run);
@@ -58,7 +53,7 @@ async fn a_worker_that_was_held_up_asks_for_nothing_that_another_took_over() {
     let fast = worker(&sandbox, &redis).set("QUEUE__CLAIM_AFTER", "1s");
     let ran = fast.run(&["work", "--drain"]).await;
     assert_eq!((ran.code, redis.length(STREAM)), (0, 0), "{}", ran.said());
-    signal(&held_up, "-CONT");
+    signal(held_up.id(), "-CONT");
     let ended = held_up.wait_with_output().await.unwrap();
     assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
 

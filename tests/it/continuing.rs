@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use meeting_closer::sandbox::{Reply, Sandbox};
 
-use crate::support::{Closer, audit_of, calls_reach, fast_sandbox, summary_of};
+use crate::support::{Closer, audit_of, calls_reach, fast_sandbox, signal, summary_of};
 
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("m{n:04}")).collect()
@@ -84,8 +84,7 @@ async fn a_signal_ends_the_run_in_order_and_the_same_command_finishes_it() {
     let closer = with_rows(Closer::at(&sandbox), &names(200)).set("PACE__REQUESTS_PER_SECOND", "100");
     let child = closer.command(&["close", "--yes", "list.csv"]).spawn().unwrap();
     calls_reach(&sandbox, 20).await;
-    let kill = std::process::Command::new("kill").args(["-TERM", &child.id().unwrap().to_string()]).status();
-    assert!(kill.unwrap().success());
+    signal(child.id(), "-TERM");
     let ended = child.wait_with_output().await.unwrap();
     assert_eq!(ended.status.code(), Some(4));
     let summary = closer.summary();

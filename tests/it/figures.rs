@@ -7,7 +7,7 @@ use meeting_closer::sandbox::{Reply, Sandbox};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::receiver::Receiver;
-use crate::support::{Closer, calls_reach, fast_sandbox};
+use crate::support::{Closer, calls_reach, fast_sandbox, signal};
 
 /// What dashboards and alerts are written against. Types as Prometheus' text format has them.
 const FIXED: [(&str, &str); 11] = [
@@ -146,9 +146,7 @@ async fn a_run_that_lets_go_of_everything_leaves_its_figures_and_tells_the_group
     sandbox.script("a", [Reply::Silence]);
     let mut child = closer.command(&["close", "--yes", "list.csv"]).spawn().unwrap();
     calls_reach(&sandbox, 1).await;
-    let pid = child.id().unwrap().to_string();
-    let terminate = || std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-    assert!(terminate().success());
+    signal(child.id(), "-TERM");
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     while let Some(line) = lines.next_line().await.unwrap() {
         // The first signal was heard: the second is another one.
@@ -156,7 +154,7 @@ async fn a_run_that_lets_go_of_everything_leaves_its_figures_and_tells_the_group
             break;
         }
     }
-    assert!(terminate().success());
+    signal(child.id(), "-TERM");
     assert_eq!(child.wait().await.unwrap().code(), Some(4));
     let text = textfile(&closer);
     assert!((value(&text, "last_run_exit_code") - 4.0).abs() < 1e-9, "{text}");

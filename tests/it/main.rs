@@ -30,6 +30,7 @@ mod readme;
 mod receiver;
 mod rehearsal;
 mod robot;
+mod service;
 mod support;
 mod support_redis;
 mod tokens;

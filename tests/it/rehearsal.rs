@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::support::Closer;
+use crate::support::{Closer, signal};
 
 /// The list that the README closes.
 const LIST: &str = include_str!("../data/end-of-day.csv");
@@ -71,8 +71,7 @@ async fn a_stand_in_on_a_port_serves_until_a_signal_and_then_says_what_it_counte
     let calls = closer.summary()["calls"].as_u64().unwrap();
     assert!(calls > 6, "half of the calls meet a fault: {calls}");
 
-    let killed = std::process::Command::new("kill").args(["-INT", &child.id().unwrap().to_string()]).status();
-    assert!(killed.unwrap().success());
+    signal(child.id(), "-INT");
     assert_eq!(
         lines.next_line().await.unwrap().unwrap(),
         format!("{calls} calls to close a meeting, 6 closed")

@@ -193,3 +193,10 @@ impl Ran {
         format!("exit {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
     }
 }
+
+/// Sends a running process a signal.
+pub(crate) fn signal(process: Option<u32>, name: &str) {
+    let process = process.expect("it runs").to_string();
+    let kill = std::process::Command::new("kill").args([name, &process]).status();
+    assert!(kill.unwrap().success());
+}

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::ChildStderr;
 
-use crate::support::{Closer, audit_of};
+use crate::support::{Closer, audit_of, signal};
 
 /// The stream that the product uses unless told otherwise.
 pub(crate) const STREAM: &str = "meeting-closer:requests";
@@ -47,9 +47,13 @@ impl Redis {
 
     /// Ends the server as its host's shutdown would, and leaves its data.
     pub(crate) fn stop(&mut self) {
-        let terminate = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(terminate.success());
+        signal(Some(self.child.id()), "-TERM");
         self.child.wait().unwrap();
+    }
+
+    /// Lets it answer nobody from now on.
+    pub(crate) fn freeze(&self) {
+        signal(Some(self.child.id()), "-STOP");
     }
 
     /// Starts the stopped server again, with what is in its folder.
@@ -168,8 +172,7 @@ pub(crate) fn start(closer: &Closer, arguments: &[&str]) -> tokio::process::Chil
 }
 
 pub(crate) fn terminate(child: &tokio::process::Child) {
-    let kill = std::process::Command::new("kill").args(["-TERM", &child.id().unwrap().to_string()]).status();
-    assert!(kill.unwrap().success());
+    signal(child.id(), "-TERM");
 }
 
 /// What a worker says, line by line.
