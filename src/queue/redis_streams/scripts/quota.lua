@@ -7,10 +7,10 @@
 -- Returns: how many permits, in how many microseconds the first is due (may be past), how many lie between two; or 0, in
 -- how many microseconds to ask again, 0. Then why nothing may leave, the rate a second, and whether the permit is a probe.
 --
--- Time is the server's own, and never goes back: where the server's clock does, what came before stays before. Every permit has its slot; the slots of all workers together are no closer than the rate allows,
--- and the burst is slots that were not used in time (a GCRA). A permit that is used as late as it may be could meet the next
--- ones: so slots stand a little further apart than the rate says, by as much as keeps every span of a second or longer
--- within rate times span plus burst.
+-- Time is the server's own, and never goes back: where the server's clock does, what came before stays before. Every permit
+-- has its slot; the slots of all workers together are no closer than the rate allows, and the burst is slots that were not
+-- used in time (a GCRA). A permit that is used as late as it may be could meet the next ones: so slots stand a little further
+-- apart than the rate says, by as much as keeps every span of a second or longer within rate times span plus burst.
 
 local worker, want, late = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local configured, burst, floor = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
