@@ -1,5 +1,6 @@
 //! What a queue can do for its workers, in our own terms.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::str::FromStr;
@@ -71,6 +72,15 @@ pub struct Batch {
     pub held: u64,
 }
 
+/// What became of entries that this worker held.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Renewed {
+    /// Another worker has them, or will be handed them. All others are still this worker's.
+    pub anothers: HashSet<EntryId>,
+    /// The queue knows nothing of them: somebody settled or deleted them, or it forgot them.
+    pub gone: HashSet<EntryId>,
+}
+
 /// What becomes of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Settlement {
@@ -119,7 +129,7 @@ pub trait Broker: Send + Sync + 'static {
     fn take(&self, most: usize) -> impl Future<Output = Result<Batch, BrokerError>> + Send;
 
     /// Says that these are still worked on, and learns which have been taken over meanwhile.
-    fn renew(&self, ids: &[EntryId]) -> impl Future<Output = Result<Vec<EntryId>, BrokerError>> + Send;
+    fn renew(&self, ids: &[EntryId]) -> impl Future<Output = Result<Renewed, BrokerError>> + Send;
 
     /// Settles entries. One that was settled before is left alone.
     fn settle(&self, settled: &[Settled]) -> impl Future<Output = Result<(), BrokerError>> + Send;

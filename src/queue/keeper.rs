@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::failures::Failures;
-use super::{Broker, EntryId, SharedHand};
+use super::{Broker, EntryId, Renewed, SharedHand};
 use crate::clock::Clock;
 
 /// How often within the time after which a worker is taken for gone it says that it is not.
@@ -27,10 +27,12 @@ pub async fn keep<B: Broker>(broker: &B, hand: &SharedHand, clock: &Clock, claim
         let renewed = broker.renew(&ids).await;
         is_answered = renewed.is_ok();
         match renewed {
-            Ok(lost) => {
+            Ok(Renewed { anothers, gone }) => {
                 for (id, hold) in holds {
-                    if lost.contains(&id) {
+                    if anothers.contains(&id) {
                         hold.lose();
+                    } else if gone.contains(&id) {
+                        hold.vanished(asked_at + claim_after);
                     } else {
                         hold.extend(asked_at + claim_after);
                     }

@@ -19,8 +19,8 @@ mod settler;
 mod watched;
 
 pub use broker::{
-    Added, Batch, Broker, BrokerError, Delivery, EntryId, Field, Requeued, Settled, Settlement, Snapshot,
-    WorkerLoad,
+    Added, Batch, Broker, BrokerError, Delivery, EntryId, Field, Renewed, Requeued, Settled, Settlement,
+    Snapshot, WorkerLoad,
 };
 pub use failures::Failures;
 pub use feeder::{Feeder, OnLook, Step};

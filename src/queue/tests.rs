@@ -73,12 +73,13 @@ impl Broker for Memory {
         Ok(Batch { deliveries, entries: waiting.len() as u64 + held, held })
     }
 
-    async fn renew(&self, ids: &[EntryId]) -> Result<Vec<EntryId>, BrokerError> {
+    async fn renew(&self, ids: &[EntryId]) -> Result<Renewed, BrokerError> {
         self.fail()?;
         for id in ids {
             *self.renewed.lock().unwrap().entry(*id).or_default() += 1;
         }
-        Ok(self.taken_over.lock().unwrap().clone())
+        let anothers = self.taken_over.lock().unwrap().iter().copied().collect();
+        Ok(Renewed { anothers, ..Renewed::default() })
     }
 
     async fn settle(&self, settled: &[Settled]) -> Result<(), BrokerError> {

@@ -5,7 +5,7 @@
 
 use tokio::time::Instant;
 
-use super::{Batch, Broker, BrokerError, EntryId, QuotaHost, QuotaReply, Settled};
+use super::{Batch, Broker, BrokerError, EntryId, QuotaHost, QuotaReply, Renewed, Settled};
 
 /// Hears of every answer: that the queue did what it was asked, or why not.
 pub type OnAnswer = Box<dyn Fn(Result<(), String>) + Send + Sync>;
@@ -33,7 +33,7 @@ impl<B: Broker> Broker for Watched<B> {
         self.told(self.queue.take(most).await)
     }
 
-    async fn renew(&self, ids: &[EntryId]) -> Result<Vec<EntryId>, BrokerError> {
+    async fn renew(&self, ids: &[EntryId]) -> Result<Renewed, BrokerError> {
         self.told(self.queue.renew(ids).await)
     }
 

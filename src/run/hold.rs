@@ -23,7 +23,21 @@ struct State {
     until: Instant,
     /// Whether it never ran out so far.
     is_unbroken: bool,
+    /// Whether the queue was lost sight of since it was last found to be ours.
+    is_doubted: bool,
     is_taken_over: bool,
+}
+
+impl State {
+    fn holds(&self, now: Instant) -> bool {
+        !self.is_taken_over && !self.is_doubted && now < self.until
+    }
+
+    fn extend(&mut self, now: Instant, until: Instant) {
+        self.is_unbroken &= self.holds(now);
+        self.is_doubted = false;
+        self.until = until;
+    }
 }
 
 /// Whether a row may be asked for.
@@ -40,7 +54,7 @@ pub(super) enum Claim {
 impl Hold {
     /// Held until then.
     pub fn new(clock: Clock, until: Instant) -> Self {
-        let state = State { until, is_unbroken: true, is_taken_over: false };
+        let state = State { until, is_unbroken: true, is_doubted: false, is_taken_over: false };
         Self { clock, state: Mutex::new(state), news: Notify::new() }
     }
 
@@ -50,15 +64,26 @@ impl Hold {
 
     /// It was found to be still one's own, and is so until then.
     pub fn extend(&self, until: Instant) {
-        let mut state = self.lock();
-        state.is_unbroken &= self.clock.now() < state.until;
-        state.until = until;
+        self.lock().extend(self.clock.now(), until);
         self.news.notify_one();
     }
 
-    /// It runs out now: somebody else may have the row.
+    /// The queue was lost sight of: somebody else may have the row.
     pub fn doubt(&self) {
-        self.lock().until = self.clock.now();
+        self.lock().is_doubted = true;
+    }
+
+    /// The queue knows the row no more. Where the hold ran out before its eyes, whoever took the row over has settled it. Else
+    /// the queue may have forgotten the row, and nobody but us would ever ask for it: it is one's own until then.
+    pub fn vanished(&self, until: Instant) {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        if state.is_doubted || now < state.until {
+            state.extend(now, until);
+        } else {
+            state.is_taken_over = true;
+        }
+        self.news.notify_one();
     }
 
     /// Somebody else has the row.
@@ -70,15 +95,16 @@ impl Hold {
     /// Whether nobody else can have had the row so far.
     pub fn is_held(&self) -> bool {
         let state = self.lock();
-        state.is_unbroken && !state.is_taken_over && self.clock.now() < state.until
+        state.is_unbroken && state.holds(self.clock.now())
     }
 
     /// Whether the row may be asked for at `now`.
     pub(super) fn claim(&self, now: Instant) -> Claim {
-        match *self.lock() {
-            State { is_taken_over: true, .. } => Claim::TakenOver,
-            State { until, .. } if now < until => Claim::Ours,
-            State { .. } => Claim::Unsure,
+        let state = self.lock();
+        match state.is_taken_over {
+            true => Claim::TakenOver,
+            false if state.holds(now) => Claim::Ours,
+            false => Claim::Unsure,
         }
     }
 
@@ -136,5 +162,20 @@ mod tests {
         hold.lose();
         hold.extend(clock.now() + SECOND);
         assert_eq!((hold.is_held(), hold.claim(clock.now())), (false, Claim::TakenOver));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_row_that_vanished_is_another_workers_only_where_one_can_have_taken_it_over() {
+        let clock = Clock::tokio();
+        let (second, third) = (clock.now() + SECOND, clock.now() + 3 * SECOND);
+        let [held, doubted, run_out] = [(); 3].map(|()| Hold::new(clock.clone(), second));
+        held.vanished(third);
+        assert_eq!((held.is_held(), held.claim(clock.now())), (true, Claim::Ours));
+        clock.wait_until(second).await;
+        doubted.doubt();
+        doubted.vanished(third);
+        assert_eq!((doubted.is_held(), doubted.claim(clock.now())), (false, Claim::Ours));
+        run_out.vanished(third);
+        assert_eq!((run_out.is_held(), run_out.claim(clock.now())), (false, Claim::TakenOver));
     }
 }

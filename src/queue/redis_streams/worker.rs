@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::link::{Connected, Link};
 use super::scripts;
 use crate::clock::Clock;
-use crate::queue::{Batch, Broker, BrokerError, Delivery, EntryId, Field, Settled, Settlement};
+use crate::queue::{Batch, Broker, BrokerError, Delivery, EntryId, Field, Renewed, Settled, Settlement};
 use crate::settings::QueueSettings;
 
 /// Holds what was given back until somebody takes it. No worker is called so.
@@ -138,15 +138,16 @@ impl Broker for RedisQueue {
         Ok(Batch { deliveries: deliveries.collect::<Result<_, _>>()?, entries, held })
     }
 
-    async fn renew(&self, ids: &[EntryId]) -> Result<Vec<EntryId>, BrokerError> {
+    async fn renew(&self, ids: &[EntryId]) -> Result<Renewed, BrokerError> {
         let (mut connected, _) = self.met().await?;
         let mut script = scripts::RENEW.key(&self.stream);
         script.key(&self.server).arg(&self.group).arg(&self.worker).arg(self.gone_after());
         for id in ids {
             script.arg(id.to_string());
         }
-        let lost: Vec<String> = self.link.run(&mut connected, &script).await?;
-        lost.iter().map(|id| self.id(id)).collect()
+        let (anothers, gone): (Vec<String>, Vec<String>) = self.link.run(&mut connected, &script).await?;
+        let ids = |ids: Vec<String>| ids.iter().map(|id| self.id(id)).collect::<Result<_, _>>();
+        Ok(Renewed { anothers: ids(anothers)?, gone: ids(gone)? })
     }
 
     async fn settle(&self, settled: &[Settled]) -> Result<(), BrokerError> {
