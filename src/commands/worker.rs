@@ -67,7 +67,12 @@ impl Worker {
             let rows = match self.first_rows(&mut feeder).await {
                 Step::Rows(rows) => rows,
                 Step::Due => continue,
-                Step::Emptied | Step::Stopped => break Ok(()),
+                Step::Stopped | Step::Emptied { stranded: 0 } => break Ok(()),
+                Step::Emptied { stranded } => {
+                    self.tell_of_stranded(stranded);
+                    worst = if worst == ExitCode::Done { ExitCode::Incomplete } else { worst };
+                    break Ok(());
+                }
             };
             match self.one_run(feeder, rows).await {
                 Ok((code, returned)) => {
@@ -97,7 +102,7 @@ impl Worker {
         // What is being taken right now is not let go of unseen.
         let _ = ask_to_stop.send(true);
         match look.await {
-            Step::Emptied => return Step::Emptied,
+            emptied @ Step::Emptied { .. } => return emptied,
             Step::Rows(rows) => self.give_back(&rows).await,
             Step::Due | Step::Stopped => {}
         }
@@ -107,6 +112,16 @@ impl Worker {
             warn!("a signal came before the queue was empty: the same command goes on");
         }
         Step::Stopped
+    }
+
+    fn tell_of_stranded(&self, stranded: u64) {
+        let queue = &self.settings.queue;
+        warn!(
+            "{stranded} entries stand on {stream} that nobody is handed: they were acknowledged by hand, or their worker's \
+             name was deleted. Delete them (XDEL), or have all handed out anew (XGROUP SETID {stream} {group} 0)",
+            stream = queue.stream,
+            group = queue.group,
+        );
     }
 
     async fn give_back(&self, rows: &[Arrival]) {

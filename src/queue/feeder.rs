@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::warn;
 
 use super::failures::Failures;
 use super::hand::Dealt;
@@ -29,8 +30,12 @@ const IDLE: Duration = Duration::from_millis(100);
 pub enum Step {
     /// Rows for the run.
     Rows(Vec<Arrival>),
-    /// The queue is empty, and nobody works on anything.
-    Emptied,
+    /// Nothing waits, and nobody works on anything.
+    Emptied {
+        /// Entries that are on the queue all the same, and that nobody will be handed: acknowledged by hand and not deleted, or
+        /// held by a name that was.
+        stranded: u64,
+    },
     /// The time given is over.
     Due,
     /// Nothing more is to be taken.
@@ -49,8 +54,16 @@ pub struct Feeder<B> {
     claim_after: Duration,
     most: usize,
     not_before: Instant,
+    is_dammed: bool,
     failures: Failures,
     on_look: OnLook,
+}
+
+/// Rows that were taken, and how many entries there were then, and how many of them somebody held.
+struct Taken {
+    rows: Vec<Arrival>,
+    entries: u64,
+    held: u64,
 }
 
 impl<B: Broker> Feeder<B> {
@@ -73,6 +86,7 @@ impl<B: Broker> Feeder<B> {
             claim_after,
             most,
             not_before,
+            is_dammed: false,
             failures: Failures::default(),
             on_look,
         }
@@ -99,9 +113,11 @@ impl<B: Broker> Feeder<B> {
             let has_room = 2 * room >= self.most;
             if has_room && now >= self.not_before {
                 match self.take(room).await {
-                    Some((_, rows)) if !rows.is_empty() => return Step::Rows(rows),
+                    Some(Taken { rows, .. }) if !rows.is_empty() => return Step::Rows(rows),
                     // There was room, so nothing more waits; and what nobody holds is nobody's to wait for.
-                    Some((0, _)) if until_empty && self.hand.lock().is_empty() => return Step::Emptied,
+                    Some(Taken { held: 0, entries, .. }) if until_empty && self.hand.lock().is_empty() => {
+                        return Step::Emptied { stranded: entries };
+                    }
                     Some(_) | None => {}
                 }
                 continue;
@@ -116,15 +132,22 @@ impl<B: Broker> Feeder<B> {
     }
 
     /// How many entries the run can carry now.
-    fn room(&self) -> usize {
-        let hand = self.hand.lock();
-        if hand.unsettled() >= UNSETTLED { 0 } else { self.most.saturating_sub(hand.open()) }
+    fn room(&mut self) -> usize {
+        let (open, unsettled) = {
+            let hand = self.hand.lock();
+            (hand.open(), hand.unsettled())
+        };
+        let was_dammed = std::mem::replace(&mut self.is_dammed, unsettled >= UNSETTLED);
+        if self.is_dammed && !was_dammed {
+            warn!("nothing more is taken until the queue takes the outcomes of {unsettled} entries");
+        }
+        if self.is_dammed { 0 } else { self.most.saturating_sub(open) }
     }
 
-    /// How many entries somebody holds, and the rows that were taken; none where the queue failed.
-    async fn take(&mut self, room: usize) -> Option<(u64, Vec<Arrival>)> {
+    /// What was taken; nothing where the queue failed.
+    async fn take(&mut self, room: usize) -> Option<Taken> {
         let asked_at = self.clock.now();
-        let Batch { deliveries, held, .. } = match self.broker.take(room.min(AT_ONCE)).await {
+        let Batch { deliveries, entries, held } = match self.broker.take(room.min(AT_ONCE)).await {
             Ok(batch) => {
                 (self.on_look)(&batch);
                 batch
@@ -146,6 +169,6 @@ impl<B: Broker> Feeder<B> {
                 Dealt::InHand => {}
             }
         }
-        Some((held, rows))
+        Some(Taken { rows, entries, held })
     }
 }

@@ -58,7 +58,7 @@ pub async fn feed<B: Broker>(
         }
         rows = match feeder.step(ends.until_empty, ends.at, &mut ends.stopped).await {
             Step::Rows(rows) => rows,
-            Step::Due | Step::Emptied | Step::Stopped => return feeder,
+            Step::Due | Step::Emptied { .. } | Step::Stopped => return feeder,
         };
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use meeting_closer::sandbox::{Reply, Sandbox, SandboxSettings};
+use tokio::process::Child;
 
 use crate::support::{Closer, calls_reach, fast_sandbox};
 use crate::support_redis::{DEAD, GROUP, Redis, STREAM, outcomes, says, start, terminate, worker};
@@ -88,7 +89,7 @@ async fn what_is_no_text_holds_nobody_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_will_be_handed_keeps_no_drain_waiting() {
+async fn what_nobody_will_be_handed_keeps_no_drain_waiting_and_is_told() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let closer = worker(&sandbox, &redis);
     let id = redis.add_meeting("acknowledged-by-hand");
@@ -96,7 +97,57 @@ async fn what_nobody_will_be_handed_keeps_no_drain_waiting() {
     let _: redis::Value = redis.command(&["XREADGROUP", "GROUP", GROUP, "hand", "STREAMS", STREAM, ">"]);
     let _: u64 = redis.command(&["XACK", STREAM, GROUP, &id]);
     let ran = closer.run(&["work", "--drain"]).await;
-    assert_eq!((ran.code, redis.length(STREAM)), (0, 1), "{}", ran.said());
+    assert_eq!((ran.code, redis.length(STREAM)), (1, 1), "{}", ran.said());
+    assert!(
+        ran.stderr.contains("1 entries stand on meeting-closer:requests that nobody is handed"),
+        "{}",
+        ran.said()
+    );
+    let hint = format!("XGROUP SETID {STREAM} {GROUP} 0");
+    assert!(ran.stderr.contains(&hint), "{}", ran.said());
+    let _: String = redis.command(&hint.split(' ').collect::<Vec<_>>());
+    let ran = closer.run(&["work", "--drain"]).await;
+    assert_eq!((ran.code, redis.length(STREAM)), (0, 0), "{}", ran.said());
+}
+
+/// Twelve entries, of which a worker has eight in hand and is about to ask for the next.
+async fn slow_drain(redis: &Redis, sandbox: &Sandbox) -> (Closer, Child) {
+    let closer =
+        worker(sandbox, redis).set("PACE__REQUESTS_PER_SECOND", "10").set("QUEUE__CLAIM_AFTER", "1s");
+    for n in 0..12 {
+        redis.add_meeting(&format!("m{n}"));
+    }
+    let child = start(&closer, &["--drain", "--concurrency", "4"]);
+    calls_reach(sandbox, 2).await;
+    (closer, child)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workers_name_that_is_deleted_costs_it_no_entry() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let (closer, child) = slow_drain(&redis, &sandbox).await;
+    let held: u64 = redis.command(&["XGROUP", "DELCONSUMER", STREAM, GROUP, &redis.consumers()[0]]);
+    assert!(held > 0);
+    let ended = child.wait_with_output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(outcomes(&closer).values().all(|rows| rows.len() == 1 && rows[0]["outcome"] == "closed"));
+    assert_eq!((sandbox.statistics().close_calls, redis.length(STREAM), redis.pending()), (12, 0, vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_forgot_and_a_worker_has_in_hand_is_asked_for_all_the_same() {
+    let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
+    let (closer, child) = slow_drain(&redis, &sandbox).await;
+    // As it is after a restart without its data.
+    let in_hand = redis.pending().len();
+    assert!(in_hand > 0);
+    let _: String = redis.command(&["FLUSHALL"]);
+    let _: u64 = redis.command(&["CLIENT", "KILL", "TYPE", "normal"]);
+    let ended = child.wait_with_output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+    let outcomes = outcomes(&closer);
+    assert!(outcomes.len() >= in_hand, "{} of {in_hand}", outcomes.len());
+    assert!(outcomes.values().all(|rows| rows.len() == 1 && rows[0]["outcome"] == "closed"), "{outcomes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
