@@ -6,6 +6,7 @@
 //!
 //! Invariant: every row that came in leaves with exactly one outcome, unless the journal failed or the run was aborted.
 
+mod asked;
 mod breaker;
 mod dispatcher;
 mod history;

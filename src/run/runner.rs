@@ -3,7 +3,12 @@
 //! One attempt goes in this order: the row's time has come and nobody else can have it, a permit is free, there is an access
 //! token, the pacer grants a token, the `attempt` record is written, the request leaves, the answer is judged. The pacer's
 //! token comes last, so that it is spent at once; an access token fetched after it would let everything that waited leave
-//! together.
+//! together. Its token stands in `token`, its early end in `ending`.
+
+mod ending;
+#[cfg(test)]
+mod scene;
+mod token;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
+use super::asked::Asked;
 use super::dispatcher::{AfterAttempt, Dispatcher, Next, Pause};
 use super::ledger::Ledger;
 use super::{Arrival, Hold, Job, Prior, Signal, Stop};
@@ -21,15 +27,9 @@ use crate::dingtalk::{AccessToken, Api, Exchange, Grant, Supply, TokenError, Tok
 use crate::events::{Observe, RunEvent};
 use crate::intake::{Entry, IntakeError};
 use crate::journal::{AttemptStarted, Journal, JournalError, OutcomeRecord, Record, Totals};
-use crate::meeting::{Fingerprint, FingerprintSet};
 use crate::outcome::{Judgement, Outcome, OutcomeKind, Verdict};
 use crate::pace::{Change, Heard, NotYet, Pacer};
 use crate::settings::{PaceSettings, RetrySettings};
-
-/// How long requests in flight may take to finish once a run stops.
-const GRACE: Duration = Duration::from_secs(10);
-/// When a refresh that failed is tried again, while the old token serves.
-const REFRESH_AGAIN: Duration = Duration::from_secs(10);
 
 /// What a run is made of.
 pub struct Parts<'a, A> {
@@ -128,26 +128,6 @@ struct Runner<'a, A> {
     ledger: Ledger,
     asked: Asked,
     taken_over: u64,
-}
-
-/// The meetings that were asked for: another row can name the same one with another host.
-#[derive(Default)]
-struct Asked {
-    once: FingerprintSet,
-    again: FingerprintSet,
-}
-
-impl Asked {
-    fn leaves(&mut self, meeting: Fingerprint) {
-        if !self.once.insert(meeting) {
-            self.again.insert(meeting);
-        }
-    }
-
-    /// Whether more than one request of this process asked for it, so that the other may have ended it.
-    fn was_asked_again(&self, meeting: Fingerprint) -> bool {
-        self.again.contains(&meeting)
-    }
 }
 
 /// Resolves when there is news of the hold; never without one.
@@ -301,12 +281,6 @@ impl<'a, A: Api> Runner<'a, A> {
         Ok(())
     }
 
-    fn fetch_token(&mut self) {
-        self.keeper.fetch_started();
-        let api = Arc::clone(&self.parts.api);
-        self.tasks.spawn(async move { Done::Token(api.fetch_token().await) });
-    }
-
     fn done(&mut self, id: Id, done: Done) -> Result<(), Break> {
         match done {
             Done::Token(result) => {
@@ -373,34 +347,6 @@ impl<'a, A: Api> Runner<'a, A> {
         }
     }
 
-    fn token_came(&mut self, result: Result<Grant, TokenError>) {
-        let now = self.parts.clock.now();
-        let error = match result.and_then(|grant| self.keeper.fetched(&grant, now)) {
-            Ok(()) => {
-                self.token_failures = 0;
-                return self.tell(&RunEvent::TokenFetched);
-            }
-            Err(error) => error,
-        };
-        self.token_failures += 1;
-        let running = self.dispatcher.stopped().is_none();
-        let wait = if !error.is_transient() {
-            None
-        } else if self.keeper.serves(now) {
-            Some(REFRESH_AGAIN)
-        } else {
-            self.dispatcher.token_unavailable(self.token_failures, &error.said(), now)
-        };
-        self.heed_dispatchers_stop(running);
-        if let Some(wait) = wait {
-            self.keeper.fetch_failed(now + wait);
-            self.tell(&RunEvent::TokenFetchFailed { problem: &error.to_string(), wait });
-        } else {
-            self.keeper.fetch_failed(now);
-            self.stop(Stop::Halted(error.said()));
-        }
-    }
-
     fn row(&mut self, row: Option<Result<Arrival, IntakeError>>) -> Result<(), Break> {
         match row {
             None => self.rows_open = false,
@@ -416,65 +362,6 @@ impl<'a, A: Api> Runner<'a, A> {
                 let Prior { attempts, first_attempt_at, .. } = prior;
                 let unasked = Outcome::unasked(origin, cells, kind, reason, at);
                 self.record(&Outcome { attempts, first_attempt_at, ..unasked })?;
-            }
-        }
-        Ok(())
-    }
-
-    fn heed(&mut self, signal: Signal) -> Result<(), Break> {
-        match signal {
-            Signal::Abort => Err(Break::Abort),
-            Signal::Drain => {
-                self.stop(Stop::Interrupted);
-                Ok(())
-            }
-        }
-    }
-
-    /// The dispatcher decided to stop, where the run was `running` before.
-    fn heed_dispatchers_stop(&mut self, running: bool) {
-        if running && let Some(stop) = self.dispatcher.stopped().cloned() {
-            self.stop(stop);
-        }
-    }
-
-    fn stop(&mut self, stop: Stop) {
-        self.tell(&RunEvent::Stopping { reason: &stop.to_string() });
-        self.dispatcher.stop(stop);
-        self.grace_until.get_or_insert(self.parts.clock.now() + GRACE);
-    }
-
-    /// The grace is over: what is still in flight is not waited for, and its meetings' state stays unknown.
-    fn let_go_of_flights(&mut self, now: Instant) -> Result<(), Break> {
-        self.grace_until = None;
-        self.tasks.abort_all();
-        let exchange = Exchange::Lost(crate::dingtalk::Lost::Timeout);
-        for (_, flight) in std::mem::take(&mut self.flights) {
-            debug_assert!(flight.left_at <= now, "a flight leaves before it is let go of");
-            self.attempt_ended(flight, &exchange)?;
-        }
-        Ok(())
-    }
-
-    /// The run has stopped: what was on its way and is in flight no more is left out.
-    fn leave_out_the_rest(&mut self) -> Result<(), Break> {
-        while let Some(job) = self.dispatcher.take_leftover() {
-            let job = self.dispatcher.leave_out(job);
-            self.end(job, OutcomeKind::NotAttempted)?;
-        }
-        Ok(())
-    }
-
-    /// The run has stopped: the rows that it never took in get their outcome too.
-    async fn drain_rows(&mut self) -> Result<(), Break> {
-        while self.rows_open {
-            match self.rows.recv().await {
-                None => self.rows_open = false,
-                Some(Ok(Arrival { entry: Entry::ToClose { origin, request }, prior })) => {
-                    let job = self.dispatcher.leave_out(Job::new(origin, request).after(prior));
-                    self.end(job, OutcomeKind::NotAttempted)?;
-                }
-                Some(other) => self.row(Some(other))?,
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use fastrand::Rng;
+use meeting_closer::clock::Clock;
 use meeting_closer::dingtalk::{AccessToken, Answer, Api, Exchange, Grant, Lost, TokenError};
 use meeting_closer::meeting::CloseRequest;
 use serde::Deserialize;
@@ -215,7 +216,7 @@ impl Api for Server {
             let there = whole * state.chance.f64() / 2.0;
             (there, whole - there)
         };
-        tokio::time::sleep(Duration::from_secs_f64(there / 1000.0)).await;
+        pass(there).await;
         let at = self.start.elapsed();
         let down = self.behaviour.outages.iter().any(|(from, to)| (*from..*to).contains(&at.as_secs_f64()));
         let (came, exchange) = if down {
@@ -223,7 +224,7 @@ impl Api for Server {
         } else {
             self.answer(&conference_id, at)
         };
-        tokio::time::sleep(Duration::from_secs_f64(back / 1000.0)).await;
+        pass(back).await;
         let call = Call { conference_id, left_at, answered_at: self.start.elapsed(), came };
         self.state.lock().unwrap().calls.push(call);
         exchange
@@ -232,4 +233,10 @@ impl Api for Server {
     async fn fetch_token(&self) -> Result<Grant, TokenError> {
         Ok(Grant { token: "t".into(), lifetime: Duration::from_hours(1000) })
     }
+}
+
+/// So many milliseconds of the paused clock.
+async fn pass(millis: f64) {
+    let clock = Clock::tokio();
+    clock.wait_until(clock.now() + Duration::from_secs_f64(millis / 1000.0)).await;
 }
