@@ -31,6 +31,7 @@ mod receiver;
 mod rehearsal;
 mod robot;
 mod service;
+mod stored_runs;
 mod support;
 mod support_redis;
 mod tokens;

@@ -1,0 +1,402 @@
+//! Runs that version 0.1.0 left on a disk, and what this version makes of them.
+//!
+//! `tests/data/runs/README.md` says how they were made. Their files are read here as what they are, JSON and CSV, and not by
+//! the library: what stands on a disk is what is promised.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use meeting_closer::sandbox::{Reply, Sandbox};
+use serde_json::Value;
+
+use crate::support::{Closer, audit_of, fast_sandbox, summary_of};
+
+/// Every stored run: its place, its id, and how many records its journal has.
+const RUNS: [(&str, &str, usize); 12] = [
+    ("finished", "20261126T163624Z-ed7eb91a", 78),
+    ("unfinished/interrupted", "20261126T163509Z-dec4ce83", 45),
+    ("unfinished/killed", "20261126T163642Z-30c82380", 44),
+    ("continued", "20261126T163540Z-69e57b84", 112),
+    ("worker/drained", "20261126T163652Z-queue", 48),
+    ("worker/killed", "20261126T163656Z-queue", 20),
+    ("keyed/finished", "20261126T163544Z-8b06849d", 28),
+    ("keyed/unfinished", "20261126T163545Z-73d30974", 22),
+    ("retry/finished", "20261126T163545Z-31194619", 40),
+    ("retry/finished", "20261126T163546Z-d519ccf1", 20),
+    ("retry/unfinished", "20261126T163547Z-33849f2c", 40),
+    ("retry/unfinished", "20261126T163548Z-7ebc8cd0", 15),
+];
+
+/// The codes whose messages are DingTalk's. Every other message is ours, and its wording may change.
+const DINGTALKS: [&str; 9] = [
+    "200",
+    "orgAccessForbidden",
+    "paramsError",
+    "paramsTitleError",
+    "permissionError",
+    "resourceClose",
+    "systemError",
+    "unknownUserError",
+    "waterLimitError",
+];
+
+fn stored(place: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/runs").join(place)
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let copied = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &copied);
+        } else {
+            fs::copy(entry.path(), copied).unwrap();
+        }
+    }
+}
+
+/// A place as it is stored: its runs and the lists that they were made from.
+fn with(closer: Closer, place: &str) -> Closer {
+    copy(&stored(place), closer.folder.path());
+    closer
+}
+
+/// The same, under the key of the place, where it has one.
+fn with_key(closer: Closer, place: &str) -> Closer {
+    let closer = with(closer, place);
+    let has_key = closer.folder.path().join("key").exists();
+    if has_key { closer.set("AUDIT__HMAC_KEY_FILE", "key") } else { closer }
+}
+
+/// The folder of a run in `root`.
+fn run_in(root: &Path, id: &str) -> PathBuf {
+    root.join("audit").join(id)
+}
+
+fn journal_bytes(run: &Path) -> Vec<u8> {
+    fs::read(run.join("journal.jsonl")).unwrap()
+}
+
+fn journal(run: &Path) -> Vec<Value> {
+    let bytes = journal_bytes(run);
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
+}
+
+fn of_type<'a>(records: &'a [Value], name: &'a str) -> impl Iterator<Item = &'a Value> {
+    records.iter().filter(move |record| record["type"] == name)
+}
+
+/// What a row says.
+fn row(record: &Value) -> (&str, &str) {
+    (record["conference_id"].as_str().unwrap(), record["union_id"].as_str().unwrap())
+}
+
+/// The rows that were asked for and came to their end.
+fn ended(records: &[Value]) -> HashSet<(&str, &str)> {
+    let is_end = |record: &&Value| {
+        ["closed", "already_closed", "failed"].contains(&record["outcome"].as_str().unwrap())
+    };
+    of_type(records, "outcome").filter(is_end).map(row).collect()
+}
+
+/// Whether a text names a number.
+fn names(text: &str, number: usize) -> bool {
+    text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == number.to_string())
+}
+
+/// Whether `made` says all that `before` said. It may say more.
+fn says_all(made: &Value, before: &Value) -> bool {
+    match (before, made) {
+        (Value::Object(before), Value::Object(made)) => {
+            before.iter().all(|(key, before)| made.get(key).is_some_and(|made| says_all(made, before)))
+        }
+        (Value::Array(before), Value::Array(made)) => {
+            before.len() == made.len() && before.iter().zip(made).all(|(before, made)| says_all(made, before))
+        }
+        (before, made) => before == made,
+    }
+}
+
+/// The lines of a run's audit report, the header first.
+fn audit_lines(run: &Path) -> Vec<Vec<String>> {
+    let bytes = fs::read(run.join("audit.csv")).unwrap();
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").expect("audit.csv begins with a byte order mark");
+    let mut lines = csv::ReaderBuilder::new().has_headers(false).from_reader(text);
+    lines.records().map(|line| line.unwrap().iter().map(str::to_owned).collect()).collect()
+}
+
+/// Asserts that `made` has the rows and the columns of `before` with the same in them. More columns may follow.
+fn assert_same_audit(made: &Path, before: &Path) {
+    let (made, before) = (audit_lines(made), audit_lines(before));
+    let header = &before[0];
+    assert!(made[0].starts_with(header), "{:?}", made[0]);
+    assert_eq!(made.len(), before.len());
+    let column = |name: &str| header.iter().position(|column| column == name).unwrap();
+    let (code, message) = (column("code"), column("message"));
+    for (made, before) in made.iter().zip(&before).skip(1) {
+        for (place, cell) in before.iter().enumerate() {
+            let is_ours = place == message && !DINGTALKS.contains(&before[code].as_str());
+            assert!(is_ours || made[place] == *cell, "{}: {made:?} was {before:?}", header[place]);
+        }
+    }
+}
+
+/// These columns of rows of an audit report, in an order of their own.
+fn columns<const N: usize>(audit: &[HashMap<String, String>], names: [&str; N]) -> Vec<[String; N]> {
+    let mut rows: Vec<_> = audit.iter().map(|row| names.map(|name| row[name].clone())).collect();
+    rows.sort();
+    rows
+}
+
+#[tokio::test]
+async fn every_run_of_version_0_1_is_whole_with_all_its_records() {
+    for (place, id, records) in RUNS {
+        let closer = with_key(Closer::bare(), place);
+        let run = run_in(closer.folder.path(), id);
+        let kept = journal(&run);
+        assert_eq!((kept.len(), kept[0]["version"].as_str()), (records, Some("0.1.0")), "{place}");
+        let verified = closer.run(&["verify", id]).await;
+        assert_eq!(verified.code, 0, "{place}: {}", verified.said());
+        assert!(names(&verified.stdout, records), "{place}: {}", verified.said());
+        assert!(journal_bytes(&run) == journal_bytes(&run_in(&stored(place), id)), "{place} was written");
+    }
+}
+
+#[tokio::test]
+async fn a_changed_record_of_a_run_of_version_0_1_shows() {
+    for (place, id, _) in RUNS {
+        let closer = with_key(Closer::bare(), place);
+        let path = run_in(closer.folder.path(), id).join("journal.jsonl");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replacen("\"attempt\":1", "\"attempt\":2", 1)).unwrap();
+        let verified = closer.run(&["verify", id]).await;
+        assert_eq!(verified.code, 1, "{place}: {}", verified.said());
+    }
+}
+
+#[tokio::test]
+async fn a_run_of_version_0_1_is_reported_as_it_was() {
+    let mut reported = 0;
+    for (place, id, _) in RUNS {
+        let before = run_in(&stored(place), id);
+        if !before.join("summary.json").exists() {
+            continue;
+        }
+        let closer = with_key(Closer::bare(), place);
+        let made = run_in(closer.folder.path(), id);
+        for report in ["audit.csv", "report.html", "summary.json"] {
+            fs::remove_file(made.join(report)).unwrap();
+        }
+        let ran = closer.run(&["report", id]).await;
+        assert_eq!(ran.code, 0, "{place}: {}", ran.said());
+        assert_same_audit(&made, &before);
+        let (summary, was) = (summary_of(&made), summary_of(&before));
+        assert!(says_all(&summary, &was), "{place}: {summary:#} was {was:#}");
+        assert!(fs::read_to_string(made.join("report.html")).unwrap().contains(id), "{place}");
+        reported += 1;
+    }
+    assert_eq!(reported, 10);
+}
+
+#[tokio::test]
+async fn a_run_of_version_0_1_that_was_killed_has_reports_of_what_it_knew() {
+    for place in ["unfinished/killed", "worker/killed"] {
+        let closer = with(Closer::bare(), place);
+        let run = closer.run_folder();
+        let ran = closer.run(&["report", "latest"]).await;
+        assert_eq!(ran.code, 0, "{place}: {}", ran.said());
+        let records = journal(&run);
+        let text = |record: &Value, key: &str| record[key].as_str().unwrap().to_owned();
+        let mut known: Vec<[String; 3]> = of_type(&records, "outcome")
+            .map(|record| [text(record, "source"), record["line"].to_string(), text(record, "outcome")])
+            .collect();
+        known.sort();
+        assert_eq!(columns(&closer.audit(), ["source", "line", "outcome"]), known, "{place}");
+        let (summary, attempts) = (closer.summary(), of_type(&records, "attempt").count());
+        assert_eq!(
+            (&summary["calls"], &summary["reason"], &summary["records"]),
+            (&attempts.into(), &Value::Null, &records.len().into()),
+            "{place}"
+        );
+    }
+}
+
+/// Goes on with the newest run of a place and asserts that it comes to its end, that it asks once for each row that had no
+/// outcome and for no other, and that nothing of what stood in its journal has changed. What it wrote.
+async fn go_on(closer: &Closer, id: &str, command: &[&str]) -> Vec<Value> {
+    let (run, runs) = (run_in(closer.folder.path(), id), closer.run_folders());
+    let (bytes, before) = (journal_bytes(&run), journal(&run));
+    let had_ended = ended(&before);
+    let to_close = usize::try_from(before[0]["rows"]["to_close"].as_u64().unwrap()).unwrap();
+    let open = to_close - had_ended.len();
+    assert!(open > 0 && !had_ended.is_empty());
+
+    let ran = closer.run(command).await;
+    // Every stored list has a row that is invalid, or one whose host is another.
+    assert_eq!(ran.code, 1, "{}", ran.said());
+    assert_eq!(closer.run_folders(), runs, "another run has begun: {}", ran.said());
+    assert!(journal_bytes(&run).starts_with(&bytes), "what it was has changed: {}", ran.said());
+    let after = journal(&run);
+    let (was, written) = after.split_at(before.len());
+    assert_eq!(written[0]["type"], "run_continued");
+    let asked: Vec<(&str, &str)> = of_type(written, "attempt").map(row).collect();
+    let rows: HashSet<_> = asked.iter().copied().collect();
+    assert_eq!((asked.len(), rows.len()), (open, open), "{asked:?}");
+    assert!(rows.is_disjoint(&ended(was)), "asked again: {asked:?}");
+    assert_eq!(ended(&after).len(), to_close);
+
+    let summary = summary_of(&run);
+    assert_eq!(
+        (&summary["reason"], &summary["rows_in"], &summary["outcomes"]["not_attempted"]),
+        (&"completed".into(), &before[0]["rows"]["total"], &0.into())
+    );
+    let verified = closer.run(&["verify", id]).await;
+    assert_eq!(verified.code, 0, "{}", verified.said());
+    assert!(names(&verified.stdout, after.len()), "{}", verified.said());
+    written.to_vec()
+}
+
+/// Asserts that each row of these lists has one outcome in the newest run.
+async fn assert_accounted_for(closer: &Closer, lists: &[&str]) {
+    let ran = closer.run(&[&["verify", "latest"], lists].concat()).await;
+    assert_eq!(ran.code, 0, "{}", ran.said());
+}
+
+#[tokio::test]
+async fn a_run_of_version_0_1_that_was_interrupted_goes_on_by_the_same_command() {
+    let closer = with(Closer::bare(), "unfinished/interrupted");
+    let command = ["close", "--sandbox", "--exclude", "keep.csv", "今晚的会议.csv"];
+    go_on(&closer, "20261126T163509Z-dec4ce83", &command).await;
+    assert_accounted_for(&closer, &["--input", "今晚的会议.csv"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_version_0_1_that_was_killed_goes_on_and_claims_nothing_that_it_cannot_know() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = with(Closer::at(&sandbox), "unfinished/killed");
+    let before = journal(&closer.run_folder());
+    let had_ended = ended(&before);
+    // The rows that were asked for without an answer: how often, and when first.
+    let mut in_doubt: HashMap<(&str, &str), (u64, &Value)> = HashMap::new();
+    for attempt in of_type(&before, "attempt").filter(|attempt| !had_ended.contains(&row(attempt))) {
+        in_doubt.entry(row(attempt)).or_insert((0, &attempt["at"])).0 += 1;
+    }
+    assert!(in_doubt.len() > 1 && in_doubt.values().any(|(attempts, _)| *attempts > 1), "{in_doubt:?}");
+    for (conference_id, _) in in_doubt.keys() {
+        sandbox.script(conference_id, [Reply::failure(400, "resourceClose", "The meeting has ended")]);
+    }
+
+    let command = ["close", "--yes", "--exclude", "keep.csv", "今晚的会议.csv"];
+    let written = go_on(&closer, "20261126T163642Z-30c82380", &command).await;
+    let asked = of_type(&written, "attempt").count();
+    assert_eq!(usize::try_from(sandbox.statistics().close_calls), Ok(asked));
+    // A row that says the same as one in doubt is a duplicate of it, and may have its outcome first.
+    for outcome in of_type(&written, "outcome").filter(|outcome| outcome["outcome"] != "duplicate") {
+        let Some((attempts, first)) = in_doubt.remove(&row(outcome)) else { continue };
+        assert_eq!(
+            (&outcome["outcome"], &outcome["ended_by"]),
+            (&"already_closed".into(), &"unknown".into()),
+            "{outcome}"
+        );
+        assert_eq!(
+            (&outcome["attempts"], &outcome["first_attempt_at"]),
+            (&(attempts + 1).into(), first),
+            "{outcome}"
+        );
+    }
+    assert!(in_doubt.is_empty(), "{in_doubt:?}");
+    assert_accounted_for(&closer, &["--input", "今晚的会议.csv"]).await;
+}
+
+#[tokio::test]
+async fn a_run_of_version_0_1_under_a_key_goes_on_under_it() {
+    let closer = with_key(Closer::bare(), "keyed/unfinished");
+    go_on(&closer, "20261126T163545Z-73d30974", &["close", "--sandbox", "list.csv"]).await;
+    assert_accounted_for(&closer, &["--input", "list.csv"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_of_version_0_1_under_a_key_is_broken_without_it_and_does_not_go_on() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    for place in ["keyed/finished", "keyed/unfinished"] {
+        let without = with(Closer::at(&sandbox), place);
+        let another = with(Closer::at(&sandbox), place).set("AUDIT__HMAC_KEY_FILE", "another-key");
+        another.file("another-key", "another key\n");
+        for closer in [without, another] {
+            let verified = closer.run(&["verify", "latest"]).await;
+            assert_eq!(verified.code, 1, "{place}: {}", verified.said());
+            let reported = closer.run(&["report", "latest"]).await;
+            assert_eq!(reported.code, 2, "{place}: {}", reported.said());
+            if place == "keyed/unfinished" {
+                let run = closer.run_folder();
+                let before = journal_bytes(&run);
+                let ran = closer.run(&["close", "--yes", "list.csv"]).await;
+                assert_eq!(ran.code, 2, "{}", ran.said());
+                assert!(journal_bytes(&closer.run_folder()) == before, "{}", ran.said());
+            }
+        }
+    }
+    assert_eq!(sandbox.statistics().close_calls, 0);
+}
+
+#[tokio::test]
+async fn a_retry_of_version_0_1_that_ran_out_of_time_goes_on_by_the_same_command() {
+    let closer = with(Closer::bare(), "retry/unfinished");
+    let command = ["close", "--sandbox", "--retry-failed", "latest"];
+    let written = go_on(&closer, "20261126T163548Z-7ebc8cd0", &command).await;
+    assert_eq!(written[0]["retry_of"], "20261126T163547Z-33849f2c");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_failed_takes_the_failed_rows_of_a_run_of_version_0_1() {
+    const IDENTITY: [&str; 4] = ["source", "line", "conference_id", "union_id"];
+    let places = ["finished", "continued", "retry/finished"];
+    for (place, id, _) in RUNS.into_iter().filter(|(place, ..)| places.contains(place)) {
+        let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+        let closer = with(Closer::at(&sandbox), place);
+        let mut failed = audit_of(&run_in(&stored(place), id));
+        failed.retain(|row| row["outcome"] == "failed");
+        assert!(!failed.is_empty(), "{place}");
+        let ran = closer.run(&["close", "--yes", "--run-id", "again", "--retry-failed", id]).await;
+        // Some of them name a guest for the host.
+        assert_eq!(ran.code, 1, "{place}: {}", ran.said());
+        let again = run_in(closer.folder.path(), "again");
+        assert_eq!(journal(&again)[0]["retry_of"], id);
+        assert_eq!(columns(&audit_of(&again), IDENTITY), columns(&failed, IDENTITY), "{place}");
+        assert_eq!(usize::try_from(sandbox.statistics().close_calls), Ok(failed.len()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finished_run_of_version_0_1_is_never_redone_and_its_lists_are_the_same_lists() {
+    const FINISHED: &[&str] = &["--exclude", "keep.csv", "--sheet", "今晚", "今晚的会议.csv", "evening.xlsx"];
+    let inputs = ["--sheet", "今晚", "--input", "今晚的会议.csv", "--input", "evening.xlsx"];
+    let places: [(&str, &[&str], &[&str]); 3] = [
+        ("finished", FINISHED, &inputs),
+        ("continued", &["今晚的会议.csv"], &["--input", "今晚的会议.csv"]),
+        ("keyed/finished", &["list.csv"], &["--input", "list.csv"]),
+    ];
+    for (place, lists, inputs) in places {
+        let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+        let closer = with_key(Closer::at(&sandbox), place);
+        assert_accounted_for(&closer, inputs).await;
+        let run = closer.run_folder();
+        let before = journal_bytes(&run);
+        let started = journal(&run).swap_remove(0);
+
+        let ran = closer.run(&[&["close", "--yes"], lists].concat()).await;
+        assert_eq!(ran.code, 1, "{place}: {}", ran.said());
+        assert!(journal_bytes(&run) == before, "{place}: {}", ran.said());
+        let mut others = closer.run_folders();
+        others.retain(|folder| *folder != run);
+        assert_eq!(others.len(), 1, "{place}: {}", ran.said());
+        let anew = journal(&others[0]).swap_remove(0);
+        for key in ["lists_digest", "lists", "rows"] {
+            assert!(says_all(&anew[key], &started[key]), "{place}: {key} {} was {}", anew[key], started[key]);
+        }
+        assert_eq!(Some(sandbox.statistics().close_calls), started["rows"]["to_close"].as_u64(), "{place}");
+    }
+}
