@@ -11,12 +11,12 @@ use std::time::Duration;
 use meeting_closer::clock::Clock;
 use meeting_closer::dingtalk::HttpApi;
 use meeting_closer::events::Observers;
-use meeting_closer::intake::Entry;
 use meeting_closer::journal::{Chain, FileStorage, Hasher, Journal, Storage};
+use meeting_closer::lists::TriagedRow;
 use meeting_closer::meeting::{CloseRequest, ConferenceId, Origin, UnionId};
 use meeting_closer::pace::Pacer;
 use meeting_closer::printer;
-use meeting_closer::run::{self, Arrival, Parts, Prior};
+use meeting_closer::run::{self, IncomingRow, PriorAttempts, RunParts};
 use meeting_closer::sandbox::{Quotas, Sandbox, SandboxSettings};
 use meeting_closer::settings::{Layers, Settings};
 use tokio::sync::mpsc;
@@ -82,7 +82,7 @@ async fn one_run(path: &Path, synced: bool) -> Duration {
     };
     let clock = Clock::System;
     let (_signal, signals) = mpsc::channel(1);
-    let parts = Parts {
+    let parts = RunParts {
         api: Arc::new(HttpApi::new(&settings.dingtalk, auth, 64, clock.clone()).expect("a client")),
         pacer: Pacer::new(&settings.pace),
         pace: settings.pace,
@@ -102,7 +102,7 @@ async fn one_run(path: &Path, synced: bool) -> Duration {
     clock.now() - start
 }
 
-fn rows() -> mpsc::Receiver<Result<Arrival, meeting_closer::intake::IntakeError>> {
+fn rows() -> mpsc::Receiver<Result<IncomingRow, meeting_closer::lists::ListError>> {
     let (sender, receiver) = mpsc::channel(256);
     tokio::spawn(async move {
         for line in 0..ROWS {
@@ -110,8 +110,8 @@ fn rows() -> mpsc::Receiver<Result<Arrival, meeting_closer::intake::IntakeError>
                 conference_id: ConferenceId::parse(&format!("meeting-{line}")).expect("an id"),
                 union_id: UnionId::parse("host").expect("an id"),
             };
-            let entry = Entry::ToClose { origin: Origin { source: "list.csv".into(), line }, request };
-            if sender.send(Ok(Arrival { entry, prior: Prior::default() })).await.is_err() {
+            let entry = TriagedRow::ToClose { origin: Origin { source: "list.csv".into(), line }, request };
+            if sender.send(Ok(IncomingRow { entry, prior: PriorAttempts::default() })).await.is_err() {
                 return;
             }
         }

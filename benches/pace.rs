@@ -9,12 +9,12 @@ use std::time::Duration;
 use meeting_closer::clock::Clock;
 use meeting_closer::dingtalk::HttpApi;
 use meeting_closer::events::Observers;
-use meeting_closer::intake::{Entry, IntakeError};
 use meeting_closer::journal::{Chain, FileStorage, Hasher, Journal};
+use meeting_closer::lists::{ListError, TriagedRow};
 use meeting_closer::meeting::{CloseRequest, ConferenceId, Origin, UnionId};
 use meeting_closer::pace::Pacer;
 use meeting_closer::printer;
-use meeting_closer::run::{self, Arrival, Parts, Prior};
+use meeting_closer::run::{self, IncomingRow, PriorAttempts, RunParts};
 use meeting_closer::sandbox::{Quotas, Sandbox, SandboxSettings};
 use meeting_closer::settings::{Layers, Settings};
 use tokio::sync::mpsc;
@@ -73,12 +73,12 @@ async fn measure(case: &Case) {
     let journal = Journal::new(path, file, Chain::new(Hasher::PLAIN));
     let (_signal, signals) = mpsc::channel(1);
     let clock = Clock::System;
-    let parts = Parts {
+    let parts = RunParts {
         api: Arc::new(
             HttpApi::new(&settings.dingtalk, auth, settings.pace.concurrency, clock.clone())
                 .expect("a client"),
         ),
-        pacer: Pacer::new(&settings.pace),
+        pacer: Pacer::new(&settings.pace, None),
         pace: settings.pace,
         retry: settings.retry,
         seed: 1,
@@ -86,7 +86,6 @@ async fn measure(case: &Case) {
         observer: &mut Observers::default(),
         signals,
         deadline: None,
-        patience: None,
         clock,
     };
     let end = run::run(parts, rows(case.rows)).await;
@@ -117,7 +116,7 @@ fn ideal_seconds(case: &Case) -> f64 {
     unreachable!("the last quota lasts for ever")
 }
 
-fn rows(count: u64) -> mpsc::Receiver<Result<Arrival, IntakeError>> {
+fn rows(count: u64) -> mpsc::Receiver<Result<IncomingRow, ListError>> {
     let (sender, receiver) = mpsc::channel(256);
     tokio::spawn(async move {
         for line in 0..count {
@@ -125,8 +124,8 @@ fn rows(count: u64) -> mpsc::Receiver<Result<Arrival, IntakeError>> {
                 conference_id: ConferenceId::parse(&format!("meeting-{line}")).expect("an id"),
                 union_id: UnionId::parse("host").expect("an id"),
             };
-            let entry = Entry::ToClose { origin: Origin { source: "list.csv".into(), line }, request };
-            if sender.send(Ok(Arrival { entry, prior: Prior::default() })).await.is_err() {
+            let entry = TriagedRow::ToClose { origin: Origin { source: "list.csv".into(), line }, request };
+            if sender.send(Ok(IncomingRow { entry, prior: PriorAttempts::default() })).await.is_err() {
                 return;
             }
         }

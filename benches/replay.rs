@@ -12,9 +12,9 @@ use meeting_closer::journal::{
     recover,
 };
 use meeting_closer::meeting::Origin;
-use meeting_closer::outcome::{EndedBy, Outcome, OutcomeKind, Said};
+use meeting_closer::outcome::{EndedBy, Outcome, OutcomeKind, ReplyDetails};
 use meeting_closer::run::History;
-use meeting_closer::{printer, report};
+use meeting_closer::{journal, printer, report};
 
 const OUTCOMES: u64 = 1_000_000;
 
@@ -26,12 +26,12 @@ fn main() {
     printer::out(&format!("          {OUTCOMES} outcomes and as many attempts, {} MiB", bytes >> 20));
     timed("going on", || {
         let mut history = History::default();
-        let learn = |entry: meeting_closer::journal::Entry| history.learn(&entry.record, entry.at);
+        let learn = |entry: meeting_closer::journal::JournalEntry| history.learn(&entry.record, entry.at);
         recover(&path, Hasher::PLAIN, learn).expect("a whole journal");
         assert_eq!(history.rows_done(), OUTCOMES);
     });
     timed("verify", || {
-        assert_eq!(report::verify(&path, Hasher::PLAIN).expect("a whole journal").rows, OUTCOMES);
+        assert_eq!(journal::verify(&path, Hasher::PLAIN).expect("a whole journal").rows, OUTCOMES);
     });
     timed("reports", || {
         report::write_reports(folder.path(), Hasher::PLAIN).expect("reports");
@@ -86,7 +86,7 @@ fn write(path: &Path) {
             union_id,
             kind: OutcomeKind::Closed,
             ended_by: Some(EndedBy::ThisRun),
-            said: Said {
+            said: ReplyDetails {
                 code: "200".into(),
                 http_status: Some(200),
                 message: "sucess".into(),

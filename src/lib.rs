@@ -3,7 +3,7 @@
 //! A run is a pipeline, and the modules are its stations, in the order in which a row passes them:
 //!
 //! ```text
-//!  lists ──> intake ──> run ─────────────> journal ──> report
+//!  lists ──> lists ──> run ─────────────> journal ──> report
 //!            read,      which row is       what        audit.csv, report.html,
 //!            check,     asked next, and    happened,   summary.json,
 //!            sort       what of it became  append-only closing table, hints
@@ -23,16 +23,20 @@
 //! - A request is in the journal before it leaves ([`journal`]); reports are made from the journal alone ([`report`]).
 //! - What decides is a plain function or state machine without clock, chance or I/O; what does is thin.
 
+pub mod atomic_file;
+pub mod backoff;
 pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod dingtalk;
+pub mod display;
 pub mod events;
 pub mod exit;
-pub mod hex;
-pub mod intake;
+pub mod http_server;
 pub mod journal;
+pub mod lifecycle;
+pub mod lists;
 pub mod meeting;
 pub mod metrics;
 pub mod outcome;
@@ -47,3 +51,5 @@ pub mod settings;
 pub mod telemetry;
 #[cfg(feature = "otlp")]
 pub mod traces;
+pub mod wording;
+pub mod worker;

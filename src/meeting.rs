@@ -174,16 +174,16 @@ impl CloseRequest {
 pub struct Fingerprint(u128);
 
 /// Fingerprints, each once.
-pub type FingerprintSet = HashSet<Fingerprint, BuildHasherDefault<HalfOfIt>>;
+pub type FingerprintSet = HashSet<Fingerprint, BuildHasherDefault<IdentityHasher>>;
 
 /// Something for each fingerprint.
-pub type FingerprintMap<T> = HashMap<Fingerprint, T, BuildHasherDefault<HalfOfIt>>;
+pub type FingerprintMap<T> = HashMap<Fingerprint, T, BuildHasherDefault<IdentityHasher>>;
 
 /// A fingerprint is a hash already: half of it tells where it belongs.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct HalfOfIt(u64);
+pub struct IdentityHasher(u64);
 
-impl Hasher for HalfOfIt {
+impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {
         self.0
     }

@@ -50,14 +50,14 @@ pub struct Judgement {
     /// Why this verdict, in a few words.
     pub reason: &'static str,
     /// What was said.
-    pub answer: Said,
+    pub answer: ReplyDetails,
     /// How long DingTalk asked us to wait, if it did.
     pub retry_after: Option<Duration>,
 }
 
 /// The parts of an answer that the audit keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Said {
+pub struct ReplyDetails {
     /// DingTalk's own code (`200`, `resourceClose`, …) or, where there was none, ours: `timeout`, `connection_lost`,
     /// `connect_failed`, `certificate_untrusted`, `unreadable_answer`, `address_banned`, `http_<status>`.
     pub code: String,
@@ -158,7 +158,7 @@ pub struct Outcome {
     /// Who ended the meeting, where it ended.
     pub ended_by: Option<EndedBy>,
     /// The last answer.
-    pub said: Said,
+    pub said: ReplyDetails,
     /// Attempts that counted against `retry.max_attempts`.
     pub attempts: u32,
     /// When the first request left.
@@ -176,7 +176,7 @@ impl Outcome {
             union_id: cells.union_id,
             kind,
             ended_by: None,
-            said: Said { message: reason, ..Said::default() },
+            said: ReplyDetails { message: reason, ..ReplyDetails::default() },
             attempts: 0,
             first_attempt_at: None,
             finished_at: at,

@@ -71,7 +71,7 @@ impl Traces {
 
     /// What makes a span of every row.
     pub fn observer(&self) -> impl Observe + use<> {
-        Rows { tracer: self.tracer.clone(), run: self.run.clone(), run_id: self.run_id.clone() }
+        RowSpans { tracer: self.tracer.clone(), run: self.run.clone(), run_id: self.run_id.clone() }
     }
 
     /// Ends the run's span and hands on what is left; it takes no longer than 5 seconds.
@@ -93,13 +93,13 @@ impl Traces {
     }
 }
 
-struct Rows {
+struct RowSpans {
     tracer: SdkTracer,
     run: Context,
     run_id: String,
 }
 
-impl Observe for Rows {
+impl Observe for RowSpans {
     fn observe(&mut self, event: &RunEvent<'_>) {
         match event {
             RunEvent::RowEnded { outcome } => {

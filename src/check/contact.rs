@@ -2,9 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Finding, Whose};
-use crate::dingtalk::{FirstContact, Grant, Lost, Met, TokenError, TokenKeeper};
-use crate::report::hint;
+use super::{Finding, Side};
+use crate::dingtalk::hint;
+use crate::dingtalk::{FirstContact, NoReply, Reachability, TokenError, TokenGrant, TokenKeeper};
 
 /// How far apart two clocks may be before it is said: the audit's times are evidence.
 const CLOCK_DOUBT: SignedDuration = SignedDuration::from_secs(5);
@@ -30,7 +30,7 @@ pub struct Contact {
 pub fn contact(contact: &Contact) -> Vec<Finding> {
     let Contact { address, auth, showed, left_at, answered_at } = contact;
     let mut findings = vec![met(address, &showed.met)];
-    if let Met::DingTalk(served_at) = &showed.met {
+    if let Reachability::DingTalk(served_at) = &showed.met {
         findings.push(match served_at {
             Some(served_at) => clock(ahead(*left_at, *answered_at, *served_at)),
             None => Finding::doubtful(
@@ -44,31 +44,31 @@ pub fn contact(contact: &Contact) -> Vec<Finding> {
     findings
 }
 
-fn met(address: &str, met: &Met) -> Finding {
-    let wrong = |found: String, advice: &str| Finding::wrong(Whose::DingTalks, "dingtalk", found, advice);
+fn met(address: &str, met: &Reachability) -> Finding {
+    let wrong = |found: String, advice: &str| Finding::wrong(Side::DingTalks, "dingtalk", found, advice);
     let hint = |code| hint(code).unwrap_or_default();
     match met {
-        Met::DingTalk(_) => Finding::fine("dingtalk", format!("{address} answers")),
-        Met::NoSuchPath => {
+        Reachability::DingTalk(_) => Finding::fine("dingtalk", format!("{address} answers")),
+        Reachability::NoSuchPath => {
             wrong(format!("{address} answers, and does not know how to give a token"), hint("404"))
         }
-        Met::Banned => {
+        Reachability::Banned => {
             wrong(format!("{address} has banned this address for five minutes"), hint("address_banned"))
         }
-        Met::Trouble(status) => wrong(
+        Reachability::Trouble(status) => wrong(
             format!("{address} has trouble (HTTP {status})"),
             "check again in a few minutes; a proxy on the way answers so too",
         ),
-        Met::Stranger(status) => wrong(
+        Reachability::Stranger(status) => wrong(
             format!("who answers at {address} is no DingTalk API (HTTP {status})"),
             "check dingtalk.base_url and the proxy; where both are right, DingTalk has banned this address for five minutes",
         ),
-        Met::Nobody(lost) => {
+        Reachability::Nobody(lost) => {
             let code = match lost {
-                Lost::NoConnection(_) => "connect_failed",
-                Lost::Untrusted(_) => "certificate_untrusted",
-                Lost::Timeout => "timeout",
-                Lost::Broken(_) => "connection_lost",
+                NoReply::NoConnection(_) => "connect_failed",
+                NoReply::Untrusted(_) => "certificate_untrusted",
+                NoReply::Timeout => "timeout",
+                NoReply::Broken(_) => "connection_lost",
             };
             wrong(format!("{address}: {lost}"), hint(code))
         }
@@ -89,7 +89,7 @@ fn clock(ahead: SignedDuration) -> Finding {
     let advice = "let the machine keep its time (timedatectl set-ntp true)";
     if ahead.abs() > CLOCK_LIMIT {
         let found = format!("{found}, and a robot's signature is good for an hour");
-        Finding::wrong(Whose::Ours, "clock", found, advice)
+        Finding::wrong(Side::Ours, "clock", found, advice)
     } else if ahead.abs() > CLOCK_DOUBT {
         Finding::doubtful("clock", format!("{found}: the audit's times would be wrong"), advice)
     } else {
@@ -97,11 +97,11 @@ fn clock(ahead: SignedDuration) -> Finding {
     }
 }
 
-fn token(auth: &str, token: Option<&Result<Grant, TokenError>>) -> Finding {
+fn token(auth: &str, token: Option<&Result<TokenGrant, TokenError>>) -> Finding {
     let refused = |error: &TokenError| {
-        let code = error.said().code;
+        let code = error.details().code;
         let advice = hint(&code).unwrap_or("look the code up in DingTalk's documentation of access tokens");
-        Finding::wrong(Whose::DingTalks, "token", error.to_string(), advice)
+        Finding::wrong(Side::DingTalks, "token", error.to_string(), advice)
     };
     match token {
         None => Finding::fine("token", format!("{auth} names one; only its use can prove it")),
@@ -125,13 +125,13 @@ mod tests {
 
     use super::*;
     use crate::check::Grade;
-    use crate::outcome::Said;
+    use crate::outcome::ReplyDetails;
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millisecond(1_795_000_000_000 + millis).unwrap()
     }
 
-    fn lines(met: Met, token: Option<Result<Grant, TokenError>>) -> Vec<String> {
+    fn lines(met: Reachability, token: Option<Result<TokenGrant, TokenError>>) -> Vec<String> {
         let showed = FirstContact { met, token };
         let made = Contact {
             address: "https://api.dingtalk.io".into(),
@@ -143,8 +143,8 @@ mod tests {
         contact(&made).iter().map(ToString::to_string).collect()
     }
 
-    fn refusal(code: &str) -> Result<Grant, TokenError> {
-        let said = Said { code: code.into(), message: "no".into(), ..Said::default() };
+    fn refusal(code: &str) -> Result<TokenGrant, TokenError> {
+        let said = ReplyDetails { code: code.into(), message: "no".into(), ..ReplyDetails::default() };
         Err(TokenError::Refused(said))
     }
 
@@ -168,7 +168,7 @@ mod tests {
             assert!(matches!(grade(seconds), Grade::Doubtful(_)), "{seconds}");
         }
         for seconds in [3_601, -3_601] {
-            assert!(matches!(grade(seconds), Grade::Wrong(Whose::Ours, _)), "{seconds}");
+            assert!(matches!(grade(seconds), Grade::Wrong(Side::Ours, _)), "{seconds}");
         }
         let found = clock(SignedDuration::from_secs(-75)).found;
         assert_eq!(found, "1m 15s behind DingTalk's: the audit's times would be wrong");
@@ -176,8 +176,8 @@ mod tests {
 
     #[test]
     fn a_token_is_told_by_its_lifetime_and_never_shown() {
-        let grant = Grant { token: "hunter2".into(), lifetime: Duration::from_hours(2) };
-        let lines = lines(Met::DingTalk(Some(at(0))), Some(Ok(grant)));
+        let grant = TokenGrant { token: "hunter2".into(), lifetime: Duration::from_hours(2) };
+        let lines = lines(Reachability::DingTalk(Some(at(0))), Some(Ok(grant)));
         assert_eq!(
             lines[..2],
             ["ok     dingtalk: https://api.dingtalk.io answers", "ok     clock: agrees with DingTalk's"]
@@ -200,34 +200,36 @@ mod tests {
             "Forbidden.AccessDenied.IpNotInWhiteList",
             "InvalidAuthentication",
         ] {
-            let lines = lines(Met::DingTalk(None), Some(refusal(code)));
+            let lines = lines(Reachability::DingTalk(None), Some(refusal(code)));
             let expected = format!(
                 "wrong  token: DingTalk refused to give an access token: no ({code}); hint: {}",
                 hint(code).unwrap()
             );
             assert_eq!(lines[2], expected);
         }
-        assert!(lines(Met::DingTalk(None), Some(refusal("new")))[2].contains("; hint: look the code up"));
+        assert!(
+            lines(Reachability::DingTalk(None), Some(refusal("new")))[2].contains("; hint: look the code up")
+        );
     }
 
     #[test]
     fn whoever_is_not_dingtalk_is_one_wrong_line_of_its_own() {
-        let lost = |lost| Met::Nobody(lost);
+        let lost = |lost| Reachability::Nobody(lost);
         let answers = [
-            (Met::NoSuchPath, "does not know how to give a token"),
-            (Met::Banned, "has banned this address"),
-            (Met::Trouble(502), "has trouble (HTTP 502)"),
-            (Met::Stranger(200), "is no DingTalk API (HTTP 200)"),
+            (Reachability::NoSuchPath, "does not know how to give a token"),
+            (Reachability::Banned, "has banned this address"),
+            (Reachability::Trouble(502), "has trouble (HTTP 502)"),
+            (Reachability::Stranger(200), "is no DingTalk API (HTTP 200)"),
             (
-                lost(Lost::NoConnection("refused".into())),
+                lost(NoReply::NoConnection("refused".into())),
                 "could not connect: refused; hint: check the network",
             ),
             (
-                lost(Lost::Untrusted("UnknownIssuer".into())),
+                lost(NoReply::Untrusted("UnknownIssuer".into())),
                 "the certificate is not trusted: UnknownIssuer; hint: install",
             ),
-            (lost(Lost::Timeout), "no answer in time; hint: no answer in time: check the network"),
-            (lost(Lost::Broken("reset".into())), "the connection broke: reset; hint: connections broke"),
+            (lost(NoReply::Timeout), "no answer in time; hint: no answer in time: check the network"),
+            (lost(NoReply::Broken("reset".into())), "the connection broke: reset; hint: connections broke"),
         ];
         for (met, part) in answers {
             let lines = lines(met, Some(refusal("404")));
@@ -238,6 +240,6 @@ mod tests {
 
     #[test]
     fn a_token_that_is_fetched_elsewhere_is_not_called_proven() {
-        assert!(lines(Met::DingTalk(None), None)[2].ends_with("only its use can prove it"));
+        assert!(lines(Reachability::DingTalk(None), None)[2].ends_with("only its use can prove it"));
     }
 }

@@ -25,12 +25,12 @@ pub enum Grade {
     /// A run would work, and this is to be done all the same.
     Doubtful(String),
     /// A run would not work before somebody has done this.
-    Wrong(Whose, String),
+    Wrong(Side, String),
 }
 
 /// On whose side it is wrong: the two exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
+pub enum Side {
     /// On this machine: configuration, files, folders, the clock.
     Ours,
     /// Every row would meet the same answer, or none.
@@ -50,7 +50,7 @@ impl Finding {
 
     /// Something that a run does not survive.
     pub fn wrong(
-        whose: Whose,
+        whose: Side,
         about: &'static str,
         found: impl Into<String>,
         advice: impl Into<String>,
@@ -86,9 +86,9 @@ impl Findings {
         let any = |whose| {
             self.0.iter().any(|finding| matches!(&finding.grade, Grade::Wrong(of, _) if *of == whose))
         };
-        if any(Whose::Ours) {
+        if any(Side::Ours) {
             ExitCode::Usage
-        } else if any(Whose::DingTalks) {
+        } else if any(Side::DingTalks) {
             ExitCode::Halted
         } else {
             ExitCode::Done
@@ -104,7 +104,7 @@ mod tests {
         Finding::fine("token", "fetched")
     }
 
-    fn wrong(whose: Whose) -> Finding {
+    fn wrong(whose: Side) -> Finding {
         Finding::wrong(whose, "clock", "two hours ahead", "set it")
     }
 
@@ -114,9 +114,9 @@ mod tests {
         for (findings, code) in [
             (vec![], 0),
             (vec![fine(), doubt], 0),
-            (vec![wrong(Whose::DingTalks), fine()], 3),
-            (vec![wrong(Whose::DingTalks), wrong(Whose::Ours)], 2),
-            (vec![wrong(Whose::Ours), fine()], 2),
+            (vec![wrong(Side::DingTalks), fine()], 3),
+            (vec![wrong(Side::DingTalks), wrong(Side::Ours)], 2),
+            (vec![wrong(Side::Ours), fine()], 2),
         ] {
             assert_eq!(Findings(findings.clone()).exit_code().number(), code, "{findings:?}");
         }
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn a_finding_is_one_line_and_says_what_to_do_unless_it_is_fine() {
         assert_eq!(fine().to_string(), "ok     token: fetched");
-        assert_eq!(wrong(Whose::Ours).to_string(), "wrong  clock: two hours ahead; hint: set it");
+        assert_eq!(wrong(Side::Ours).to_string(), "wrong  clock: two hours ahead; hint: set it");
         let doubt = Finding::doubtful("clock", "9s ahead", "set it");
         assert_eq!(doubt.to_string(), "warn   clock: 9s ahead; hint: set it");
     }

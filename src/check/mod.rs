@@ -4,8 +4,8 @@
 
 mod contact;
 mod findings;
-mod places;
+mod folders;
 
 pub use contact::{Contact, contact};
-pub use findings::{Finding, Findings, Grade, Whose};
-pub use places::{FolderFacts, audit_folder, probe_audit_dir, probe_textfile, room, textfile};
+pub use findings::{Finding, Findings, Grade, Side};
+pub use folders::{FolderFacts, audit_folder, probe_audit_dir, probe_textfile, room, textfile};

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::begin::hasher;
-use crate::check::{self, Contact, Finding, Findings, Whose};
+use crate::check::{self, Contact, Finding, Findings, Side};
 use crate::cli::CheckArgs;
 use crate::clock::Clock;
 use crate::dingtalk::HttpApi;
 use crate::exit::{ExitCode, Failure};
+use crate::lifecycle::hasher;
 use crate::printer;
 use crate::settings::{Auth, Secret, Settings, SettingsError};
 
@@ -37,7 +37,7 @@ pub(super) async fn run(args: CheckArgs, config: Option<PathBuf>) -> Result<Exit
 
 fn ours(about: &'static str, failure: Failure) -> Finding {
     let advice = failure.hint.unwrap_or_else(|| "make it readable for who runs the job".into());
-    Finding::wrong(Whose::Ours, about, failure.problem, advice)
+    Finding::wrong(Side::Ours, about, failure.problem, advice)
 }
 
 /// The layers above the defaults that there are.
@@ -89,7 +89,7 @@ async fn queue(settings: &Settings) -> Option<Finding> {
         }
         Err(failure) => {
             let advice = failure.hint.unwrap_or_else(|| "see that Redis runs there, and queue.url".into());
-            Finding::wrong(Whose::Ours, "queue", failure.problem, advice)
+            Finding::wrong(Side::Ours, "queue", failure.problem, advice)
         }
     })
 }

@@ -6,11 +6,12 @@ use config::Value;
 
 use crate::cli::EnqueueArgs;
 use crate::clock::Clock;
+use crate::display;
 use crate::exit::{ExitCode, Failure};
-use crate::intake::{Entry, Exclusions, ListName, Lists, Survey, Triage};
+use crate::lifecycle::guard;
+use crate::lists::{Exclusions, ListName, Lists, Survey, Triage, TriagedRow};
 use crate::printer;
 use crate::queue::{Added, BrokerError, Link, RedisQueue};
-use crate::report;
 use crate::settings::Settings;
 
 pub(super) async fn run(args: EnqueueArgs, config: Option<PathBuf>) -> Result<ExitCode, Failure> {
@@ -18,18 +19,13 @@ pub(super) async fn run(args: EnqueueArgs, config: Option<PathBuf>) -> Result<Ex
     let settings = super::settings(config, max_meetings.into_iter().collect())?;
     let inputs = ListName::all(&args.inputs, args.workbooks.sheet.as_deref())?;
     let lists = Lists::open(&inputs, &settings.input)?;
-    let exclusions = match &args.exclude {
-        Some(path) => Exclusions::read(path, &settings.input)?,
-        None => Exclusions::default(),
-    };
+    let exclusions = super::close::exclusions(args.exclude.as_ref(), &settings)?;
     let survey = Survey::of(&lists, exclusions.clone())?;
-    for line in report::remarks(&survey) {
-        printer::err(&line);
-    }
-    super::close::guard(&survey, &settings)?;
+    display::remarks(&survey).iter().for_each(|line| printer::err(line));
+    guard::check_max_meetings(&survey, &settings)?;
     let code = if survey.invalid > 0 { ExitCode::Incomplete } else { ExitCode::Done };
     if args.dry_run {
-        printer::out(&report::contents(&survey));
+        printer::out(&display::contents(&survey));
         printer::out("dry run: nothing was added");
         return Ok(code);
     }
@@ -61,7 +57,7 @@ async fn add(
     let mut batch = Vec::with_capacity(RedisQueue::MOST_ADDED);
     // The lists were read to their end before, from the copy that is read now.
     for row in lists.rows().map_while(Result::ok) {
-        if let Entry::ToClose { origin, request } = triage.sort(row) {
+        if let TriagedRow::ToClose { origin, request } = triage.sort(row) {
             batch.push((origin, request));
         }
         if batch.len() == RedisQueue::MOST_ADDED {
@@ -79,12 +75,5 @@ fn confirm(args: &EnqueueArgs, survey: &Survey, settings: &Settings) -> Result<(
         return Ok(());
     }
     let question = format!("Add {} meetings to {}, to be closed?", survey.to_close, settings.queue.stream);
-    if !printer::can_ask() {
-        let problem = format!("nobody can be asked: {question}");
-        return Err(Failure::new(ExitCode::Usage, problem).hint("say --yes to add without being asked"));
-    }
-    if printer::ask(&question) {
-        return Ok(());
-    }
-    Err(Failure::new(ExitCode::Usage, "not confirmed: nothing was added"))
+    guard::confirm(&question, "nothing was added")
 }

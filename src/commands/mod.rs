@@ -1,24 +1,23 @@
 //! One file a command: it wires the parts together and decides nothing of its own.
 
-mod aftermath;
-mod begin;
 mod check;
 mod close;
 mod enqueue;
 mod manual;
-mod orders;
-mod past_run;
 mod queue;
+mod report;
 mod sandbox;
-mod signals;
+mod verify;
 mod work;
-mod worker;
+
+use std::path::PathBuf;
 
 use indicatif::MultiProgress;
 
-use crate::cli::{Cli, Command, QueueCommand};
+use crate::cli::{Cli, Command, QueueCommand, RunArgs};
 use crate::exit::{ExitCode, Failure};
-use crate::settings::{Layers, Settings, SettingsError};
+use crate::lifecycle;
+use crate::settings::{Layers, Settings};
 
 /// Does what the command line says.
 pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
@@ -33,8 +32,8 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Queue(QueueCommand::RequeueDead(args)) => {
             queue::requeue_dead(&args, cli.global.config).await
         }
-        Command::Report(args) => past_run::report(&args, cli.global.config),
-        Command::Verify(args) => past_run::verify(&args, cli.global.config),
+        Command::Report(args) => report::run(&args, cli.global.config),
+        Command::Verify(args) => verify::run(&args, cli.global.config),
         Command::Sandbox(args) => sandbox::run(args).await,
         Command::Completions(args) => Ok(manual::completions(args.shell)),
         Command::Man => Ok(manual::man()),
@@ -42,48 +41,15 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
 }
 
 /// The settings of the defaults, the file, the environment and these options.
-fn settings(
-    file: Option<std::path::PathBuf>,
-    options: Vec<(&'static str, config::Value)>,
-) -> Result<Settings, Failure> {
+fn settings(file: Option<PathBuf>, options: Vec<(&'static str, config::Value)>) -> Result<Settings, Failure> {
     Ok(Settings::load(&Layers { file, environment: std::env::vars().collect(), options })?)
 }
 
-impl From<SettingsError> for Failure {
-    fn from(error: SettingsError) -> Self {
-        Self::new(ExitCode::Usage, &error).maybe_hint(error.hint())
-    }
-}
-
-impl From<crate::intake::IntakeError> for Failure {
-    fn from(error: crate::intake::IntakeError) -> Self {
-        Self::new(ExitCode::Usage, &error).maybe_hint(error.hint)
-    }
-}
-
-impl From<crate::dingtalk::ClientError> for Failure {
-    fn from(error: crate::dingtalk::ClientError) -> Self {
-        Self::new(ExitCode::Usage, &error).maybe_hint(error.hint())
-    }
-}
-
-impl From<crate::queue::BrokerError> for Failure {
-    fn from(error: crate::queue::BrokerError) -> Self {
-        Self::new(ExitCode::Usage, &error).maybe_hint(error.hint)
-    }
-}
-
-impl From<crate::journal::JournalError> for Failure {
-    fn from(error: crate::journal::JournalError) -> Self {
-        let durable = format!("{error}; {} records are safe on the disk", error.durable_records);
-        Self::new(ExitCode::AuditLost, durable)
-            .hint("make room, or mend the folder, and run the same command again")
-    }
-}
-
-impl From<crate::report::ReportError> for Failure {
-    fn from(error: crate::report::ReportError) -> Self {
-        Self::new(ExitCode::AuditLost, error)
-            .hint("make room, or mend the folder, and run the same command again: it makes the reports and calls nothing twice")
-    }
+/// The settings, and the folder of the run that the command line names.
+fn past_run(args: &RunArgs, config: Option<PathBuf>) -> Result<(Settings, PathBuf), Failure> {
+    let audit_dir = args.audit_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned());
+    let options = audit_dir.map(|dir| ("audit.dir", dir.into())).into_iter().collect();
+    let settings = settings(config, options)?;
+    let folder = lifecycle::find_run(&settings.audit.dir, &args.run)?;
+    Ok((settings, folder))
 }

@@ -5,15 +5,14 @@ use std::path::PathBuf;
 use crate::cli::RequeueArgs;
 use crate::clock::Clock;
 use crate::exit::{ExitCode, Failure};
-use crate::printer;
 use crate::queue::{Link, RedisQueue, Requeued};
-use crate::report;
 use crate::settings::Settings;
+use crate::{display, printer};
 
 /// What is on the queue.
 pub(super) async fn status(config: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let settings = super::settings(config, vec![])?;
-    printer::out(&report::queue_table(&connect(&settings)?.status().await?));
+    printer::out(&display::queue_table(&connect(&settings)?.status().await?));
     Ok(ExitCode::Done)
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::cli::SandboxArgs;
 use crate::exit::{ExitCode, Failure};
+use crate::lifecycle;
 use crate::printer;
 use crate::sandbox::{Quotas, Sandbox, SandboxSettings};
 
@@ -12,7 +13,7 @@ const ADDRESS_SPAN: Duration = Duration::from_secs(20);
 
 pub(super) async fn run(args: SandboxArgs) -> Result<ExitCode, Failure> {
     let listen = args.listen;
-    let mut signals = super::signals::listen().map_err(|error| Failure::new(ExitCode::Usage, error))?;
+    let mut signals = lifecycle::signals::listen().map_err(|error| Failure::new(ExitCode::Usage, error))?;
     let sandbox = Sandbox::start(settings(args)).await.map_err(|error| {
         Failure::new(ExitCode::Usage, format!("cannot listen on {listen}: {error}"))
             .hint("name a free port of loopback, such as --listen 127.0.0.1:0")

@@ -15,11 +15,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::exchange::{Answer, Exchange, Lost, MAX_BODY_BYTES, parse_date, parse_retry_after};
-use super::first_contact::{FirstContact, Met};
-use super::grant::{Grant, TokenError, read_grant};
-use super::token::AccessToken;
+use super::exchange::{Exchange, HttpAnswer, MAX_BODY_BYTES, NoReply, parse_date, parse_retry_after};
+use super::first_contact::{FirstContact, Reachability};
+use super::token_grant::{TokenError, TokenGrant, read_grant};
+use super::token_keeper::AccessToken;
 use crate::clock::Clock;
+use crate::exit::{ExitCode, Failure};
 use crate::meeting::CloseRequest;
 use crate::settings::{Auth, BaseUrl, DingTalkSettings, SettingsError};
 
@@ -98,13 +99,13 @@ impl HttpApi {
     /// own words. Neither is metered, and neither closes anything.
     pub async fn first_contact(&self) -> Result<FirstContact, SettingsError> {
         Ok(match self.ask_for_token().await? {
-            Asked::Answered { exchange, sent } => {
+            TokenReply::Answered { exchange, sent } => {
                 let token = Some(read_grant(&exchange, &sent));
-                FirstContact { met: Met::of(&exchange), token }
+                FirstContact { met: Reachability::of(&exchange), token }
             }
-            Asked::Elsewhere(_) => {
+            TokenReply::Elsewhere(_) => {
                 let exchange = self.post(INTERNAL_TOKEN_PATH, &json!({})).await;
-                FirstContact { met: Met::of(&exchange), token: None }
+                FirstContact { met: Reachability::of(&exchange), token: None }
             }
         })
     }
@@ -119,7 +120,7 @@ impl HttpApi {
         self.exchange(request).await
     }
 
-    async fn ask_for_token(&self) -> Result<Asked, SettingsError> {
+    async fn ask_for_token(&self) -> Result<TokenReply, SettingsError> {
         let (path, body, sent) = match &self.auth {
             Auth::InternalApp { app_key, app_secret } => {
                 let secret = app_secret.read()?;
@@ -146,14 +147,14 @@ impl HttpApi {
                 let path = format!("/v1.0/oauth2/{}/token", utf8_percent_encode(corp_id, ENCODED));
                 (path, body, vec![secret])
             }
-            Auth::AccessToken(token) => return Ok(Asked::Elsewhere(token.read()?)),
+            Auth::AccessToken(token) => return Ok(TokenReply::Elsewhere(token.read()?)),
         };
-        Ok(Asked::Answered { exchange: self.post(&path, &body).await, sent })
+        Ok(TokenReply::Answered { exchange: self.post(&path, &body).await, sent })
     }
 }
 
 /// What asking for a token came to.
-enum Asked {
+enum TokenReply {
     /// A request was sent, with these secrets.
     Answered { exchange: Exchange, sent: Vec<SecretString> },
     /// Nothing was sent: the token is fetched elsewhere.
@@ -192,16 +193,16 @@ pub(super) fn http_client(
 pub(super) async fn exchange(request: RequestBuilder, clock: &Clock) -> Exchange {
     match request.send().await {
         Ok(response) => Exchange::Answered(read(response, clock).await),
-        Err(error) if is_distrust(&error) => Exchange::Lost(Lost::Untrusted(chain(&error))),
-        Err(error) if error.is_connect() => Exchange::Lost(Lost::NoConnection(chain(&error))),
-        Err(error) if error.is_timeout() => Exchange::Lost(Lost::Timeout),
-        Err(error) => Exchange::Lost(Lost::Broken(chain(&error))),
+        Err(error) if is_distrust(&error) => Exchange::NoReply(NoReply::Untrusted(chain(&error))),
+        Err(error) if error.is_connect() => Exchange::NoReply(NoReply::NoConnection(chain(&error))),
+        Err(error) if error.is_timeout() => Exchange::NoReply(NoReply::Timeout),
+        Err(error) => Exchange::NoReply(NoReply::Broken(chain(&error))),
     }
 }
 
-async fn read(mut response: Response, clock: &Clock) -> Answer {
+async fn read(mut response: Response, clock: &Clock) -> HttpAnswer {
     let text = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
-    let mut answer = Answer {
+    let mut answer = HttpAnswer {
         status: response.status().as_u16(),
         is_html: text(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.trim_start().starts_with("text/html")),
         request_id: text("x-acs-request-id"),
@@ -209,7 +210,7 @@ async fn read(mut response: Response, clock: &Clock) -> Answer {
             .or_else(|| text("x-acs-retry-after"))
             .and_then(|header| parse_retry_after(&header, clock.timestamp())),
         served_at: text(DATE.as_str()).and_then(|header| parse_date(&header)),
-        ..Answer::default()
+        ..HttpAnswer::default()
     };
     loop {
         match response.chunk().await {
@@ -239,11 +240,11 @@ impl super::Api for HttpApi {
         self.exchange(self.client.delete(url).headers(headers)).await
     }
 
-    async fn fetch_token(&self) -> Result<Grant, TokenError> {
+    async fn fetch_token(&self) -> Result<TokenGrant, TokenError> {
         match self.ask_for_token().await? {
-            Asked::Answered { exchange, sent } => read_grant(&exchange, &sent),
+            TokenReply::Answered { exchange, sent } => read_grant(&exchange, &sent),
             // Whoever put the token there knows its end; here it lasts until DingTalk refuses it.
-            Asked::Elsewhere(token) => Ok(Grant { token, lifetime: A_YEAR }),
+            TokenReply::Elsewhere(token) => Ok(TokenGrant { token, lifetime: A_YEAR }),
         }
     }
 }
@@ -289,6 +290,12 @@ fn chain(error: &reqwest::Error) -> String {
     }
     causes.dedup();
     if causes.is_empty() { "unknown reason".into() } else { causes.join(": ") }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::new(ExitCode::Usage, &error).maybe_hint(error.hint())
+    }
 }
 
 #[cfg(test)]

@@ -16,14 +16,14 @@ pub const MAX_SERVER_WAIT: Duration = Duration::from_mins(5);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exchange {
     /// An answer's head came; its body may still be cut off.
-    Answered(Answer),
+    Answered(HttpAnswer),
     /// No answer came.
-    Lost(Lost),
+    NoReply(NoReply),
 }
 
 /// An answer of whoever stood at the other end.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Answer {
+pub struct HttpAnswer {
     /// The HTTP status.
     pub status: u16,
     /// The body, up to [`MAX_BODY_BYTES`].
@@ -42,7 +42,7 @@ pub struct Answer {
 
 /// How a request was lost.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Lost {
+pub enum NoReply {
     /// No connection could be made, so the request never left.
     #[error("could not connect: {0}")]
     NoConnection(String),

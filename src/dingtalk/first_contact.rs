@@ -5,21 +5,21 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::exchange::{Answer, Exchange, Lost};
-use super::grant::{Grant, TokenError};
+use super::exchange::{Exchange, HttpAnswer, NoReply};
+use super::token_grant::{TokenError, TokenGrant};
 
 /// What a first contact showed.
 #[derive(Debug)]
 pub struct FirstContact {
     /// Who was met.
-    pub met: Met,
+    pub met: Reachability,
     /// The token, or why there is none; nothing where tokens are fetched elsewhere.
-    pub token: Option<Result<Grant, TokenError>>,
+    pub token: Option<Result<TokenGrant, TokenError>>,
 }
 
 /// Who was met, told by the form of the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Met {
+pub enum Reachability {
     /// DingTalk's API; its time, to the second, where it told it.
     DingTalk(Option<Timestamp>),
     /// A host of DingTalk's without this API: HTTP 200 with `{"errcode":404}`.
@@ -31,19 +31,19 @@ pub enum Met {
     /// Something else, with this HTTP status.
     Stranger(u16),
     /// Nobody.
-    Nobody(Lost),
+    Nobody(NoReply),
 }
 
-impl Met {
+impl Reachability {
     /// Tells from how a request ended.
     pub(super) fn of(exchange: &Exchange) -> Self {
         match exchange {
             Exchange::Answered(answer) => Self::whose(answer),
-            Exchange::Lost(lost) => Self::Nobody(lost.clone()),
+            Exchange::NoReply(lost) => Self::Nobody(lost.clone()),
         }
     }
 
-    fn whose(answer: &Answer) -> Self {
+    fn whose(answer: &HttpAnswer) -> Self {
         let fields: Map<String, Value> = serde_json::from_slice(&answer.body).unwrap_or_default();
         let has_text =
             |names: &[&str]| names.iter().any(|name| fields.get(*name).is_some_and(Value::is_string));
@@ -65,9 +65,9 @@ impl Met {
 mod tests {
     use super::*;
 
-    fn met(status: u16, body: &str) -> Met {
-        let answer = Answer { status, body: body.into(), complete: true, ..Answer::default() };
-        Met::of(&Exchange::Answered(answer))
+    fn met(status: u16, body: &str) -> Reachability {
+        let answer = HttpAnswer { status, body: body.into(), complete: true, ..HttpAnswer::default() };
+        Reachability::of(&Exchange::Answered(answer))
     }
 
     #[test]
@@ -79,18 +79,24 @@ mod tests {
             (403, r#"{"Code":"Forbidden.AccessDenied.IpNotInWhiteList","Message":"x"}"#),
             (500, r#"{"code":"unknownError","message":"x"}"#),
         ] {
-            assert_eq!(met(status, body), Met::DingTalk(None), "{body}");
+            assert_eq!(met(status, body), Reachability::DingTalk(None), "{body}");
         }
     }
 
     #[test]
     fn whoever_else_answers_is_told_apart() {
-        assert_eq!(met(200, r#"{"errcode":404,"errmsg":"x"}"#), Met::NoSuchPath);
-        assert_eq!(met(200, r#"{"status":1111,"wait":5,"source":"x5","punish":"deny"}"#), Met::Banned);
-        assert_eq!(met(502, "<html>"), Met::Trouble(502));
-        assert_eq!(met(200, "<html>"), Met::Stranger(200));
-        assert_eq!(met(404, r#"{"error":"not found"}"#), Met::Stranger(404));
-        assert_eq!(met(301, ""), Met::Stranger(301));
-        assert_eq!(Met::of(&Exchange::Lost(Lost::Timeout)), Met::Nobody(Lost::Timeout));
+        assert_eq!(met(200, r#"{"errcode":404,"errmsg":"x"}"#), Reachability::NoSuchPath);
+        assert_eq!(
+            met(200, r#"{"status":1111,"wait":5,"source":"x5","punish":"deny"}"#),
+            Reachability::Banned
+        );
+        assert_eq!(met(502, "<html>"), Reachability::Trouble(502));
+        assert_eq!(met(200, "<html>"), Reachability::Stranger(200));
+        assert_eq!(met(404, r#"{"error":"not found"}"#), Reachability::Stranger(404));
+        assert_eq!(met(301, ""), Reachability::Stranger(301));
+        assert_eq!(
+            Reachability::of(&Exchange::NoReply(NoReply::Timeout)),
+            Reachability::Nobody(NoReply::Timeout)
+        );
     }
 }

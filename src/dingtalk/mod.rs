@@ -4,22 +4,24 @@
 //! retries or paces.
 
 mod client;
+mod codes;
 mod exchange;
 mod first_contact;
-mod grant;
+mod judge;
 mod robot;
-mod token;
-mod verdict;
+mod token_grant;
+mod token_keeper;
 
 use std::future::Future;
 
 pub use client::{ClientError, HttpApi};
-pub use exchange::{Answer, Exchange, Lost, MAX_BODY_BYTES, MAX_SERVER_WAIT};
-pub use first_contact::{FirstContact, Met};
-pub use grant::{Grant, TokenError};
+pub use codes::{Hint, hint};
+pub use exchange::{Exchange, HttpAnswer, MAX_BODY_BYTES, MAX_SERVER_WAIT, NoReply};
+pub use first_contact::{FirstContact, Reachability};
+pub use judge::{judge, says_ended};
 pub use robot::{Message, Robot, RobotError};
-pub use token::{AccessToken, Supply, TokenKeeper};
-pub use verdict::{judge, says_ended};
+pub use token_grant::{TokenError, TokenGrant};
+pub use token_keeper::{AccessToken, TokenKeeper, TokenSupply};
 
 use crate::meeting::CloseRequest;
 
@@ -29,5 +31,5 @@ pub trait Api: Send + Sync + 'static {
     fn close(&self, request: &CloseRequest, token: &AccessToken) -> impl Future<Output = Exchange> + Send;
 
     /// Asks once for an access token.
-    fn fetch_token(&self) -> impl Future<Output = Result<Grant, TokenError>> + Send;
+    fn fetch_token(&self) -> impl Future<Output = Result<TokenGrant, TokenError>> + Send;
 }

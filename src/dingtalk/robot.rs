@@ -20,9 +20,9 @@ use sha2::Sha256;
 use thiserror::Error;
 
 use super::client::{ClientError, exchange, http_client};
-use super::exchange::{Answer, Exchange, Lost};
-use super::grant::redact;
-use super::verdict::{number, one_line};
+use super::exchange::{Exchange, HttpAnswer, NoReply};
+use super::judge::{number, one_line};
+use super::token_grant::redact;
 use crate::clock::Clock;
 use crate::settings::{DingTalkSettings, RobotAccess};
 
@@ -146,10 +146,10 @@ fn judge(exchange: &Exchange, secrets: &[SecretString]) -> Delivery {
     let hidden = |text: &str| redact(one_line(text), secrets);
     let answer = match exchange {
         Exchange::Answered(answer) => answer,
-        Exchange::Lost(lost @ (Lost::NoConnection(_) | Lost::Untrusted(_))) => {
+        Exchange::NoReply(lost @ (NoReply::NoConnection(_) | NoReply::Untrusted(_))) => {
             return Delivery::Again(RobotError::Unreachable(hidden(&lost.to_string())));
         }
-        Exchange::Lost(lost @ (Lost::Timeout | Lost::Broken(_))) => {
+        Exchange::NoReply(lost @ (NoReply::Timeout | NoReply::Broken(_))) => {
             return Delivery::Failed(RobotError::Unknown(hidden(&lost.to_string())));
         }
     };
@@ -169,7 +169,7 @@ fn judge(exchange: &Exchange, secrets: &[SecretString]) -> Delivery {
     }
 }
 
-fn fields(answer: &Answer) -> Map<String, Value> {
+fn fields(answer: &HttpAnswer) -> Map<String, Value> {
     match serde_json::from_slice(&answer.body) {
         Ok(Value::Object(fields)) if answer.complete => fields,
         _ => Map::new(),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn answered(status: u16, body: &str) -> Exchange {
-        Exchange::Answered(Answer { status, body: body.into(), complete: true, ..Answer::default() })
+        Exchange::Answered(HttpAnswer { status, body: body.into(), complete: true, ..HttpAnswer::default() })
     }
 
     #[test]
@@ -209,7 +209,7 @@ mod tests {
             (answered(200, r#"{"errcode":"0"}"#), done),
             (answered(200, r#"{"errcode":-1,"errmsg":"系统繁忙"}"#), again),
             (answered(500, r#"{"errcode":-1}"#), again),
-            (Exchange::Lost(Lost::NoConnection("refused".into())), again),
+            (Exchange::NoReply(NoReply::NoConnection("refused".into())), again),
             (answered(200, r#"{"errcode":310000,"errmsg":"sign not match"}"#), failed),
             (answered(200, r#"{"errcode":130101,"errmsg":"send too fast"}"#), failed),
             (answered(429, "slow down"), failed),
@@ -219,8 +219,8 @@ mod tests {
             (answered(200, r#"{"code":200}"#), unknown),
             (answered(502, r#"{"errcode":0}"#), unknown),
             (answered(504, "<html>"), unknown),
-            (Exchange::Lost(Lost::Timeout), unknown),
-            (Exchange::Lost(Lost::Broken("reset".into())), unknown),
+            (Exchange::NoReply(NoReply::Timeout), unknown),
+            (Exchange::NoReply(NoReply::Broken("reset".into())), unknown),
         ] {
             let judged = match judge(&exchange, &[]) {
                 Delivery::Done => done,

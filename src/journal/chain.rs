@@ -11,8 +11,6 @@ use std::path::Path;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::hex::{hex, unhex};
-
 /// `,"hash":"` + 64 digits + `"}`.
 const SEAL_BYTES: usize = HASH_KEY.len() + 64 + 2;
 const HASH_KEY: &str = ",\"hash\":\"";
@@ -27,13 +25,14 @@ impl Hash {
 
     /// Reads what its `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
-        unhex(text).map(Self)
+        let is_lower_case = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+        const_hex::decode_to_array(text).ok().filter(|_| is_lower_case).map(Self)
     }
 }
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
+        f.write_str(&const_hex::encode(self.0))
     }
 }
 

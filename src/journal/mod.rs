@@ -9,28 +9,38 @@
 //! Invariant: a record is with the operating system when [`Journal::append`] returns, and on the disk once
 //! [`Journal::sync`] has returned; after a failure nothing is taken any more.
 
-mod ahead;
 mod chain;
-mod folder;
+mod left_over;
+mod read_ahead;
 mod reader;
 mod record;
 mod recovery;
+mod run_folder;
+mod run_index;
+mod run_pace;
+mod run_timeline;
 mod runs;
 mod storage;
 mod timeline;
+mod verify;
 mod writer;
 
 pub use chain::{Chain, Hash, Hasher};
-pub use folder::{create_run_folder, discard_run_folder, is_run_id, lock_audit_dir, sync_folder};
-pub use reader::{Entry, ReadError, Reader};
+pub use left_over::left_over;
+pub use reader::{JournalEntry, ReadError, Reader};
 pub use record::{
     AttemptStarted, EndReason, ListRecord, OutcomeRecord, PaceTotals, Record, RowCounts, RunFinished,
     RunStarted, Totals,
 };
 pub use recovery::{RecoverError, Recovered, recover};
+pub use run_folder::{create_run_folder, discard_run_folder, is_run_id, lock_audit_dir, sync_folder};
+pub use run_index::{Place, RunIndex};
+pub use run_pace::RunPace;
+pub use run_timeline::{ProcessSpan, RunTimeline};
 pub use runs::{DIGITS_IN_ID, PastRun, RunsError, find_run, runs_of_the_same_work};
 pub use storage::{FileStorage, Storage};
 pub use timeline::{MAX_SPANS, Span, Timeline};
+pub use verify::{Reconciliation, Verified, VerifyError, verify};
 pub use writer::{Durability, Journal, JournalError};
 
 /// The journal's name in a run's folder.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use thiserror::Error;
 
-use super::ahead::{Ahead, Opened};
+use super::read_ahead::{ParsedLine, ReadAhead};
 use super::{Chain, Hasher, OutcomeRecord, Record};
 
 /// Why a journal cannot be read to its end.
@@ -33,11 +33,14 @@ pub enum ReadError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The first record does not start a run.
+    #[error("{} does not begin with a run", .0.display())]
+    NoRun(PathBuf),
 }
 
 /// One record and where it stands.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub struct JournalEntry {
     /// Its number, from 1.
     pub seq: u64,
     /// When it was written.
@@ -52,7 +55,7 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
-    lines: Ahead,
+    lines: ReadAhead,
     chain: Chain,
     offset: u64,
     /// For second looks, with a place of its own in the file.
@@ -67,7 +70,7 @@ impl Reader {
         let file = || File::open(path).map_err(|source| ReadError::Io { path: path.to_owned(), source });
         Ok(Self {
             path: path.to_owned(),
-            lines: Ahead::new(file()?, hasher.clone()),
+            lines: ReadAhead::new(file()?, hasher.clone()),
             chain: Chain::new(hasher),
             offset: 0,
             again: BufReader::with_capacity(1 << 16, file()?),
@@ -94,7 +97,7 @@ impl Reader {
     }
 
     /// The next entry, or none at the journal's end.
-    pub fn next_entry(&mut self) -> Result<Option<Entry>, ReadError> {
+    pub fn next_entry(&mut self) -> Result<Option<JournalEntry>, ReadError> {
         let (seq, offset) = (self.chain.seq + 1, self.offset);
         let line = self.lines.next_line();
         let Some(line) = line.map_err(|source| self.io_error(source))? else { return Ok(None) };
@@ -108,10 +111,10 @@ impl Reader {
             Ok(opened)
         });
         match followed {
-            Ok(Opened { length, hash, at, record, .. }) => {
+            Ok(ParsedLine { length, hash, at, record, .. }) => {
                 self.chain.advance(hash);
                 self.offset += length;
-                Ok(Some(Entry { seq, at, offset, record }))
+                Ok(Some(JournalEntry { seq, at, offset, record }))
             }
             Err(problem) => Err(ReadError::Broken { path: self.path.clone(), seq, problem }),
         }
@@ -140,7 +143,7 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ahead::BATCH;
+    use super::super::read_ahead::BATCH;
     use super::*;
     use crate::journal::{AttemptStarted, FileStorage, Journal};
     use crate::meeting::{Cells, Origin};
@@ -167,7 +170,7 @@ mod tests {
         path
     }
 
-    fn read(path: &Path) -> Result<Vec<Entry>, ReadError> {
+    fn read(path: &Path) -> Result<Vec<JournalEntry>, ReadError> {
         let mut reader = Reader::open(path, Hasher::PLAIN)?;
         std::iter::from_fn(|| reader.next_entry().transpose()).collect()
     }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::{Chain, FORMAT_VERSION, Timeline};
 use crate::clock::{rfc3339, rfc3339_serde};
 use crate::meeting::Origin;
-use crate::outcome::{EndedBy, Outcome, OutcomeKind, Said};
+use crate::outcome::{EndedBy, Outcome, OutcomeKind, ReplyDetails};
 
 /// One record, but for what every record has (`v`, `seq`, `at`, `prev`, `hash`).
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -287,7 +287,7 @@ impl From<OutcomeRecord> for Outcome {
             union_id: record.union_id,
             kind: record.outcome,
             ended_by: record.ended_by,
-            said: Said {
+            said: ReplyDetails {
                 code: record.code,
                 http_status: record.http_status,
                 message: record.message,
@@ -354,7 +354,7 @@ mod tests {
             union_id: "u".into(),
             kind: OutcomeKind::AlreadyClosed,
             ended_by: Some(EndedBy::Unknown),
-            said: Said {
+            said: ReplyDetails {
                 code: "resourceClose".into(),
                 http_status: Some(400),
                 message: "The meeting has ended".into(),

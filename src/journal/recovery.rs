@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::{Chain, Entry, FileStorage, Hasher, ReadError, Reader};
+use super::{Chain, FileStorage, Hasher, JournalEntry, ReadError, Reader};
 
 /// Why a journal cannot be gone on with.
 #[derive(Debug, Error)]
@@ -45,7 +45,11 @@ pub struct Recovered {
 }
 
 /// Locks a journal, reads it to its end, and sets a torn end aside. Every record is handed to `learn`.
-pub fn recover(path: &Path, hasher: Hasher, mut learn: impl FnMut(Entry)) -> Result<Recovered, RecoverError> {
+pub fn recover(
+    path: &Path,
+    hasher: Hasher,
+    mut learn: impl FnMut(JournalEntry),
+) -> Result<Recovered, RecoverError> {
     let failed = |source: io::Error| RecoverError::Io { path: path.to_owned(), source };
     let storage = FileStorage::open(path).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => RecoverError::Busy(path.to_owned()),
@@ -64,7 +68,7 @@ pub fn recover(path: &Path, hasher: Hasher, mut learn: impl FnMut(Entry)) -> Res
                 storage.truncate(reader.offset()).map_err(failed)?;
                 break Some(aside);
             }
-            Err(error @ ReadError::Io { .. }) => return Err(error.into()),
+            Err(error @ (ReadError::Io { .. } | ReadError::NoRun(_))) => return Err(error.into()),
         }
     };
     Ok(Recovered { storage, chain: reader.chain().clone(), torn })

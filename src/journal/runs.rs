@@ -107,7 +107,7 @@ impl PastRun {
             Record::RunFinished(finished) => Some(finished.reason),
             Record::RunStarted(_) | Record::RunContinued(_) | Record::Attempt(_) | Record::Outcome(_) => None,
         });
-        let head_hash = serde_json::from_slice(&last).map(|Sealed { hash }| hash).unwrap_or_default();
+        let head_hash = serde_json::from_slice(&last).map(|HashedRecord { hash }| hash).unwrap_or_default();
         Ok(Self { folder: folder.to_owned(), latest: *latest, ended, head_hash, begun_at })
     }
 
@@ -195,7 +195,7 @@ fn folders(audit_dir: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// What the end of every record says.
 #[derive(Deserialize)]
-struct Sealed {
+struct HashedRecord {
     hash: String,
 }
 

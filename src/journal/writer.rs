@@ -5,7 +5,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use tokio::sync::watch;
 
 use super::{Chain, Record, Storage};
 use crate::clock::blocking_sleep;
+use crate::exit::{ExitCode, Failure};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// The shortest time between two syncs: what a power loss can cost at most, beside the sync itself.
 const GROUP: Duration = Duration::from_millis(20);
@@ -155,7 +157,7 @@ impl Drop for Journal {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn fail(&self, state: &mut State, error: &io::Error) -> JournalError {
@@ -192,7 +194,7 @@ impl Shared {
             let seq = {
                 let mut state = self.lock();
                 while state.durable == state.chain.seq && !state.closing {
-                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    self.changed.wait(&mut state);
                 }
                 if state.closing || state.failed.is_some() {
                     return;
@@ -214,6 +216,14 @@ impl Shared {
     }
 }
 
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
+        let durable = format!("{error}; {} records are safe on the disk", error.durable_records);
+        Self::new(ExitCode::AuditLost, durable)
+            .hint("make room, or mend the folder, and run the same command again")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,7 +237,7 @@ mod tests {
 
     impl Storage for SmallDisk {
         fn append(&self, bytes: &[u8]) -> io::Result<()> {
-            let mut room = self.room.lock().unwrap();
+            let mut room = self.room.lock();
             *room = room.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
             Ok(())
         }

@@ -5,9 +5,7 @@
 
 mod figures;
 mod server;
-mod textfile;
 mod waiting;
 
 pub use figures::{Metrics, MetricsWatcher};
 pub use server::{MetricsServer, Readiness};
-pub use textfile::write_textfile;

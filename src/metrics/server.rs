@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::Metrics;
+use parking_lot::RwLock;
 
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 
@@ -39,7 +40,7 @@ pub struct Readiness(Arc<RwLock<State>>);
 enum State {
     Ready,
     NotReady(String),
-    Ends(String),
+    FeedLimits(String),
 }
 
 impl Readiness {
@@ -60,21 +61,21 @@ impl Readiness {
 
     /// Never ready again, for this reason.
     pub fn ends(&self, reason: &str) {
-        self.set(State::Ends(reason.to_owned()));
+        self.set(State::FeedLimits(reason.to_owned()));
     }
 
     fn set(&self, new: State) {
-        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.write();
         match *state {
             State::Ready | State::NotReady(_) => *state = new,
-            State::Ends(_) => {}
+            State::FeedLimits(_) => {}
         }
     }
 
     fn state(&self) -> Result<(), String> {
-        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.0.read() {
             State::Ready => Ok(()),
-            State::NotReady(reason) | State::Ends(reason) => Err(reason.clone()),
+            State::NotReady(reason) | State::FeedLimits(reason) => Err(reason.clone()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The rate limiter: governor, driven by tokio's clock and never by its own timer.
 //!
 //! governor's `until_ready` sleeps on a timer of its own, which a paused clock does not move, and a crowd of waiters polls
-//! it in a quadratic number of wake-ups. So here one task asks [`Limiter::try_take`] and is told when to ask again.
+//! it in a quadratic number of wake-ups. So here one task asks [`Limiter::take_permit`] and is told when to ask again.
 
 use std::ops::Add;
 use std::time::Duration;
@@ -30,8 +30,8 @@ impl Limiter {
         Self { limiter: RateLimiter::direct_with_clock(quota, TokioClock) }
     }
 
-    /// Takes a token, or says when the next one is there.
-    pub fn try_take(&self) -> Result<(), Instant> {
+    /// Takes a permit, or says when the next one is there.
+    pub fn take_permit(&self) -> Result<(), Instant> {
         self.limiter.check().map_err(|refusal| refusal.earliest_possible().0)
     }
 }
@@ -92,12 +92,12 @@ mod tests {
         Limiter::new(&load_text(&text).unwrap().pace)
     }
 
-    /// The offsets, in milliseconds, of the first `count` tokens that a waiting task takes.
+    /// The offsets, in milliseconds, of the first `count` permits that a waiting task takes.
     async fn take(limiter: &Limiter, clock: &Clock, count: usize) -> Vec<u128> {
         let start = clock.now();
         let mut offsets = vec![];
         while offsets.len() < count {
-            match limiter.try_take() {
+            match limiter.take_permit() {
                 Ok(()) => offsets.push((clock.now() - start).as_millis()),
                 Err(at) => clock.wait_until(at).await,
             }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn tokens_come_at_the_rate_from_the_first_second_on() {
+    async fn permits_come_at_the_rate_from_the_first_second_on() {
         let offsets = take(&limiter(20.0, 1), &Clock::tokio(), 41).await;
         assert_eq!(offsets, (0..=40).map(|n| n * 50).collect::<Vec<_>>());
     }

@@ -1,16 +1,25 @@
 //! When a request may leave.
 //!
-//! Invariant: in any span of `t` seconds no more than `rate × t + burst` tokens are granted. Workers that share a quota keep
-//! to it together in every span of a second or longer; as a permit may be used a little late, a shorter one may hold as many
-//! more as the rate brings in that little.
+//! [`Pauses`] decides when nothing may leave at all (a ban, an outage, a `Retry-After`), and when one request may probe. Below
+//! that, a quota grants one permit for each request: this process's own ([`OwnQuota`]), or one that a fleet of workers shares
+//! ([`SharedQuota`]). A [`RateController`] finds the rate that DingTalk allows. [`Pacer`] is all of it, as a run sees it.
+//!
+//! Invariant: in any span of `t` seconds, at most `rate × t + burst` permits are granted. Workers that share a quota keep to
+//! that together in every span of a second or longer. A shared permit may be used a little late, so a shorter span may hold
+//! as many more as the rate brings in that little time.
 
-mod adaptive;
+mod controller;
 mod limiter;
+mod outage;
+mod own_quota;
 mod pacer;
+mod pauses;
 mod shared;
 
-pub use adaptive::{Adaptive, Reduction, window};
+pub use controller::{RateController, Reduction, window};
 pub use limiter::Limiter;
-pub use pacer::{Change, Heard, NotYet, Pacer};
+pub use own_quota::OwnQuota;
+pub use pacer::{NotYet, Pacer, RateChange, RateReport, RateSignal};
+pub use pauses::{Admission, OutageStep, Pause, Pauses, ProbeFor};
 pub(crate) use shared::refusing_window;
-pub use shared::{Answer, Ask, Book, Grant, Shared, Told, Why};
+pub use shared::{Feedback, PermitGrant, PermitRequest, QuotaReply, QuotaStore, SharedQuota, WaitReason};

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::exit::{ExitCode, Failure};
 use crate::meeting::Cells;
 
 /// The id of an entry: when it was added, in milliseconds since 1970, and a number within that millisecond.
@@ -63,7 +64,7 @@ pub struct Delivery {
 
 /// What was taken from the queue at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Batch {
+pub struct TakenBatch {
     /// What was handed out.
     pub deliveries: Vec<Delivery>,
     /// Entries that are on the queue, those that somebody works on included.
@@ -126,7 +127,7 @@ pub struct BrokerError {
 /// A queue, as one worker sees it. Every call is done whole or not at all, and can be made again.
 pub trait Broker: Send + Sync + 'static {
     /// Takes up to so many entries: those given back, those whose worker is gone, and new ones.
-    fn take(&self, most: usize) -> impl Future<Output = Result<Batch, BrokerError>> + Send;
+    fn take(&self, most: usize) -> impl Future<Output = Result<TakenBatch, BrokerError>> + Send;
 
     /// Says that these are still worked on, and learns which have been taken over meanwhile.
     fn renew(&self, ids: &[EntryId]) -> impl Future<Output = Result<Renewed, BrokerError>> + Send;
@@ -185,6 +186,12 @@ pub struct WorkerLoad {
     pub entries: u64,
     /// For how long it has had the first of them, in milliseconds.
     pub longest_ms: u64,
+}
+
+impl From<BrokerError> for Failure {
+    fn from(error: BrokerError) -> Self {
+        Self::new(ExitCode::Usage, &error).maybe_hint(error.hint)
+    }
 }
 
 #[cfg(test)]

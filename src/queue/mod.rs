@@ -1,35 +1,20 @@
 //! The queue: requests that wait, and the workers that share them.
 //!
-//! The rest of the program knows a queue by this module's terms alone. An entry is taken, held while it is worked on (which
-//! has to be said again and again), and settled: acknowledged, buried, or given back. What takes, holds and settles is a
-//! [`Broker`]; Redis is one, all of it in `redis_streams`, and another is one more folder like that.
+//! This module knows the queue's entries and nothing else of the program. A worker takes an entry, renews its lease on it,
+//! and settles it: it acknowledges it, moves it to the dead letters, or releases it. What takes, renews and settles is a
+//! [`Broker`]. Redis is one, all of it in `redis_streams`; another broker is one more folder like that.
 //!
-//! Invariant: an entry is settled once its outcome is on the disk, and not before; one that is never settled is handed to
-//! somebody else.
+//! Invariant: an entry that is never settled is delivered to another worker.
 
 mod broker;
-mod delivery;
-mod failures;
-mod feeder;
-mod hand;
-mod keeper;
+mod broker_backoff;
+mod monitored;
 mod redis_streams;
-mod rotation;
-mod settler;
-mod watched;
 
 pub use broker::{
-    Added, Batch, Broker, BrokerError, Delivery, EntryId, Field, Renewed, Requeued, Settled, Settlement,
-    Snapshot, WorkerLoad,
+    Added, Broker, BrokerError, Delivery, EntryId, Field, Renewed, Requeued, Settled, Settlement, Snapshot,
+    TakenBatch, WorkerLoad,
 };
-pub use failures::Failures;
-pub use feeder::{Feeder, OnLook, Step};
-pub use hand::{Hand, SharedHand};
-pub use keeper::keep;
-pub use redis_streams::{Link, QUOTA_SCRIPT, QuotaHost, QuotaReply, RedisQueue, RedisQuota};
-pub use rotation::{Ends, feed, until_midnight};
-pub use settler::{QueueObserver, Settler, Settling};
-pub use watched::{OnAnswer, Watched};
-
-#[cfg(test)]
-mod tests;
+pub use broker_backoff::BrokerBackoff;
+pub use monitored::{MonitoredQueue, OnAnswer};
+pub use redis_streams::{Link, QUOTA_SCRIPT, QuotaHost, RedisQueue, RedisQuota, ScriptReply};

@@ -9,10 +9,9 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::run_index::RunIndex;
-use super::{ReportError, atomic};
+use super::{ReportError, write_atomically};
 use crate::clock::rfc3339;
-use crate::journal::{OutcomeRecord, Reader, RunStarted};
+use crate::journal::{OutcomeRecord, Reader, RunIndex, RunStarted};
 
 /// The columns.
 const COLUMNS: [&str; 15] = [
@@ -39,7 +38,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Writes the report.
 pub(super) fn write(index: &RunIndex, journal: &mut Reader, path: &Path) -> Result<(), ReportError> {
     let mut unreadable = None;
-    let written = atomic::write(path, |file| {
+    let written = write_atomically(path, |file| {
         file.write_all(BYTE_ORDER_MARK)?;
         let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(file);
         csv.write_record(COLUMNS)?;

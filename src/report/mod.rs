@@ -2,39 +2,21 @@
 //!
 //! Invariant: the same journal gives the same bytes, whenever a report is made again.
 
-mod atomic;
 mod audit_csv;
-mod closing_table;
-mod course;
-mod forecast;
-mod hints;
 mod html;
-mod left_over;
-mod notice;
-mod pace;
-mod progress;
-mod queue_table;
-mod run_index;
 mod summary;
-mod verify;
 
+use std::fs::File;
+use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use closing_table::closing_table;
-pub use forecast::{contents, forecast, remarks};
-pub use hints::{Hint, hint};
-pub use left_over::left_over;
-pub use notice::Notice;
-pub use pace::Pace;
-pub use progress::{Progress, ProgressMode};
-pub use queue_table::queue_table;
-pub use run_index::RunIndex;
 pub use summary::Summary;
-pub use verify::{Accounts, Verified, VerifyError, verify};
 
-use crate::journal::{Hasher, ReadError, Reader};
+use crate::atomic_file;
+use crate::exit::{ExitCode, Failure};
+use crate::journal::{Hasher, ReadError, Reader, RunIndex};
 
 /// The audit report's name in a run's folder.
 pub const AUDIT_CSV: &str = "audit.csv";
@@ -49,9 +31,6 @@ pub enum ReportError {
     /// The journal cannot be read.
     #[error(transparent)]
     Journal(#[from] ReadError),
-    /// The journal does not begin with a run.
-    #[error("{} does not begin with a run", .0.display())]
-    NoRun(PathBuf),
     /// A report cannot be written.
     #[error("cannot write {}: {problem}", path.display())]
     Write {
@@ -70,7 +49,7 @@ pub fn write_reports(folder: &Path, hasher: Hasher) -> Result<Summary, ReportErr
     audit_csv::write(&index, &mut reader, &folder.join(AUDIT_CSV))?;
     html::write(&index, &mut reader, &folder.join(REPORT_HTML))?;
     let summary = Summary::of(&index);
-    atomic::write(&folder.join(SUMMARY_JSON), |file| summary.write(file))?;
+    write_atomically(&folder.join(SUMMARY_JSON), |file| summary.write(file))?;
     Ok(summary)
 }
 
@@ -82,4 +61,20 @@ pub fn are_made(folder: &Path, head_hash: &str) -> bool {
     }
     let summary = std::fs::read(folder.join(SUMMARY_JSON)).unwrap_or_default();
     serde_json::from_slice(&summary).is_ok_and(|written: Written| written.head_hash == head_hash)
+}
+
+/// Writes a report so that readers find the old file or the new one, whole. Only the file's owner may read it.
+fn write_atomically(
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+) -> Result<(), ReportError> {
+    atomic_file::replace(path, 0o600, fill)
+        .map_err(|error| ReportError::Write { path: path.to_owned(), problem: error.to_string() })
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        Self::new(ExitCode::AuditLost, error)
+            .hint("make room, or mend the folder, and run the same command again: it makes the reports and calls nothing twice")
+    }
 }

@@ -5,9 +5,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{Pace, RunIndex};
 use crate::clock::rfc3339;
-use crate::journal::{EndReason, ListRecord};
+use crate::journal::{EndReason, ListRecord, RunIndex, RunPace};
 
 /// A run in figures.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -41,7 +40,7 @@ pub struct Summary {
     /// Time in which nothing was allowed to leave, in milliseconds.
     pub paused_ms: u64,
     /// How the rate went, in requests a second.
-    pub pace: Pace,
+    pub pace: RunPace,
     /// From the start to the last record, in milliseconds.
     pub duration_ms: u64,
     /// The lists.

@@ -1,13 +1,11 @@
-//! The retry policy. This is the one file that names the `backoff` crate: it is unmaintained (RUSTSEC-2025-0012), so what
-//! is used of it is the growth of the interval alone; its randomisation is off and the jitter is ours.
+//! The retry policy: whether an attempt is repeated, and after how long.
 
 use std::time::Duration;
 
-use backoff::ExponentialBackoffBuilder;
-use backoff::backoff::Backoff;
 use fastrand::Rng;
 
 use super::Budget;
+use crate::backoff::Backoff;
 use crate::outcome::Throttle;
 use crate::settings::RetrySettings;
 
@@ -49,15 +47,8 @@ pub struct RetryPolicy {
 impl RetryPolicy {
     /// The policy of `[retry]`.
     pub fn new(settings: &RetrySettings) -> Self {
-        let mut growth = ExponentialBackoffBuilder::new()
-            .with_initial_interval(settings.initial_interval)
-            .with_multiplier(settings.multiplier)
-            .with_max_interval(settings.max_interval)
-            .with_randomization_factor(0.0)
-            .with_max_elapsed_time(None)
-            .build();
-        let ceilings = std::iter::from_fn(|| growth.next_backoff());
-        let ceilings = ceilings.take(settings.max_attempts as usize).collect();
+        let mut growth = Backoff::new(settings.initial_interval, settings.multiplier, settings.max_interval);
+        let ceilings = (0..settings.max_attempts).map(|_| growth.next_wait()).collect();
         Self { max_attempts: settings.max_attempts, ceilings }
     }
 

@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::Hold;
-use crate::intake::Entry;
+use super::Lease;
 use crate::journal::{OutcomeRecord, Record};
+use crate::lists::TriagedRow;
 use crate::meeting::{Cells, Fingerprint, FingerprintMap, FingerprintSet, Origin};
 use crate::outcome::OutcomeKind;
 
 /// What a row has been through in earlier processes of its run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Prior {
+pub struct PriorAttempts {
     /// Attempts that left.
     pub attempts: u32,
     /// When the first left.
@@ -23,16 +23,16 @@ pub struct Prior {
     /// Whether a request that this journal does not know may have ended the meeting.
     pub in_doubt: bool,
     /// For how long nobody else can have asked for the row, where somebody else could at all.
-    pub hold: Option<Arc<Hold>>,
+    pub lease: Option<Arc<Lease>>,
 }
 
 /// A row on its way into a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Arrival {
+pub struct IncomingRow {
     /// The row, sorted.
-    pub entry: Entry,
+    pub entry: TriagedRow,
     /// What it has been through.
-    pub prior: Prior,
+    pub prior: PriorAttempts,
 }
 
 /// What a journal knows.
@@ -41,7 +41,7 @@ pub struct History {
     ended: FingerprintSet,
     /// Rows that ended and that an exclusion list named since.
     excluded_since: FingerprintSet,
-    open: FingerprintMap<Prior>,
+    open: FingerprintMap<PriorAttempts>,
     /// Meetings that were asked for, whoever was named as their host.
     asked: FingerprintSet,
     in_doubt: FingerprintMap<(Origin, Cells)>,
@@ -116,21 +116,21 @@ impl History {
         self.outcomes.values().sum()
     }
 
-    /// How many rows have that outcome.
-    pub fn count(&self, kind: OutcomeKind) -> u64 {
-        self.outcomes.get(&kind).copied().unwrap_or(0)
+    /// How many rows have each outcome.
+    pub fn outcomes(&self) -> BTreeMap<OutcomeKind, u64> {
+        self.outcomes.clone()
     }
 
     /// A row of the lists, unless the journal has its outcome. What was excluded once stays so for the rest of the run, and
     /// what was asked before it was excluded does not become `excluded`: it may have ended.
-    pub fn admit(&mut self, mut entry: Entry) -> Option<Arrival> {
+    pub fn admit(&mut self, mut entry: TriagedRow) -> Option<IncomingRow> {
         let (row, done) = match &mut entry {
-            Entry::ToClose { request, .. } => {
+            TriagedRow::ToClose { request, .. } => {
                 let row = request.fingerprint();
                 let excluded = self.unasked.get_mut(&row).is_some_and(|unasked| take_one(&mut unasked.other));
                 (row, excluded || self.ended.contains(&row))
             }
-            Entry::Unasked { cells, kind, reason, .. } => {
+            TriagedRow::Unasked { cells, kind, reason, .. } => {
                 let row = Fingerprint::of(&cells.conference_id, &cells.union_id);
                 let excluded = *kind == OutcomeKind::Excluded;
                 if excluded && self.in_doubt.contains_key(&row) {
@@ -146,18 +146,18 @@ impl History {
         }
         self.in_doubt.remove(&row);
         let mut prior = self.open.get(&row).cloned().unwrap_or_default();
-        if let Entry::ToClose { request, .. } = &entry {
+        if let TriagedRow::ToClose { request, .. } = &entry {
             prior.in_doubt |= self.asked.contains(&request.meeting());
         }
-        Some(Arrival { entry, prior })
+        Some(IncomingRow { entry, prior })
     }
 
     /// The rows that were asked without an answer and have not come again: somebody took them off the lists meanwhile.
     /// They are not asked any more, and they are not lost.
-    pub fn left_in_doubt(self) -> impl Iterator<Item = Arrival> {
+    pub fn left_in_doubt(self) -> impl Iterator<Item = IncomingRow> {
         let Self { in_doubt, open, .. } = self;
-        in_doubt.into_iter().map(move |(row, (origin, cells))| Arrival {
-            entry: Entry::Unasked {
+        in_doubt.into_iter().map(move |(row, (origin, cells))| IncomingRow {
+            entry: TriagedRow::Unasked {
                 origin,
                 cells,
                 kind: OutcomeKind::NotAttempted,
@@ -185,16 +185,16 @@ mod tests {
         Cells { conference_id: name.into(), union_id: "host".into() }
     }
 
-    fn to_close(name: &str, line: u64) -> Entry {
+    fn to_close(name: &str, line: u64) -> TriagedRow {
         let request = CloseRequest {
             conference_id: ConferenceId::parse(name).unwrap(),
             union_id: UnionId::parse("host").unwrap(),
         };
-        Entry::ToClose { origin: origin(line), request }
+        TriagedRow::ToClose { origin: origin(line), request }
     }
 
-    fn unasked(name: &str, kind: OutcomeKind) -> Entry {
-        Entry::Unasked { origin: origin(9), cells: cells(name), kind, reason: String::new() }
+    fn unasked(name: &str, kind: OutcomeKind) -> TriagedRow {
+        TriagedRow::Unasked { origin: origin(9), cells: cells(name), kind, reason: String::new() }
     }
 
     fn history(records: &[(&str, Option<OutcomeKind>)]) -> History {
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_row_that_was_asked_without_an_outcome_is_asked_again_and_knows_it() {
-        let asked = Prior { attempts: 1, first_attempt_at: Some(AT), in_doubt: true, hold: None };
+        let asked = PriorAttempts { attempts: 1, first_attempt_at: Some(AT), in_doubt: true, lease: None };
         for records in [&[("a", None)][..], &[("a", None), ("a", Some(OutcomeKind::NotAttempted))]] {
             let arrival = history(records).admit(to_close("a", 2)).unwrap();
             assert_eq!(arrival.prior, asked);
@@ -269,7 +269,7 @@ mod tests {
         // A second row that says the same is a row of its own.
         assert!(ended.admit(unasked("a", OutcomeKind::Excluded)).is_some());
         let arrival = history(&[("a", None)]).admit(unasked("a", OutcomeKind::Excluded)).unwrap();
-        let Entry::Unasked { kind, reason, .. } = arrival.entry else { panic!("not asked") };
+        let TriagedRow::Unasked { kind, reason, .. } = arrival.entry else { panic!("not asked") };
         assert_eq!((kind, arrival.prior.attempts), (OutcomeKind::NotAttempted, 1));
         assert_eq!(reason, "asked without an answer, and excluded since");
     }
@@ -281,7 +281,7 @@ mod tests {
             conference_id: ConferenceId::parse("a").unwrap(),
             union_id: UnionId::parse("another host").unwrap(),
         };
-        let arrival = history.admit(Entry::ToClose { origin: origin(2), request }).unwrap();
+        let arrival = history.admit(TriagedRow::ToClose { origin: origin(2), request }).unwrap();
         assert_eq!((arrival.prior.attempts, arrival.prior.in_doubt), (0, true));
         assert!(!history.admit(to_close("b", 3)).unwrap().prior.in_doubt);
     }
@@ -292,8 +292,8 @@ mod tests {
         let mut history =
             history(&[("gone", None), ("there", None), ("told", None), ("told", not_attempted)]);
         history.admit(to_close("there", 2));
-        let left: Vec<Arrival> = history.left_in_doubt().collect();
-        let Entry::Unasked { cells, kind, .. } = &left[0].entry else { panic!("{left:?}") };
+        let left: Vec<IncomingRow> = history.left_in_doubt().collect();
+        let TriagedRow::Unasked { cells, kind, .. } = &left[0].entry else { panic!("{left:?}") };
         assert_eq!((left.len(), cells.conference_id.as_str(), left[0].prior.attempts), (1, "gone", 1));
         assert_eq!(*kind, OutcomeKind::NotAttempted);
     }

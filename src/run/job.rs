@@ -5,10 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::hold::Claim;
-use super::{Hold, Prior};
+use super::lease::LeaseState;
+use super::{Lease, PriorAttempts};
 use crate::meeting::{CloseRequest, Origin};
-use crate::outcome::{EndedBy, Outcome, OutcomeKind, Said};
+use crate::outcome::{EndedBy, Outcome, OutcomeKind, ReplyDetails};
 
 /// A row that is to be closed, with what it has been through.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +26,9 @@ pub struct Job {
     /// Whether a request of this row was lost or met trouble, so that it may have ended the meeting without saying so.
     pub in_doubt: bool,
     /// The last answer.
-    pub last: Said,
+    pub last: ReplyDetails,
     /// For how long nobody else can have asked for it, where somebody else could at all.
-    pub hold: Option<Arc<Hold>>,
+    pub lease: Option<Arc<Lease>>,
 }
 
 impl Job {
@@ -41,21 +41,26 @@ impl Job {
             first_attempt_at: None,
             token_refusals: 0,
             in_doubt: false,
-            last: Said::default(),
-            hold: None,
+            last: ReplyDetails::default(),
+            lease: None,
         }
     }
 
     /// The same row after what it has been through in earlier processes.
     #[must_use]
-    pub fn after(self, prior: Prior) -> Self {
-        let Prior { attempts, first_attempt_at, in_doubt, hold } = prior;
-        Self { attempts, first_attempt_at, in_doubt, hold, ..self }
+    pub fn after(self, prior: PriorAttempts) -> Self {
+        let PriorAttempts { attempts, first_attempt_at, in_doubt, lease } = prior;
+        Self { attempts, first_attempt_at, in_doubt, lease, ..self }
+    }
+
+    /// The number of the next attempt, from 1. It comes again where an attempt cost the row nothing.
+    pub(super) fn next_attempt(&self) -> u32 {
+        self.attempts + 1
     }
 
     /// Whether it may be asked for at `now`.
-    pub(super) fn claim(&self, now: Instant) -> Claim {
-        self.hold.as_ref().map_or(Claim::Ours, |hold| hold.claim(now))
+    pub(super) fn lease_state(&self, now: Instant) -> LeaseState {
+        self.lease.as_ref().map_or(LeaseState::Held, |lease| lease.state(now))
     }
 
     /// What the row hears that another worker asks for.
@@ -96,7 +101,7 @@ impl Job {
     /// Who ended a meeting that was found ended. `Earlier` is claimed only where the first request that DingTalk let in
     /// found it so: any one before may have ended it, whatever its answer was.
     fn found_ended_by(&self) -> EndedBy {
-        let is_ours = self.hold.as_ref().is_none_or(|hold| hold.is_held());
+        let is_ours = self.lease.as_ref().is_none_or(|lease| lease.is_unbroken());
         if self.attempts <= 1 && !self.in_doubt && is_ours { EndedBy::Earlier } else { EndedBy::Unknown }
     }
 }
@@ -142,8 +147,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_meeting_that_another_worker_may_have_asked_for_is_not_said_to_have_ended_earlier() {
         let (clock, second) = (Clock::tokio(), Duration::from_secs(1));
-        let hold = Some(Arc::new(Hold::new(clock.clone(), clock.now() + second)));
-        let job = job().after(Prior { attempts: 1, hold, ..Prior::default() });
+        let lease = Some(Arc::new(Lease::new(clock.clone(), clock.now() + second)));
+        let job = job().after(PriorAttempts { attempts: 1, lease, ..PriorAttempts::default() });
         let ended_by = |job: Job| job.outcome(OutcomeKind::AlreadyClosed, Timestamp::UNIX_EPOCH).ended_by;
         assert_eq!(ended_by(job.clone()), Some(EndedBy::Earlier));
         clock.wait_until(clock.now() + second).await;

@@ -6,19 +6,21 @@
 //!
 //! Invariant: every row that came in leaves with exactly one outcome, unless the journal failed or the run was aborted.
 
-mod asked;
-mod breaker;
+mod asked_meetings;
+mod counters;
 mod dispatcher;
+mod end;
 mod history;
-mod hold;
 mod job;
-mod ledger;
-mod rows;
+mod job_queue;
+mod lease;
 mod runner;
 mod stop;
 
-pub use history::{Arrival, History, Prior};
-pub use hold::Hold;
+pub use end::RunEnd;
+pub use history::{History, IncomingRow, PriorAttempts};
+
 pub use job::Job;
-pub use runner::{Parts, RunEnd, run};
+pub use lease::Lease;
+pub use runner::{RunParts, run};
 pub use stop::{Signal, Stop};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::journal::{EndReason, JournalError};
-use crate::outcome::Said;
+use crate::outcome::ReplyDetails;
 
 /// What somebody outside asks of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,11 +22,11 @@ pub enum Stop {
     /// A signal came.
     Interrupted,
     /// DingTalk was out of reach for longer than is waited.
-    Outage(Said),
+    Outage(ReplyDetails),
     /// The lists cannot be read any further.
     ListsLost(String),
     /// Every row would hear the same.
-    Halted(Said),
+    Halted(ReplyDetails),
     /// The audit cannot be written.
     AuditLost(JournalError),
 }
@@ -90,9 +90,9 @@ mod tests {
         [
             Stop::Deadline,
             Stop::Interrupted,
-            Stop::Outage(Said::default()),
+            Stop::Outage(ReplyDetails::default()),
             Stop::ListsLost("gone".into()),
-            Stop::Halted(Said::default()),
+            Stop::Halted(ReplyDetails::default()),
             Stop::AuditLost(error),
         ]
     }

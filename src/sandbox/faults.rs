@@ -38,7 +38,7 @@ pub enum FaultKind {
     /// The meeting is closed, and the answer's body is cut off.
     Cut,
     /// The meeting is closed, and the connection breaks before the answer.
-    Lost,
+    NoReply,
     /// The connection breaks; nothing is closed.
     Reset,
     /// No answer comes, ever; nothing is closed.
@@ -60,7 +60,7 @@ impl FaultKind {
         (Self::Ban, "ban", "the address is banned"),
         (Self::Empty, "empty", "closed, answer empty"),
         (Self::Cut, "cut", "closed, answer cut off"),
-        (Self::Lost, "lost", "closed, connection breaks"),
+        (Self::NoReply, "lost", "closed, connection breaks"),
         (Self::Reset, "reset", "connection breaks"),
         (Self::Silent, "silent", "no answer, ever"),
         (Self::Slow, "slow", "answer 3 s late"),

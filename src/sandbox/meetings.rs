@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 /// What asking to close a meeting comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Closing {
+pub(super) enum CloseResult {
     Closed,
     HadEnded,
     NotTheHost,
@@ -23,21 +23,21 @@ enum State {
 
 impl Meetings {
     /// Closes a meeting, if it is open and this is its host.
-    pub(super) fn close(&mut self, conference_id: &str, union_id: &str) -> Closing {
+    pub(super) fn close(&mut self, conference_id: &str, union_id: &str) -> CloseResult {
         if union_id.starts_with("stranger") {
-            return Closing::UnknownUser;
+            return CloseResult::UnknownUser;
         }
         if conference_id.starts_with("ended") || matches!(self.0.get(conference_id), Some(State::Ended)) {
-            return Closing::HadEnded;
+            return CloseResult::HadEnded;
         }
         if union_id.starts_with("guest") {
-            return Closing::NotTheHost;
+            return CloseResult::NotTheHost;
         }
         match self.0.get(conference_id) {
-            Some(State::Open { host }) if host != union_id => Closing::NotTheHost,
+            Some(State::Open { host }) if host != union_id => CloseResult::NotTheHost,
             Some(State::Open { .. } | State::Ended) | None => {
                 self.0.insert(conference_id.to_owned(), State::Ended);
-                Closing::Closed
+                CloseResult::Closed
             }
         }
     }
@@ -62,8 +62,8 @@ mod tests {
     #[test]
     fn a_meeting_is_closed_once_and_has_ended_ever_after() {
         let mut meetings = Meetings::default();
-        assert_eq!(meetings.close("a", "host"), Closing::Closed);
-        assert_eq!(meetings.close("a", "host"), Closing::HadEnded);
+        assert_eq!(meetings.close("a", "host"), CloseResult::Closed);
+        assert_eq!(meetings.close("a", "host"), CloseResult::HadEnded);
         assert!(meetings.has_ended("a"));
     }
 
@@ -71,16 +71,16 @@ mod tests {
     fn a_meeting_belongs_to_whoever_named_it_first() {
         let mut meetings = Meetings::default();
         meetings.name("a", "host");
-        assert_eq!(meetings.close("a", "other"), Closing::NotTheHost);
-        assert_eq!(meetings.close("a", "host"), Closing::Closed);
+        assert_eq!(meetings.close("a", "other"), CloseResult::NotTheHost);
+        assert_eq!(meetings.close("a", "host"), CloseResult::Closed);
     }
 
     #[test]
     fn test_ids_stand_for_the_other_cases() {
         let mut meetings = Meetings::default();
-        assert_eq!(meetings.close("ended-1", "host"), Closing::HadEnded);
-        assert_eq!(meetings.close("a", "guest-1"), Closing::NotTheHost);
-        assert_eq!(meetings.close("a", "stranger-1"), Closing::UnknownUser);
+        assert_eq!(meetings.close("ended-1", "host"), CloseResult::HadEnded);
+        assert_eq!(meetings.close("a", "guest-1"), CloseResult::NotTheHost);
+        assert_eq!(meetings.close("a", "stranger-1"), CloseResult::UnknownUser);
         assert!(!meetings.has_ended("a"));
     }
 }

@@ -8,18 +8,18 @@
 //!
 //! Invariant: it listens on loopback alone.
 
-mod desk;
 mod faults;
 mod meetings;
 mod quota;
 mod reply;
 mod server;
+mod stand_in;
 mod statistics;
 mod tokens;
 
 pub use faults::{Fault, FaultKind, FaultParseError};
 pub use quota::Quotas;
-pub use reply::{Reply, Scripted};
+pub use reply::{Reply, ScriptedReply};
 pub use server::Sandbox;
 pub use statistics::Statistics;
 

@@ -81,14 +81,14 @@ pub(super) const REQUEST_ID: &str = "REQUEST-ID";
 
 /// An answer that a test prepared for one conference id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scripted {
+pub struct ScriptedReply {
     /// What comes back.
     pub reply: Reply,
     /// Whether the meeting is closed by it.
     pub closes: bool,
 }
 
-impl From<Reply> for Scripted {
+impl From<Reply> for ScriptedReply {
     /// An answer that closes nothing.
     fn from(reply: Reply) -> Self {
         Self { reply, closes: false }

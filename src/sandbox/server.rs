@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -16,10 +16,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::desk::{Ask, Desk};
 use super::reply::REQUEST_ID;
-use super::tokens::Grants;
-use super::{Reply, SandboxSettings, Scripted, Statistics};
+use super::stand_in::{ApiRequest, StandIn};
+use super::tokens::TokenFlow;
+use super::{Reply, SandboxSettings, ScriptedReply, Statistics};
+use parking_lot::{Mutex, MutexGuard};
 
 const CLOSE_PATH: &str = "/v1.0/conference/videoConferences/";
 const TOKEN_HEADER: &str = "x-acs-dingtalk-access-token";
@@ -30,7 +31,7 @@ const MAX_REQUEST_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Sandbox {
     address: SocketAddr,
-    desk: Arc<Mutex<Desk>>,
+    stand_in: Arc<Mutex<StandIn>>,
     server: JoinHandle<()>,
 }
 
@@ -43,9 +44,9 @@ impl Sandbox {
         }
         let listener = TcpListener::bind(settings.listen).await?;
         let address = listener.local_addr()?;
-        let desk = Arc::new(Mutex::new(Desk::new(settings)));
-        let server = tokio::spawn(serve(listener, Arc::clone(&desk)));
-        Ok(Self { address, desk, server })
+        let stand_in = Arc::new(Mutex::new(StandIn::new(settings)));
+        let server = tokio::spawn(serve(listener, Arc::clone(&stand_in)));
+        Ok(Self { address, stand_in, server })
     }
 
     /// Where it is: `http://127.0.0.1:PORT`.
@@ -55,32 +56,32 @@ impl Sandbox {
 
     /// What was counted so far.
     pub fn statistics(&self) -> Statistics {
-        lock(&self.desk).statistics.clone()
+        lock(&self.stand_in).statistics.clone()
     }
 
     /// Prepares the next answers for a conference id; when they are used up, the usual ones follow.
-    pub fn script(&self, conference_id: &str, replies: impl IntoIterator<Item = impl Into<Scripted>>) {
-        lock(&self.desk).script(conference_id, replies.into_iter().map(Into::into).collect());
+    pub fn script(&self, conference_id: &str, replies: impl IntoIterator<Item = impl Into<ScriptedReply>>) {
+        lock(&self.stand_in).script(conference_id, replies.into_iter().map(Into::into).collect());
     }
 
     /// Prepares the next answers to requests for a token.
     pub fn script_tokens(&self, replies: impl IntoIterator<Item = Reply>) {
-        lock(&self.desk).script_tokens(replies.into_iter().collect());
+        lock(&self.stand_in).script_tokens(replies.into_iter().collect());
     }
 
     /// Makes every access token invalid at once.
     pub fn expire_tokens(&self) {
-        lock(&self.desk).expire_tokens();
+        lock(&self.stand_in).expire_tokens();
     }
 
     /// Lets in so many calls a second from now on; none is no limit.
     pub fn set_app_quota(&self, per_second: Option<usize>) {
-        lock(&self.desk).set_app_quota(per_second);
+        lock(&self.stand_in).set_app_quota(per_second);
     }
 
     /// Whether a meeting has been closed.
     pub fn has_ended(&self, conference_id: &str) -> bool {
-        lock(&self.desk).has_ended(conference_id)
+        lock(&self.stand_in).has_ended(conference_id)
     }
 }
 
@@ -90,17 +91,17 @@ impl Drop for Sandbox {
     }
 }
 
-fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
-    desk.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(stand_in: &Mutex<StandIn>) -> MutexGuard<'_, StandIn> {
+    stand_in.lock()
 }
 
-async fn serve(listener: TcpListener, desk: Arc<Mutex<Desk>>) {
+async fn serve(listener: TcpListener, stand_in: Arc<Mutex<StandIn>>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted {
-                    connections.spawn(serve_connection(stream, Arc::clone(&desk)));
+                    connections.spawn(serve_connection(stream, Arc::clone(&stand_in)));
                 }
             }
             Some(_) = connections.join_next() => {}
@@ -108,10 +109,10 @@ async fn serve(listener: TcpListener, desk: Arc<Mutex<Desk>>) {
     }
 }
 
-async fn serve_connection(stream: TcpStream, desk: Arc<Mutex<Desk>>) {
+async fn serve_connection(stream: TcpStream, stand_in: Arc<Mutex<StandIn>>) {
     // Without this, an answer waits for the acknowledgement of the one before it.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| answer(request, Arc::clone(&desk)));
+    let service = service_fn(move |request| answer(request, Arc::clone(&stand_in)));
     // A connection that ends with an error is the client's business, or ours on purpose.
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
@@ -123,7 +124,7 @@ struct DropConnection;
 
 async fn answer(
     request: Request<Incoming>,
-    desk: Arc<Mutex<Desk>>,
+    stand_in: Arc<Mutex<StandIn>>,
 ) -> Result<Response<Full<Bytes>>, DropConnection> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, MAX_REQUEST_BYTES).collect().await {
@@ -132,8 +133,8 @@ async fn answer(
     };
     let token = head.headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok());
     let ask = read(&head.method, head.uri.path(), head.uri.query().unwrap_or_default(), token, &body);
-    let (reply, latency) = lock(&desk).ask(ask, Instant::now());
-    let _in_flight = InFlight(Arc::clone(&desk));
+    let (reply, latency) = lock(&stand_in).ask(ask, Instant::now());
+    let _in_flight = InFlightGuard(Arc::clone(&stand_in));
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
@@ -148,30 +149,38 @@ async fn answer(
 }
 
 /// Counts a request as in flight until its answer leaves, also where the client does not wait for it.
-struct InFlight(Arc<Mutex<Desk>>);
+struct InFlightGuard(Arc<Mutex<StandIn>>);
 
-impl Drop for InFlight {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         lock(&self.0).answered();
     }
 }
 
-fn read<'a>(method: &Method, path: &str, query: &str, token: Option<&'a str>, body: &'a [u8]) -> Ask<'a> {
+fn read<'a>(
+    method: &Method,
+    path: &str,
+    query: &str,
+    token: Option<&'a str>,
+    body: &'a [u8],
+) -> ApiRequest<'a> {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     match (method, path) {
-        (&Method::POST, "/v1.0/oauth2/accessToken") => Ask::Token { way: Grants::Internal, body },
-        (&Method::POST, "/v1.0/oauth2/corpAccessToken") => Ask::Token { way: Grants::ThirdParty, body },
+        (&Method::POST, "/v1.0/oauth2/accessToken") => ApiRequest::Token { way: TokenFlow::Internal, body },
+        (&Method::POST, "/v1.0/oauth2/corpAccessToken") => {
+            ApiRequest::Token { way: TokenFlow::ThirdParty, body }
+        }
         (&Method::POST, path) if path.starts_with("/v1.0/oauth2/") && path.ends_with("/token") => {
-            Ask::Token { way: Grants::Corp, body }
+            ApiRequest::Token { way: TokenFlow::Corp, body }
         }
         (&Method::DELETE, path) => match path.strip_prefix(CLOSE_PATH) {
             Some(id) if !id.is_empty() && !id.contains('/') => {
                 let union_id = query.split('&').find_map(|pair| pair.strip_prefix("unionId=")).map(decoded);
-                Ask::Close { conference_id: decoded(id), union_id, token }
+                ApiRequest::Close { conference_id: decoded(id), union_id, token }
             }
-            Some(_) | None => Ask::Unknown,
+            Some(_) | None => ApiRequest::Unknown,
         },
-        _ => Ask::Unknown,
+        _ => ApiRequest::Unknown,
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Tokens {
 
 /// The three ways to a token, by the path that is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Grants {
+pub(super) enum TokenFlow {
     Internal,
     ThirdParty,
     Corp,
@@ -44,7 +44,7 @@ impl Tokens {
     }
 
     /// Answers a request for a token.
-    pub(super) fn grant(&mut self, way: Grants, body: &[u8], now: Instant) -> Reply {
+    pub(super) fn grant(&mut self, way: TokenFlow, body: &[u8], now: Instant) -> Reply {
         let Ok(Value::Object(body)) = serde_json::from_slice(body) else {
             return Reply::failure(400, "Missingbody", "body is mandatory for this action.");
         };
@@ -52,33 +52,33 @@ impl Tokens {
         let good =
             |names: &[&str]| names.iter().all(|name| !text(name).is_empty() && text(name) != WRONG_SECRET);
         match way {
-            Grants::Internal if !good(&["appKey", "appSecret"]) => {
+            TokenFlow::Internal if !good(&["appKey", "appSecret"]) => {
                 Reply::failure(400, "invalidClientIdOrSecret", "无效的clientId或者clientSecret")
             }
-            Grants::ThirdParty if !good(&["suiteKey", "suiteSecret"]) => {
+            TokenFlow::ThirdParty if !good(&["suiteKey", "suiteSecret"]) => {
                 Reply::failure(400, "invalidSuiteKey", "无效的suiteKey")
             }
-            Grants::ThirdParty if !good(&["suiteTicket"]) => {
+            TokenFlow::ThirdParty if !good(&["suiteTicket"]) => {
                 Reply::failure(400, "invalidSuiteTicket", "无效的suiteTicket")
             }
-            Grants::ThirdParty if !good(&["authCorpId"]) => {
+            TokenFlow::ThirdParty if !good(&["authCorpId"]) => {
                 Reply::failure(400, "invalidAuthInfo", "无效的授权信息")
             }
-            Grants::Corp if !good(&["client_id", "client_secret"]) => {
+            TokenFlow::Corp if !good(&["client_id", "client_secret"]) => {
                 Reply::failure(400, "invalid.client", "invalid client")
             }
-            Grants::Internal => {
+            TokenFlow::Internal => {
                 let known =
                     self.internal.get(&text("appKey")).filter(|token| self.is_valid(token, now)).cloned();
                 let token = known.unwrap_or_else(|| self.issue());
                 self.internal.insert(text("appKey"), token.clone());
                 self.hand_out(&token, ["accessToken", "expireIn"], now)
             }
-            Grants::ThirdParty => {
+            TokenFlow::ThirdParty => {
                 let token = self.issue();
                 self.hand_out(&token, ["accessToken", "expireIn"], now)
             }
-            Grants::Corp => {
+            TokenFlow::Corp => {
                 let token = self.issue();
                 self.hand_out(&token, ["access_token", "expires_in"], now)
             }
@@ -100,7 +100,7 @@ impl Tokens {
 mod tests {
     use super::*;
 
-    fn grant(tokens: &mut Tokens, way: Grants, body: &str, now: Instant) -> (u16, Value) {
+    fn grant(tokens: &mut Tokens, way: TokenFlow, body: &str, now: Instant) -> (u16, Value) {
         match tokens.grant(way, body.as_bytes(), now) {
             Reply::Answer { status, body, .. } => (status, serde_json::from_str(&body).unwrap()),
             other => panic!("{other:?}"),
@@ -111,20 +111,20 @@ mod tests {
     fn an_internal_app_gets_the_same_token_renewed_and_a_third_party_app_a_new_one() {
         let (mut tokens, now) = (Tokens::new(Duration::from_secs(60)), Instant::now());
         let internal = r#"{"appKey":"k","appSecret":"s"}"#;
-        let (_, first) = grant(&mut tokens, Grants::Internal, internal, now);
+        let (_, first) = grant(&mut tokens, TokenFlow::Internal, internal, now);
         let later = now + Duration::from_secs(59);
-        assert_eq!(grant(&mut tokens, Grants::Internal, internal, later).1, first);
+        assert_eq!(grant(&mut tokens, TokenFlow::Internal, internal, later).1, first);
         assert!(tokens.is_valid(first["accessToken"].as_str().unwrap(), later + Duration::from_secs(59)));
         let third_party = r#"{"suiteKey":"k","suiteSecret":"s","authCorpId":"c","suiteTicket":"t"}"#;
-        let (_, first) = grant(&mut tokens, Grants::ThirdParty, third_party, now);
-        assert_ne!(grant(&mut tokens, Grants::ThirdParty, third_party, now).1, first);
+        let (_, first) = grant(&mut tokens, TokenFlow::ThirdParty, third_party, now);
+        assert_ne!(grant(&mut tokens, TokenFlow::ThirdParty, third_party, now).1, first);
     }
 
     #[test]
     fn a_token_ends_with_its_lifetime_or_with_all_others() {
         let (mut tokens, now) = (Tokens::new(Duration::from_secs(60)), Instant::now());
         let corp = r#"{"client_id":"k","client_secret":"s","grant_type":"client_credentials"}"#;
-        let (_, answer) = grant(&mut tokens, Grants::Corp, corp, now);
+        let (_, answer) = grant(&mut tokens, TokenFlow::Corp, corp, now);
         let token = answer["access_token"].as_str().unwrap();
         assert!(tokens.is_valid(token, now));
         assert!(!tokens.is_valid(token, now + Duration::from_secs(60)));
@@ -136,16 +136,16 @@ mod tests {
     fn wrong_requests_have_their_documented_codes() {
         let mut tokens = Tokens::new(Duration::from_secs(60));
         for (way, body, code) in [
-            (Grants::Internal, "appKey=k&appSecret=s", "Missingbody"),
-            (Grants::Internal, r#"{"appKey":"k","appSecret":"wrong"}"#, "invalidClientIdOrSecret"),
-            (Grants::ThirdParty, r#"{"suiteKey":"k"}"#, "invalidSuiteKey"),
-            (Grants::ThirdParty, r#"{"suiteKey":"k","suiteSecret":"s"}"#, "invalidSuiteTicket"),
+            (TokenFlow::Internal, "appKey=k&appSecret=s", "Missingbody"),
+            (TokenFlow::Internal, r#"{"appKey":"k","appSecret":"wrong"}"#, "invalidClientIdOrSecret"),
+            (TokenFlow::ThirdParty, r#"{"suiteKey":"k"}"#, "invalidSuiteKey"),
+            (TokenFlow::ThirdParty, r#"{"suiteKey":"k","suiteSecret":"s"}"#, "invalidSuiteTicket"),
             (
-                Grants::ThirdParty,
+                TokenFlow::ThirdParty,
                 r#"{"suiteKey":"k","suiteSecret":"s","suiteTicket":"t"}"#,
                 "invalidAuthInfo",
             ),
-            (Grants::Corp, r#"{"client_id":"k","client_secret":"wrong"}"#, "invalid.client"),
+            (TokenFlow::Corp, r#"{"client_id":"k","client_secret":"wrong"}"#, "invalid.client"),
         ] {
             let (status, answer) = grant(&mut tokens, way, body, Instant::now());
             assert_eq!((status, answer["code"].as_str().unwrap()), (400, code));

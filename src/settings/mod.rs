@@ -23,6 +23,8 @@ use config::{Config, ConfigError, Environment, File, FileFormat, Value};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::exit::{ExitCode, Failure};
+
 pub use audit::AuditSettings;
 pub use dingtalk::{Auth, BaseUrl, DingTalkSettings};
 pub use guard::GuardSettings;
@@ -262,6 +264,12 @@ fn key_error(error: &ConfigError) -> SettingsError {
 
 fn from(origin: Option<&str>) -> String {
     origin.map(|origin| format!(" (from {origin})")).unwrap_or_default()
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Self::new(ExitCode::Usage, &error).maybe_hint(error.hint())
+    }
 }
 
 #[cfg(test)]

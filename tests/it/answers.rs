@@ -1,24 +1,24 @@
 //! What DingTalk can answer, and what becomes of the row.
 
-use meeting_closer::sandbox::{Reply, Sandbox, Scripted};
+use meeting_closer::sandbox::{Reply, Sandbox, ScriptedReply};
 
 use crate::support::{Closer, fast_sandbox};
 
 const BAN: &str = r#"{"status":1111,"wait":5,"source":"x5","punish":"deny"}"#;
 
-fn failure(status: u16, code: &str) -> Scripted {
+fn failure(status: u16, code: &str) -> ScriptedReply {
     Reply::failure(status, code, code).into()
 }
 
-fn closing(reply: Reply) -> Scripted {
-    Scripted { reply, closes: true }
+fn closing(reply: Reply) -> ScriptedReply {
+    ScriptedReply { reply, closes: true }
 }
 
 /// Outcome, who ended it, code, attempts, exit code, and calls.
 type Came<'a> = (&'a str, &'a str, &'a str, &'a str, i32, u64);
 
 /// Runs one meeting through a script; its outcome, who ended it, the code, the attempts, the exit code, and the calls.
-async fn play(script: Vec<Scripted>) -> (String, String, String, String, i32, u64) {
+async fn play(script: Vec<ScriptedReply>) -> (String, String, String, String, i32, u64) {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     sandbox.script("m", script);
     let closer =
@@ -37,7 +37,7 @@ async fn play(script: Vec<Scripted>) -> (String, String, String, String, i32, u6
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_answer_ends_its_row_truthfully_and_costs_no_call_too_many() {
-    let cases: Vec<(Vec<Scripted>, Came<'static>)> = vec![
+    let cases: Vec<(Vec<ScriptedReply>, Came<'static>)> = vec![
         (vec![], ("closed", "this_run", "200", "1", 0, 1)),
         (
             vec![closing(Reply::json(200, &serde_json::json!({"code": "200"})))],

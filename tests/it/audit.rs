@@ -234,7 +234,7 @@ async fn verify_sees_a_chain_written_anew_with_another_outcome_or_total() {
             journal.append(&record, entries[0].at).unwrap();
         }
         journal.sync().unwrap();
-        meeting_closer::report::verify(&path, Hasher::PLAIN).map_err(|error| error.to_string())
+        meeting_closer::journal::verify(&path, Hasher::PLAIN).map_err(|error| error.to_string())
     };
     let records: Vec<Record> = entries.iter().map(|entry| entry.record.clone()).collect();
     assert!(write(records.clone()).is_ok());

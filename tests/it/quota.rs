@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meeting_closer::clock::Clock;
-use meeting_closer::pace::{Ask, Book as _, Grant};
+use meeting_closer::pace::{PermitGrant, PermitRequest, QuotaStore as _};
 use meeting_closer::queue::{Link, RedisQueue, RedisQuota};
 use meeting_closer::sandbox::{Quotas, Reply, Sandbox, SandboxSettings};
 use meeting_closer::settings::{Layers, Settings};
@@ -94,13 +94,13 @@ async fn permits(redis: &Redis, count: usize) -> Vec<Span> {
     let name = format!("worker-{}", fastrand::u32(..));
     let queue = Arc::new(RedisQueue::new(link, &settings.queue, name.clone(), Clock::System));
     let quota = RedisQuota::new(queue, name, settings.pace);
-    let ask = Ask { permits: 8, lateness: LATENESS, told: vec![] };
+    let request = PermitRequest { permits: 8, lateness: LATENESS, feedback: vec![] };
     let mut spans = vec![];
     while spans.len() < count {
         let asked = tokio::time::Instant::now();
-        let answer = quota.ask(&ask).await.unwrap();
+        let answer = quota.request(&request).await.unwrap();
         let answered = tokio::time::Instant::now();
-        if let Grant::Permits { count, first, between, .. } = answer.grant {
+        if let PermitGrant::Permits { count, first, between, .. } = answer.grant {
             let spans_of = (0..count).map(|number| first + between * number);
             spans.extend(
                 spans_of.map(|slot| ((answered + slot).into_std(), (asked + slot + LATENESS).into_std())),

@@ -1,9 +1,9 @@
 //! README says what the program does, and goes on saying it.
 
+use meeting_closer::dingtalk::hint;
 use meeting_closer::exit::ExitCode;
 use meeting_closer::metrics::Metrics;
 use meeting_closer::outcome::OutcomeKind;
-use meeting_closer::report::hint;
 
 use crate::support::Closer;
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use meeting_closer::sandbox::{Reply, Sandbox, Scripted};
+use meeting_closer::sandbox::{Reply, Sandbox, ScriptedReply};
 
 use crate::support::{calls_reach, fast_sandbox, summary_of};
 use crate::support_redis::{DEAD, Redis, STREAM, Voice, outcomes, says, start, terminate, worker};
@@ -90,7 +90,7 @@ async fn what_died_comes_back_by_code_and_number_whole_and_is_known_to_have_been
         redis.add(&[("conference_id", name), ("union_id", "host"), ("requested_by", "bot")]);
     }
     // Its meeting is closed, and the answer is lost.
-    sandbox.script("lost", [Scripted { reply: Reply::Drop, closes: true }]);
+    sandbox.script("lost", [ScriptedReply { reply: Reply::Drop, closes: true }]);
     redis.add_meeting("lost");
     redis.add(&[("conference_id", "poison")]);
     assert_eq!(closer.run(&["work", "--drain"]).await.code, 1);

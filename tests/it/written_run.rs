@@ -9,7 +9,7 @@ use meeting_closer::journal::{
     RunFinished, RunStarted, Timeline, Totals,
 };
 use meeting_closer::meeting::Origin;
-use meeting_closer::outcome::{EndedBy, Outcome, OutcomeKind, Said};
+use meeting_closer::outcome::{EndedBy, Outcome, OutcomeKind, ReplyDetails};
 
 /// The time between two rows.
 const STEP: Duration = Duration::from_millis(60);
@@ -68,7 +68,7 @@ fn outcome(row: u64) -> Outcome {
         union_id: if asked { format!("host{:04}", row % 500) } else { String::new() },
         kind,
         ended_by,
-        said: Said {
+        said: ReplyDetails {
             code: code.into(),
             http_status: status,
             message: message.into(),

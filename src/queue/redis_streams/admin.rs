@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
+use super::redis_queue::{RELEASED, RedisQueue};
 use super::scripts;
-use super::worker::{RELEASED, RedisQueue};
 use crate::meeting::{CloseRequest, Origin};
 use crate::queue::{Added, BrokerError, Requeued, Snapshot, WorkerLoad};
 

@@ -10,9 +10,9 @@
 mod admin;
 mod link;
 mod quota;
+mod redis_queue;
 mod scripts;
-mod worker;
 
 pub use link::Link;
-pub use quota::{QUOTA_SCRIPT, QuotaHost, QuotaReply, RedisQuota};
-pub use worker::RedisQueue;
+pub use quota::{QUOTA_SCRIPT, QuotaHost, RedisQuota, ScriptReply};
+pub use redis_queue::RedisQueue;

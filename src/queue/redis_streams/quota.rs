@@ -4,11 +4,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
 use tokio::time::Instant;
 
+use super::redis_queue::RedisQueue;
 use super::scripts;
-use super::worker::RedisQueue;
-use crate::pace::{Answer, Ask, Book, Grant, Heard, Told, Why, refusing_window};
+use crate::pace::{
+    Feedback, PermitGrant, PermitRequest, QuotaReply, QuotaStore, RateSignal, WaitReason, refusing_window,
+};
 use crate::queue::BrokerError;
 use crate::settings::PaceSettings;
 
@@ -19,7 +22,38 @@ const KEY: &str = "meeting-closer:quota";
 pub const QUOTA_SCRIPT: &str = include_str!("scripts/quota.lua");
 
 /// What the script returns, as it says at its head.
-pub type QuotaReply = (u32, f64, f64, String, f64, u8);
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScriptReply {
+    /// How many permits.
+    pub count: u32,
+    /// From now to the first slot, or how long to wait where there is no permit.
+    pub first_micros: f64,
+    /// From one slot to the next.
+    pub between_micros: f64,
+    /// Why there is no permit; empty where there is one.
+    pub why: String,
+    /// The rate of all workers together, in requests a second.
+    pub per_second: f64,
+    /// Whether the permit is for the one request that finds out whether a ban is over.
+    pub is_probe: bool,
+}
+
+impl FromRedisValue for ScriptReply {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let fields: [Value; 6] = Vec::<Value>::from_redis_value(value)?
+            .try_into()
+            .map_err(|_| ParsingError::from("the quota's script returns six values"))?;
+        let [count, first, between, why, per_second, is_probe] = fields;
+        Ok(Self {
+            count: from_redis_value(count)?,
+            first_micros: from_redis_value(first)?,
+            between_micros: from_redis_value(between)?,
+            why: from_redis_value(why)?,
+            per_second: from_redis_value(per_second)?,
+            is_probe: from_redis_value::<u8>(is_probe)? == 1,
+        })
+    }
+}
 
 /// Where the script runs: on the server, or wherever its time can be told.
 pub trait QuotaHost: Send + Sync + 'static {
@@ -28,14 +62,17 @@ pub trait QuotaHost: Send + Sync + 'static {
     fn run(
         &self,
         arguments: impl FnOnce(Instant) -> Vec<String> + Send,
-    ) -> impl Future<Output = Result<QuotaReply, String>> + Send;
+    ) -> impl Future<Output = Result<ScriptReply, String>> + Send;
 }
 
 impl QuotaHost for RedisQueue {
     /// Only where the queue was joined: after an outage nothing leaves before what was found out about it.
-    async fn run(&self, arguments: impl FnOnce(Instant) -> Vec<String> + Send) -> Result<QuotaReply, String> {
+    async fn run(
+        &self,
+        arguments: impl FnOnce(Instant) -> Vec<String> + Send,
+    ) -> Result<ScriptReply, String> {
         let run = async {
-            let (mut connected, _) = self.met().await?;
+            let (mut connected, _) = self.joined().await?;
             let arguments = arguments(self.clock.now());
             self.link.run(&mut connected, scripts::QUOTA.key(KEY).arg(arguments)).await
         };
@@ -56,54 +93,57 @@ impl<H: QuotaHost> RedisQuota<H> {
         Self { host, worker, pace }
     }
 
-    fn arguments(&self, ask: &Ask, now: Instant) -> Vec<String> {
+    fn arguments(&self, request: &PermitRequest, now: Instant) -> Vec<String> {
         let pace = &self.pace;
         let mut arguments = vec![
             self.worker.clone(),
-            ask.permits.to_string(),
-            micros(ask.lateness).to_string(),
+            request.permits.to_string(),
+            micros(request.lateness).to_string(),
             pace.requests_per_second.to_string(),
             pace.burst.to_string(),
             pace.min_requests_per_second.to_string(),
             u8::from(pace.adaptive).to_string(),
         ];
-        for Told { heard, sent_at } in &ask.told {
-            let (kind, wait) = match heard {
-                Heard::LetIn => ("let_in", Duration::ZERO),
-                Heard::Nothing => ("trouble", Duration::ZERO),
-                Heard::Refused { retry_after, .. } => ("refused", retry_after.unwrap_or_default()),
-                Heard::Banned(pause) => ("banned", *pause),
+        for Feedback { signal, sent_at } in &request.feedback {
+            let (kind, wait) = match signal {
+                RateSignal::LetIn => ("let_in", Duration::ZERO),
+                RateSignal::Nothing => ("trouble", Duration::ZERO),
+                RateSignal::Refused { retry_after, .. } => ("refused", retry_after.unwrap_or_default()),
+                RateSignal::Banned(pause) => ("banned", *pause),
             };
             arguments.push(kind.to_owned());
-            let spans = [refusing_window(*heard), wait, now.saturating_duration_since(*sent_at)];
+            let spans = [refusing_window(*signal), wait, now.saturating_duration_since(*sent_at)];
             arguments.extend(spans.map(|span| micros(span).to_string()));
         }
         arguments
     }
 }
 
-impl<H: QuotaHost> Book for RedisQuota<H> {
-    async fn ask(&self, ask: &Ask) -> Result<Answer, String> {
-        let reply = self.host.run(|now| self.arguments(ask, now)).await?;
-        let (count, first, between, why, per_second, is_probe) = reply;
+impl<H: QuotaHost> QuotaStore for RedisQuota<H> {
+    async fn request(&self, request: &PermitRequest) -> Result<QuotaReply, String> {
+        let reply = self.host.run(|now| self.arguments(request, now)).await?;
+        let ScriptReply { count, first_micros, between_micros, why, per_second, is_probe } = reply;
         let span = |micros: f64| Duration::try_from_secs_f64(micros / 1e6).unwrap_or_default();
         let grant = match (count, why.as_str()) {
-            _ if ask.permits == 0 => Grant::Nothing,
-            (0, why) => Grant::Wait { wait: span(first), why: reason(why) },
-            (count, _) => {
-                Grant::Permits { count, first: span(first), between: span(between), is_probe: is_probe == 1 }
-            }
+            _ if request.permits == 0 => PermitGrant::Nothing,
+            (0, why) => PermitGrant::Wait { wait: span(first_micros), why: reason(why) },
+            (count, _) => PermitGrant::Permits {
+                count,
+                first: span(first_micros),
+                between: span(between_micros),
+                is_probe,
+            },
         };
-        Ok(Answer { grant, per_second })
+        Ok(QuotaReply { grant, per_second })
     }
 }
 
-fn reason(why: &str) -> Why {
+fn reason(why: &str) -> WaitReason {
     match why {
-        "banned" => Why::Banned,
-        "refused" => Why::Refused,
-        "probe" => Why::Probe,
-        _ => Why::Pace,
+        "banned" => WaitReason::Banned,
+        "refused" => WaitReason::Refused,
+        "probe" => WaitReason::Probe,
+        _ => WaitReason::Pace,
     }
 }
 

@@ -11,7 +11,7 @@ macro_rules! script {
     };
 }
 
-script!(MEET, "meet.lua");
+script!(JOIN, "join.lua");
 script!(TAKE, "take.lua");
 script!(RENEW, "renew.lua");
 script!(SETTLE, "settle.lua");

@@ -5,8 +5,8 @@
 use indicatif::HumanCount;
 
 use super::{Look, count, look};
+use crate::journal::RunIndex;
 use crate::outcome::OutcomeKind;
-use crate::report::RunIndex;
 
 /// The bar's length, in its own units.
 const LENGTH: f64 = 1000.0;

@@ -3,8 +3,8 @@
 use indicatif::{HumanBytes, HumanCount};
 
 use super::story::{clock, day};
+use crate::journal::RunIndex;
 use crate::journal::{ListRecord, RunStarted};
-use crate::report::RunIndex;
 
 /// The facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl<'a> Facts<'a> {
     /// The facts of a run: its lists and settings are those that it began with.
     pub(super) fn of(index: &'a RunIndex) -> Self {
         let list = |list: &'a ListRecord| List { list, size: HumanBytes(list.bytes).to_string() };
-        let continued = index.course.continuations();
+        let continued = index.timeline.continuations();
         Self {
             run: &index.started,
             lists: index.started.lists.iter().map(list).collect(),

@@ -7,9 +7,10 @@ use indicatif::HumanCount;
 use super::Look;
 use super::look::{look, needs_an_eye};
 use super::story::counted;
+use crate::dingtalk::hint;
 use crate::journal::OutcomeRecord;
+use crate::journal::RunIndex;
 use crate::outcome::OutcomeKind;
-use crate::report::{RunIndex, hint};
 
 /// The most groups that are shown.
 const MAX_GROUPS: usize = 30;

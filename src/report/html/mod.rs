@@ -26,8 +26,9 @@ use self::failures::Failures;
 use self::look::{Look, look};
 use self::rows::{Bounds, Choice, Data, Row, Rows};
 use self::story::Story;
-use super::{ReportError, RunIndex, atomic};
+use super::{ReportError, write_atomically};
 use crate::journal::Reader;
+use crate::journal::RunIndex;
 use crate::outcome::OutcomeKind;
 
 /// The one style of the page, which its policy names by digest.
@@ -61,7 +62,7 @@ struct Page<'a> {
 /// Writes the page.
 pub(super) fn write(index: &RunIndex, journal: &mut Reader, path: &Path) -> Result<(), ReportError> {
     let page = Page::of(index, journal, Bounds::PAGE)?;
-    atomic::write(path, |file| page.write_into(file))
+    write_atomically(path, |file| page.write_into(file))
 }
 
 impl<'a> Page<'a> {
@@ -77,7 +78,7 @@ impl<'a> Page<'a> {
             sandbox: index.started.sandbox,
             story: Story::of(index),
             bar: Bar::of(index),
-            chart: Chart::of(&index.course.in_equal_spans()),
+            chart: Chart::of(&index.timeline.in_equal_spans()),
             failures,
             choices: rows::choices(index),
             printed,

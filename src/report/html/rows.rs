@@ -10,11 +10,12 @@ use serde::Serialize;
 
 use super::look::{ended_by, look, needs_an_eye};
 use super::{Look, count};
+use crate::journal::Place;
+use crate::journal::RunIndex;
 use crate::journal::{OutcomeRecord, Reader};
 use crate::outcome::{EndedBy, OutcomeKind};
-use crate::report::closing_table::human;
-use crate::report::run_index::Place;
-use crate::report::{ReportError, RunIndex};
+use crate::report::ReportError;
+use crate::wording::duration;
 
 /// How many rows the page holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,7 +174,7 @@ fn time(at: Timestamp) -> String {
 
 /// How long a row took: most take no second.
 fn took(milliseconds: u64) -> String {
-    if milliseconds < 1000 { format!("{milliseconds}ms") } else { human(milliseconds) }
+    if milliseconds < 1000 { format!("{milliseconds}ms") } else { duration(milliseconds) }
 }
 
 /// A cell, cut where it is longer than the page shows.

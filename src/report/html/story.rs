@@ -8,9 +8,9 @@ use jiff::Timestamp;
 
 use super::{count, look};
 use crate::exit::ExitCode;
+use crate::journal::RunIndex;
 use crate::outcome::OutcomeKind;
-use crate::report::RunIndex;
-use crate::report::closing_table::human;
+use crate::wording::duration;
 
 /// The sentences.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,13 +71,13 @@ fn when(index: &RunIndex) -> String {
     let (from, to) = (index.started_at, index.last_at);
     let took = u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0);
     let until = if day(from) == day(to) { clock(to) } else { format!("{}, {}", day(to), clock(to)) };
-    let mut text = format!("{}, {} to {until} UTC, {}.", day(from), clock(from), human(took));
+    let mut text = format!("{}, {} to {until} UTC, {}.", day(from), clock(from), duration(took));
     text += &format!(" {}", counted(index.calls, "request"));
     if index.throttled_calls > 0 {
         text += &format!(", {} refused for the rate", HumanCount(index.throttled_calls));
     }
     if index.paused_ms > 0 {
-        text += &format!(", {} in pauses", human(index.paused_ms));
+        text += &format!(", {} in pauses", duration(index.paused_ms));
     }
     text + "."
 }

@@ -8,7 +8,7 @@ use crate::journal::{
     RunFinished, RunStarted, Totals,
 };
 use crate::meeting::{Cells, Origin};
-use crate::outcome::{Outcome, Said};
+use crate::outcome::{Outcome, ReplyDetails};
 use crate::report::Summary;
 
 const HOSTILE: &str = "</script><!--<script>\u{2028}'\"><b onclick=x>&amp;";
@@ -47,7 +47,7 @@ fn outcome(line: u64, kind: OutcomeKind, code: &str) -> Record {
     let cells = Cells { conference_id: format!("c{line}"), union_id: "u".into() };
     let mut outcome =
         Outcome::unasked(origin, cells, kind, format!("{HOSTILE} {line}"), Timestamp::UNIX_EPOCH);
-    outcome.said = Said { code: code.into(), ..outcome.said };
+    outcome.said = ReplyDetails { code: code.into(), ..outcome.said };
     Record::Outcome(Box::new(OutcomeRecord::from(&outcome)))
 }
 

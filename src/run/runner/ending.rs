@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Break, Runner};
-use crate::dingtalk::{Api, Exchange, Lost};
+use crate::dingtalk::{Api, Exchange, NoReply};
 use crate::events::RunEvent;
-use crate::intake::Entry;
+use crate::lists::TriagedRow;
 use crate::outcome::OutcomeKind;
-use crate::run::{Arrival, Job, Signal, Stop};
+use crate::run::{IncomingRow, Job, Signal, Stop};
 
 /// How long requests in flight may take to finish once a run stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -35,19 +35,19 @@ impl<A: Api> Runner<'_, A> {
 
     /// Starts nothing new from now on.
     pub(super) fn stop(&mut self, stop: Stop) {
-        self.tell(&RunEvent::Stopping { reason: &stop.to_string() });
+        self.report(&RunEvent::Stopping { reason: &stop.to_string() });
         self.dispatcher.stop(stop);
         self.grace_until.get_or_insert(self.parts.clock.now() + GRACE);
     }
 
     /// The grace is over: what is still in flight is not waited for, and its meetings' state stays unknown.
-    pub(super) fn let_go_of_flights(&mut self, now: Instant) -> Result<(), Break> {
+    pub(super) fn abandon_in_flight(&mut self, now: Instant) -> Result<(), Break> {
         self.grace_until = None;
         self.tasks.abort_all();
-        let exchange = Exchange::Lost(Lost::Timeout);
-        for (_, flight) in std::mem::take(&mut self.flights) {
-            debug_assert!(flight.left_at <= now, "a flight leaves before it is let go of");
-            self.attempt_ended(flight, &exchange)?;
+        let exchange = Exchange::NoReply(NoReply::Timeout);
+        for (_, request) in std::mem::take(&mut self.in_flight) {
+            debug_assert!(request.sent_at <= now, "a flight leaves before it is let go of");
+            self.attempt_ended(request, &exchange)?;
         }
         Ok(())
     }
@@ -66,7 +66,7 @@ impl<A: Api> Runner<'_, A> {
         while self.rows_open {
             match self.rows.recv().await {
                 None => self.rows_open = false,
-                Some(Ok(Arrival { entry: Entry::ToClose { origin, request }, prior })) => {
+                Some(Ok(IncomingRow { entry: TriagedRow::ToClose { origin, request }, prior })) => {
                     let job = self.dispatcher.leave_out(Job::new(origin, request).after(prior));
                     self.end(job, OutcomeKind::NotAttempted)?;
                 }

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use meeting_closer::clock::Clock;
-use meeting_closer::pace::{Ask, Book as _, Grant, Heard, Pacer, Shared, Told, Why};
-use meeting_closer::queue::{QUOTA_SCRIPT, QuotaHost, QuotaReply, RedisQuota};
+use meeting_closer::pace::{
+    Feedback, Pacer, PermitGrant, PermitRequest, QuotaStore as _, RateSignal, SharedQuota, WaitReason,
+};
+use meeting_closer::queue::{QUOTA_SCRIPT, QuotaHost, RedisQuota, ScriptReply};
 use meeting_closer::settings::{Layers, PaceSettings, Settings};
 use mlua::{Function, Lua, Table, Variadic};
 use tokio::time::Instant;
@@ -63,19 +65,22 @@ impl ScriptHost {
 }
 
 impl QuotaHost for ScriptHost {
-    async fn run(&self, arguments: impl FnOnce(Instant) -> Vec<String> + Send) -> Result<QuotaReply, String> {
+    async fn run(
+        &self,
+        arguments: impl FnOnce(Instant) -> Vec<String> + Send,
+    ) -> Result<ScriptReply, String> {
         let arguments = arguments(self.clock.now());
         self.clock.wait_until(self.clock.now() + ONE_WAY).await;
         self.lua.globals().set("ARGV", arguments).unwrap();
         let reply: Table = self.script.call(()).unwrap();
-        let reply = (
-            reply.get(1).unwrap(),
-            reply.get(2).unwrap(),
-            reply.get(3).unwrap(),
-            reply.get(4).unwrap(),
-            reply.get(5).unwrap(),
-            reply.get(6).unwrap(),
-        );
+        let reply = ScriptReply {
+            count: reply.get(1).unwrap(),
+            first_micros: reply.get(2).unwrap(),
+            between_micros: reply.get(3).unwrap(),
+            why: reply.get(4).unwrap(),
+            per_second: reply.get(5).unwrap(),
+            is_probe: reply.get::<u8>(6).unwrap() == 1,
+        };
         self.clock.wait_until(self.clock.now() + ONE_WAY).await;
         Ok(reply)
     }
@@ -84,7 +89,11 @@ impl QuotaHost for ScriptHost {
 /// The pacer of one more worker.
 pub(crate) fn pacer(host: &Arc<ScriptHost>, pace: &PaceSettings, number: usize) -> Pacer {
     let quota = RedisQuota::new(Arc::clone(host), format!("worker-{number}"), *pace);
-    Pacer::sharing(Shared::start(quota, pace.concurrency, pace.requests_per_second, Clock::tokio()), pace)
+    Pacer::sharing(
+        SharedQuota::start(quota, pace.concurrency, pace.requests_per_second, Clock::tokio()),
+        pace,
+        None,
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,19 +101,21 @@ async fn a_servers_clock_that_is_set_back_lengthens_no_pause() {
     let (host, clock) = (Arc::new(ScriptHost::new()), Clock::tokio());
     let pace = Settings::load(&Layers::default()).unwrap().pace;
     let quota = RedisQuota::new(Arc::clone(&host), "worker".into(), pace);
-    let ask = |told| Ask { permits: 1, lateness: Duration::from_millis(20), told };
+    let request = |feedback| PermitRequest { permits: 1, lateness: Duration::from_millis(20), feedback };
     // What passes between two questions is lost when the clock is set back meanwhile.
     let (five_seconds, on_the_way) = (Duration::from_secs(5), Duration::from_millis(10));
-    let banned = Told { heard: Heard::Banned(five_seconds), sent_at: clock.now() };
+    let banned = Feedback { signal: RateSignal::Banned(five_seconds), sent_at: clock.now() };
     let start = clock.now();
-    for (told, hours_back) in [(vec![banned], 0), (vec![], 1), (vec![], 2)] {
+    for (feedback, hours_back) in [(vec![banned], 0), (vec![], 1), (vec![], 2)] {
         host.set_back.store(3600 * hours_back, Ordering::Relaxed);
-        let Grant::Wait { wait, why: Why::Banned } = quota.ask(&ask(told)).await.unwrap().grant else {
+        let PermitGrant::Wait { wait, why: WaitReason::Banned } =
+            quota.request(&request(feedback)).await.unwrap().grant
+        else {
             panic!("the ban lasts")
         };
         assert!(clock.now() + wait <= start + five_seconds + on_the_way, "{hours_back}: {wait:?}");
     }
     clock.wait_until(start + five_seconds + on_the_way).await;
-    let granted = quota.ask(&ask(vec![])).await.unwrap().grant;
-    assert!(matches!(granted, Grant::Permits { is_probe: true, .. }), "{granted:?}");
+    let granted = quota.request(&request(vec![])).await.unwrap().grant;
+    assert!(matches!(granted, PermitGrant::Permits { is_probe: true, .. }), "{granted:?}");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use meeting_closer::clock::Clock;
-use meeting_closer::dingtalk::{AccessToken, Answer, Api, Exchange, Grant, Lost, TokenError};
+use meeting_closer::dingtalk::{AccessToken, Api, Exchange, HttpAnswer, NoReply, TokenError, TokenGrant};
 use meeting_closer::meeting::CloseRequest;
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -154,7 +154,7 @@ impl Server {
             return (Came::LetIn, json(500, r#"{"code":"systemError","message":"m","requestid":"r"}"#));
         }
         if drawn < errors + resets / 2.0 {
-            return (Came::LetIn, Exchange::Lost(Lost::Broken("reset".into())));
+            return (Came::LetIn, Exchange::NoReply(NoReply::Broken("reset".into())));
         }
         let times = state.ended.entry(conference_id.to_owned()).or_default();
         *times += 1;
@@ -164,7 +164,7 @@ impl Server {
             json(200, r#"{"code":200,"cause":"sucess"}"#)
         };
         let lost = drawn < errors + resets;
-        (Came::LetIn, if lost { Exchange::Lost(Lost::Broken("reset".into())) } else { answer })
+        (Came::LetIn, if lost { Exchange::NoReply(NoReply::Broken("reset".into())) } else { answer })
     }
 }
 
@@ -202,7 +202,7 @@ fn drop_older(window: &mut VecDeque<Duration>, span: Duration, at: Duration) {
 }
 
 fn json(status: u16, body: &str) -> Exchange {
-    Exchange::Answered(Answer { status, body: body.into(), complete: true, ..Answer::default() })
+    Exchange::Answered(HttpAnswer { status, body: body.into(), complete: true, ..HttpAnswer::default() })
 }
 
 impl Api for Server {
@@ -220,7 +220,7 @@ impl Api for Server {
         let at = self.start.elapsed();
         let down = self.behaviour.outages.iter().any(|(from, to)| (*from..*to).contains(&at.as_secs_f64()));
         let (came, exchange) = if down {
-            (Came::InOutage, Exchange::Lost(Lost::NoConnection("refused".into())))
+            (Came::InOutage, Exchange::NoReply(NoReply::NoConnection("refused".into())))
         } else {
             self.answer(&conference_id, at)
         };
@@ -230,8 +230,8 @@ impl Api for Server {
         exchange
     }
 
-    async fn fetch_token(&self) -> Result<Grant, TokenError> {
-        Ok(Grant { token: "t".into(), lifetime: Duration::from_hours(1000) })
+    async fn fetch_token(&self) -> Result<TokenGrant, TokenError> {
+        Ok(TokenGrant { token: "t".into(), lifetime: Duration::from_hours(1000) })
     }
 }
 

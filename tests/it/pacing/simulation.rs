@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use meeting_closer::clock::Clock;
 use meeting_closer::events::{Observe, RunEvent};
-use meeting_closer::intake::{Entry, IntakeError};
 use meeting_closer::journal::{Chain, Hasher, Journal, Storage};
+use meeting_closer::lists::{ListError, TriagedRow};
 use meeting_closer::meeting::{CloseRequest, ConferenceId, Origin, UnionId};
 use meeting_closer::outcome::Outcome;
 use meeting_closer::pace::Pacer;
-use meeting_closer::run::{self, Arrival, Parts, Prior, RunEnd};
+use meeting_closer::run::{self, IncomingRow, PriorAttempts, RunEnd, RunParts};
 use meeting_closer::settings::{Layers, Settings};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -88,7 +88,7 @@ fn on_paused_time(run: impl Future<Output = Ran>) -> Result<Ran, String> {
 
 async fn run_plan(plan: &Plan) -> Ran {
     let (settings, server) = begin(plan);
-    let pacer = Pacer::new(&settings.pace);
+    let pacer = Pacer::new(&settings.pace, None);
     let rows = rows(Arc::new(AtomicU64::new(0)), plan.rows);
     let (end, outcomes) = one_run(plan, &settings, Arc::clone(&server), pacer, rows).await;
     Ran { ends: vec![end], outcomes, server, settings }
@@ -120,12 +120,12 @@ async fn one_run(
     settings: &Settings,
     api: Arc<Server>,
     pacer: Pacer,
-    rows: mpsc::Receiver<Result<Arrival, IntakeError>>,
+    rows: mpsc::Receiver<Result<IncomingRow, ListError>>,
 ) -> (RunEnd, Vec<Outcome>) {
     let journal = Journal::new("nowhere".into(), Nowhere, Chain::new(Hasher::PLAIN));
     let (clock, mut heard) = (Clock::tokio(), Heard::default());
     let (_signal, signals) = mpsc::channel(1);
-    let parts = Parts {
+    let parts = RunParts {
         api,
         pacer,
         pace: settings.pace,
@@ -135,7 +135,6 @@ async fn one_run(
         observer: &mut heard,
         signals,
         deadline: plan.deadline.map(|deadline| clock.now() + deadline),
-        patience: None,
         clock,
     };
     let end = run::run(parts, rows).await;
@@ -143,7 +142,7 @@ async fn one_run(
 }
 
 /// Rows from the first that nobody took yet.
-fn rows(next: Arc<AtomicU64>, count: u64) -> mpsc::Receiver<Result<Arrival, IntakeError>> {
+fn rows(next: Arc<AtomicU64>, count: u64) -> mpsc::Receiver<Result<IncomingRow, ListError>> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         loop {
@@ -156,8 +155,8 @@ fn rows(next: Arc<AtomicU64>, count: u64) -> mpsc::Receiver<Result<Arrival, Inta
                 conference_id: ConferenceId::parse(&format!("m{line}")).unwrap(),
                 union_id: UnionId::parse("host").unwrap(),
             };
-            let entry = Entry::ToClose { origin: Origin { source: "list.csv".into(), line }, request };
-            slot.send(Ok(Arrival { entry, prior: Prior::default() }));
+            let entry = TriagedRow::ToClose { origin: Origin { source: "list.csv".into(), line }, request };
+            slot.send(Ok(IncomingRow { entry, prior: PriorAttempts::default() }));
         }
     });
     receiver

@@ -13,9 +13,9 @@ use indicatif::HumanCount;
 
 use self::scale::{Scale, nice_step, short, ticks};
 use self::words::{Sums, caption};
+use crate::journal::ProcessSpan;
 use crate::journal::Span;
-use crate::report::closing_table::human;
-use crate::report::course::Stretch;
+use crate::wording::duration;
 
 const WIDTH: f64 = 960.0;
 const LEFT: f64 = 56.0;
@@ -66,7 +66,7 @@ struct Tick {
 
 impl Chart {
     /// The drawing of stretches with spans of one length; none where no request left.
-    pub(super) fn of(stretches: &[Stretch]) -> Option<Self> {
+    pub(super) fn of(stretches: &[ProcessSpan]) -> Option<Self> {
         let span_ms = stretches.first()?.timeline.span_ms.max(1);
         let spans: Vec<Span> = stretches.iter().flat_map(|stretch| stretch.timeline.spans.clone()).collect();
         if spans.iter().all(|span| span.calls == 0) {
@@ -89,7 +89,7 @@ impl Chart {
         let paused: Vec<f64> = paused.iter().map(|ms| ms / span_ms as f64).collect();
         let drawn = [
             ("refused", &refused, format!("{} in all", HumanCount(sums.refused))),
-            ("paused", &paused, format!("{} in all", human(sums.paused_ms))),
+            ("paused", &paused, format!("{} in all", duration(sums.paused_ms))),
         ];
         let drawn = drawn.into_iter().filter(|(_, values, _)| values.iter().any(|value| *value > 0.0));
         let lane = |((name, values, total), number): ((&'static str, &Vec<f64>, String), u32)| {
@@ -116,8 +116,8 @@ impl Chart {
 }
 
 /// The rate allowed in each span, in requests a second, where it is known: a rate holds until the next one.
-fn rates(stretches: &[Stretch]) -> Vec<Option<f64>> {
-    let stretch = |stretch: &Stretch| {
+fn rates(stretches: &[ProcessSpan]) -> Vec<Option<f64>> {
+    let stretch = |stretch: &ProcessSpan| {
         let mut known = None;
         let held = |span: &Span| {
             known = Some(span.per_1000_s as f64 / 1000.0).filter(|rate| *rate > 0.0).or(known);

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::super::story::{clock, day};
 use super::{LEFT, RIGHT, Tick};
-use crate::report::closing_table::human;
-use crate::report::course::Stretch;
+use crate::journal::ProcessSpan;
+use crate::wording::duration;
 
 /// The room that the time of a continuation takes beside its line.
 const LABEL: f64 = 210.0;
@@ -56,16 +56,16 @@ impl Scale {
         let seconds = (0..=all / step).map(|number| number * step);
         let tick = |second: u64| Tick {
             at: LEFT + second as f64 * 1000.0 / all_ms as f64 * (RIGHT - LEFT),
-            label: if second == 0 { "0".into() } else { human(second * 1000) },
+            label: if second == 0 { "0".into() } else { duration(second * 1000) },
         };
         seconds.map(tick).collect()
     }
 
     /// Where other processes went on, with the time where there is room for it.
-    pub(super) fn breaks(&self, stretches: &[Stretch]) -> Vec<Tick> {
+    pub(super) fn breaks(&self, stretches: &[ProcessSpan]) -> Vec<Tick> {
         let mut column = 0;
         let mut labelled = f64::NEG_INFINITY;
-        let line = |pair: &[Stretch]| {
+        let line = |pair: &[ProcessSpan]| {
             column += pair[0].timeline.spans.len();
             let (at, begun_at) = (self.x(column), pair[1].begun_at);
             let mut label = String::new();

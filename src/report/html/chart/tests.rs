@@ -5,11 +5,11 @@ fn span(calls: u64, refused: u64, paused_ms: u64, per_1000_s: u64) -> Span {
     Span { calls, refused, paused_ms, per_1000_s }
 }
 
-fn stretch(begun_at: &str, is_whole: bool, spans: Vec<Span>) -> Stretch {
-    Stretch { begun_at: begun_at.parse().unwrap(), timeline: Timeline { span_ms: 2000, spans }, is_whole }
+fn stretch(begun_at: &str, is_whole: bool, spans: Vec<Span>) -> ProcessSpan {
+    ProcessSpan { begun_at: begun_at.parse().unwrap(), timeline: Timeline { span_ms: 2000, spans }, is_whole }
 }
 
-fn whole() -> Stretch {
+fn whole() -> ProcessSpan {
     let spans = vec![span(36, 0, 0, 18_000), span(20, 3, 1000, 9_000), span(18, 0, 0, 0)];
     stretch("2026-11-23T19:00:00Z", true, spans)
 }

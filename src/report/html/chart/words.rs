@@ -4,9 +4,9 @@ use indicatif::HumanCount;
 
 use super::super::story::counted;
 use super::short;
+use crate::journal::ProcessSpan;
 use crate::journal::Span;
-use crate::report::closing_table::human;
-use crate::report::course::Stretch;
+use crate::wording::duration;
 
 /// What the spans come to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,7 +37,8 @@ impl Sums {
     /// The drawing for whoever does not see it.
     pub(super) fn told(&self, all_ms: u64) -> String {
         let requests = counted(self.calls, "request");
-        let mut text = format!("{requests} in {}, {} a second at most", human(all_ms), short(self.busiest));
+        let mut text =
+            format!("{requests} in {}, {} a second at most", duration(all_ms), short(self.busiest));
         match self.rates {
             Some((highest, lowest)) if lowest < highest => {
                 text += &format!("; the rate fell to {}", short(lowest));
@@ -49,21 +50,21 @@ impl Sums {
             text += &format!("; {} refused for the rate", HumanCount(self.refused));
         }
         if self.paused_ms > 0 {
-            text += &format!("; {} in pauses", human(self.paused_ms));
+            text += &format!("; {} in pauses", duration(self.paused_ms));
         }
         text + "."
     }
 }
 
 /// How to read the drawing, and what is not known.
-pub(super) fn caption(stretches: &[Stretch], span_ms: u64, has_rate: bool) -> String {
-    let mut text = format!("Requests a second, over spans of {}", human(span_ms));
+pub(super) fn caption(stretches: &[ProcessSpan], span_ms: u64, has_rate: bool) -> String {
+    let mut text = format!("Requests a second, over spans of {}", duration(span_ms));
     text += if has_rate { "; the line is the lowest rate that was allowed in each." } else { "." };
     if stretches.len() > 1 {
         text += " Time in which nothing worked on the run is left out.";
     }
     match stretches.iter().filter(|stretch| !stretch.is_whole).count() {
-        0 if stretches.iter().all(Stretch::is_undisturbed) => {
+        0 if stretches.iter().all(ProcessSpan::is_undisturbed) => {
             text += " Nothing was refused for the rate, and nothing paused.";
         }
         0 => {}

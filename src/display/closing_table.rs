@@ -1,0 +1,72 @@
+//! The table that a run ends with.
+
+use crate::dingtalk::hint;
+use crate::outcome::OutcomeKind;
+use crate::report::Summary;
+use crate::wording::{count, duration};
+
+/// What is said beside the table: why the run stopped early, and a hint for each code that has one.
+pub fn end_notes(summary: &Summary) -> Vec<String> {
+    let mut lines = vec![];
+    if !summary.detail.is_empty() {
+        lines.push(format!("stopped early: {}", summary.detail));
+    }
+    for (code, rows) in &summary.codes {
+        if let Some(advice) = hint(code) {
+            lines.push(format!("hint: {code} ({}): {advice}", count(*rows, "row")));
+        }
+    }
+    lines.extend(summary.pace.advice().map(|advice| format!("hint: {advice}")));
+    lines
+}
+
+/// Outcomes, calls and time, for people.
+pub fn closing_table(summary: &Summary) -> String {
+    let counted =
+        OutcomeKind::ALL.map(|kind| (kind, summary.outcomes.get(kind.name()).copied().unwrap_or(0)));
+    let shown = counted.into_iter().filter(|(kind, rows)| *rows > 0 || *kind == OutcomeKind::Closed);
+    let mut lines: Vec<String> = shown.map(|(kind, rows)| line(kind.name(), rows)).collect();
+    lines.push(line("rows in", summary.rows_in));
+    lines.push(figures(summary));
+    lines.extend(summary.pace.told());
+    lines.join("\n")
+}
+
+fn line(name: &str, rows: u64) -> String {
+    format!("{name:<16}{rows:>10}")
+}
+
+fn figures(summary: &Summary) -> String {
+    let mut text = format!("{} calls in {}", summary.calls, duration(summary.duration_ms));
+    if summary.throttled_calls > 0 {
+        text += &format!(", {} throttled", summary.throttled_calls);
+    }
+    if summary.paused_ms > 0 {
+        text += &format!(", {} in pauses", duration(summary.paused_ms));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_lined_up_and_those_without_rows_are_left_out() {
+        let summary = Summary {
+            outcomes: [("closed", 1200), ("failed", 3), ("invalid", 0)].into(),
+            rows_in: 1203,
+            calls: 1210,
+            duration_ms: 67_000,
+            throttled_calls: 4,
+            ..Summary::default()
+        };
+        let expected = [
+            "closed                1200",
+            "failed                   3",
+            "rows in               1203",
+            "1210 calls in 1m 7s, 4 throttled",
+        ];
+        assert_eq!(closing_table(&summary).lines().collect::<Vec<_>>(), expected);
+    }
+}

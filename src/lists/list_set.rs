@@ -1,0 +1,130 @@
+//! The lists of a run, together.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::header;
+use super::list::{List, Purpose};
+use super::list_name::{self, ListName};
+use super::reader::ListReader;
+use super::spool::Spool;
+use super::{ListError, cell, workbook};
+use crate::meeting::Row;
+use crate::settings::InputSettings;
+
+/// The longest header line, in bytes.
+const MAX_HEADER_BYTES: u64 = 1 << 20;
+
+/// The lists of a run, each copied once.
+#[derive(Debug, Clone)]
+pub struct Lists {
+    lists: Vec<List>,
+}
+
+impl From<List> for Lists {
+    fn from(list: List) -> Self {
+        Self { lists: vec![list] }
+    }
+}
+
+/// What a run notes about a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListFacts {
+    /// The path as given, or `-`.
+    pub source: Arc<str>,
+    /// The sheet, of a workbook.
+    pub sheet: Option<Arc<str>>,
+    /// The SHA-256 of its bytes.
+    pub sha256: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
+impl Lists {
+    /// Copies every list and reads its header. A path `-` is standard input.
+    pub fn open<N>(lists: &[N], columns: &InputSettings) -> Result<Self, ListError>
+    where
+        N: Clone + Into<ListName>,
+    {
+        let names: Vec<ListName> = lists.iter().cloned().map(Into::into).collect();
+        if names.iter().filter(|name| name.path.as_os_str() == "-").count() > 1 {
+            return Err(ListError::new(&"-".into(), "it is named twice, and it can be read once"));
+        }
+        let open = |name: &ListName| List::open(name, columns, Purpose::ToClose);
+        let lists = names.iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self { lists })
+    }
+
+    /// One list of exclusions, of which only the conference id column is needed.
+    pub(super) fn open_exclusions(path: &Path, columns: &InputSettings) -> Result<Self, ListError> {
+        Ok(Self::from(List::open(&path.to_owned().into(), columns, Purpose::Exclusions)?))
+    }
+
+    /// What a run notes about each list, in the order in which they were given.
+    pub fn facts(&self) -> Vec<ListFacts> {
+        let facts = |List { spool, .. }: &List| ListFacts {
+            source: Arc::clone(&spool.source),
+            sheet: spool.sheet.clone(),
+            sha256: spool.sha256.clone(),
+            bytes: spool.bytes,
+        };
+        self.lists.iter().map(facts).collect()
+    }
+
+    /// One digest over all lists: the same bytes (and sheets) in the same order have the same, whatever the files are
+    /// called.
+    pub fn digest(&self) -> String {
+        let mut digest = Sha256::new();
+        for list in &self.lists {
+            digest.update(&list.spool.sha256);
+            digest.update(list.spool.sheet.as_deref().unwrap_or_default());
+            digest.update("\n");
+        }
+        const_hex::encode(digest.finalize())
+    }
+
+    /// The rows of all lists, from the beginning, at each call anew.
+    pub fn rows(&self) -> impl Iterator<Item = Result<Row, ListError>> + Send + use<'_> {
+        self.lists.iter().flat_map(|list| ListReader::of(&list.spool, &list.header))
+    }
+}
+
+impl List {
+    fn open(name: &ListName, columns: &InputSettings, purpose: Purpose) -> Result<Self, ListError> {
+        if list_name::is_workbook(&name.path) {
+            return workbook::open(name, columns, purpose);
+        }
+        let spool = Spool::of(&name.path)?;
+        let (line, text) = first_line(&spool)?;
+        let header = header::read(line, &text, columns, purpose.needs_union_id()).map_err(
+            |header::HeaderProblem { problem, hint }| {
+                ListError::new(&spool.source, problem).at(line).hint(hint)
+            },
+        )?;
+        Ok(Self { spool, header })
+    }
+}
+
+/// The first line that is not blank, with its number.
+fn first_line(spool: &Spool) -> Result<(u64, String), ListError> {
+    let mut text = BufReader::new(spool.text().take(MAX_HEADER_BYTES));
+    let mut start = vec![];
+    let unreadable = |error| ListError::unreadable(&spool.source, &error);
+    let mut number = 0;
+    loop {
+        start.clear();
+        if text.read_until(b'\n', &mut start).map_err(unreadable)? == 0 {
+            return Err(ListError::new(&spool.source, "it has no header row"));
+        }
+        // A lone carriage return ends a line too.
+        for line in String::from_utf8_lossy(&start).trim_end_matches(['\r', '\n']).split('\r') {
+            number += 1;
+            if !line.chars().all(cell::is_blank) {
+                return Ok((number, line.to_owned()));
+            }
+        }
+    }
+}

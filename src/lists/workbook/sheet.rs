@@ -1,0 +1,168 @@
+//! A sheet's rows, and the header among them.
+//!
+//! Invariant: every row below the header in which any cell holds something is a row of the list.
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::iter::Peekable;
+use std::sync::Arc;
+
+use calamine::{XlsxCellReader, XlsxError};
+
+use super::sheet_cell::SheetCell;
+use crate::lists::ListError;
+use crate::lists::header::{self, Columns, Header, HeaderProblem};
+use crate::lists::list::Purpose;
+use crate::lists::rewritten::{self, Rewritten};
+use crate::meeting::{Cells, Origin};
+use crate::settings::InputSettings;
+
+/// How far down the header is looked for: people put titles and remarks above it.
+const HEADER_ROWS: u64 = 20;
+
+/// The rows in which any cell holds something, from the top.
+pub(super) struct SheetRows<'a, R: Read + Seek> {
+    cells: XlsxCellReader<'a, R>,
+    /// The first cell of the next row, with that row's number.
+    next: Option<(u64, usize, SheetCell)>,
+    /// Whether there is nothing more to ask the cells for.
+    ended: bool,
+}
+
+/// A row with its number as the spreadsheet shows it, and each cell that holds something with its column, from 0.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SheetRow {
+    number: u64,
+    cells: Vec<(usize, SheetCell)>,
+}
+
+impl SheetRow {
+    fn cell(&self, column: usize) -> SheetCell {
+        let cell = self.cells.iter().find(|(index, _)| *index == column);
+        cell.map_or(SheetCell::BLANK, |(_, cell)| cell.clone())
+    }
+
+    /// The row's texts from the first column to the last that holds something.
+    fn texts(&self) -> Vec<String> {
+        let width = self.cells.iter().map(|(column, _)| column + 1).max().unwrap_or(0);
+        let mut texts = vec![String::new(); width];
+        for (column, cell) in &self.cells {
+            texts[*column].clone_from(&cell.text);
+        }
+        texts
+    }
+}
+
+impl<'a, R: Read + Seek> SheetRows<'a, R> {
+    pub(super) fn of(cells: XlsxCellReader<'a, R>) -> Self {
+        Self { cells, next: None, ended: false }
+    }
+
+    /// The next cell that holds something: its row's number, its column, itself.
+    fn cell(&mut self) -> Result<Option<(u64, usize, SheetCell)>, XlsxError> {
+        while !self.ended {
+            let cell = self.cells.next_cell_with_style_id();
+            self.ended = !matches!(cell, Ok(Some(_)));
+            let Some((cell, style)) = cell? else { break };
+            let format = self.cells.styles().get(style).and_then(|style| style.number_format.as_ref());
+            let format = format.map_or("General", |format| format.format_code.as_str());
+            let (row, column) = cell.get_position();
+            let cell = SheetCell::of(cell.get_value(), format);
+            if !cell.is_blank() {
+                return Ok(Some((u64::from(row) + 1, column as usize, cell)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn row(&mut self) -> Result<Option<SheetRow>, XlsxError> {
+        let first = match self.next.take() {
+            Some(first) => Some(first),
+            None => self.cell()?,
+        };
+        let Some((number, column, cell)) = first else { return Ok(None) };
+        let mut cells = vec![(column, cell)];
+        while let Some((row, column, cell)) = self.cell()? {
+            if row != number {
+                self.next = Some((row, column, cell));
+                break;
+            }
+            cells.push((column, cell));
+        }
+        Ok(Some(SheetRow { number, cells }))
+    }
+}
+
+impl<R: Read + Seek> Iterator for SheetRows<'_, R> {
+    type Item = Result<SheetRow, XlsxError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.row().transpose()
+    }
+}
+
+/// Finds the header among a sheet's first rows, and rewrites the rows below it.
+pub(super) fn rewrite<R: Read + Seek>(
+    source: &Arc<str>,
+    sheet: &str,
+    rows: SheetRows<'_, R>,
+    names: &InputSettings,
+    purpose: Purpose,
+) -> Result<(Header, File), ListError> {
+    let unreadable = |error| ListError::damaged_workbook(source, &error);
+    let mut rows = rows.peekable();
+    let mut first = first_rows(&mut rows).map_err(unreadable)?;
+    let (index, columns) = find_header(&first, names, purpose).map_err(|problem| match problem {
+        Some((line, HeaderProblem { problem, hint })) => {
+            ListError::new(source, format!("{problem} (sheet {sheet:?})")).at(line).hint(hint)
+        }
+        None => ListError::new(source, format!("sheet {sheet:?} has no header row"))
+            .hint(format!("it is looked for in the first {HEADER_ROWS} rows; --sheet names another sheet")),
+    })?;
+    if index > 0 {
+        tracing::info!(list = %source, "the header is row {}, and what stands above it is not read", first[index].number);
+    }
+    let Columns { conference_id, union_id } = columns;
+    let mut list = Rewritten::new(source)?;
+    for row in first.drain(index + 1..).map(Ok).chain(rows) {
+        let row = row.map_err(unreadable)?;
+        let id = row.cell(conference_id.index);
+        let host = union_id.as_ref().map_or(SheetCell::BLANK, |column| row.cell(column.index));
+        let origin = Origin { source: Arc::clone(source), line: row.number };
+        let kinds = [id.kind, host.kind];
+        list.row(&origin, &Cells { conference_id: id.text, union_id: host.text }, kinds)?;
+    }
+    let header = rewritten::header(&conference_id.name, union_id.as_ref().map(|column| column.name.as_str()));
+    Ok((header, list.finish()?))
+}
+
+/// The rows among which the header is looked for.
+fn first_rows(
+    rows: &mut Peekable<impl Iterator<Item = Result<SheetRow, XlsxError>>>,
+) -> Result<Vec<SheetRow>, XlsxError> {
+    let is_near = |row: &Result<SheetRow, XlsxError>| {
+        row.as_ref().map_or(true, |SheetRow { number, .. }| *number <= HEADER_ROWS)
+    };
+    std::iter::from_fn(|| rows.next_if(is_near)).collect()
+}
+
+/// The first row that names the columns, or the line of the one that comes nearest and what it lacks.
+fn find_header(
+    rows: &[SheetRow],
+    names: &InputSettings,
+    purpose: Purpose,
+) -> Result<(usize, Columns), Option<(u64, HeaderProblem)>> {
+    let mut nearest: Option<(usize, u64, HeaderProblem)> = None;
+    for (index, row) in rows.iter().enumerate() {
+        let fields = row.texts();
+        let known = header::known(&fields, names);
+        match header::columns(&fields, names, purpose.needs_union_id()) {
+            Ok(columns) => return Ok((index, columns)),
+            Err(problem) if nearest.as_ref().is_none_or(|(best, ..)| known > *best) => {
+                nearest = Some((known, row.number, problem));
+            }
+            Err(_) => {}
+        }
+    }
+    Err(nearest.map(|(_, line, problem)| (line, problem)))
+}

@@ -1,0 +1,361 @@
+//! Which row goes next, and what an answer means for its row: a state machine that touches nothing.
+//!
+//! Whether anything may leave at all is the pace's decision; it comes in as an [`Admission`] and as [`Pauses`].
+//!
+//! Invariant: a row is in exactly one place (in flight, in the [`JobQueue`], or ended), and a row that another worker may have
+//! is never asked for.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use tokio::time::Instant;
+
+use super::job_queue::{JobQueue, Turn};
+use super::{Job, Lease, Stop};
+use crate::outcome::{Judgement, OutcomeKind, ReplyDetails, Throttle, Verdict};
+use crate::pace::{Admission, OutageStep, Pauses, ProbeFor};
+use crate::retry::{Budget, Cause, GiveUp, RetryPolicy, Wait};
+use crate::settings::RetrySettings;
+
+/// The shortest wait before an access token is asked for again.
+const MIN_TOKEN_WAIT: Duration = Duration::from_secs(1);
+
+/// Every row of a run that has no outcome yet.
+#[derive(Debug)]
+pub(super) struct Dispatcher {
+    concurrency: usize,
+    policy: RetryPolicy,
+    budget: Budget,
+    random: Rng,
+    in_flight: usize,
+    rows: JobQueue,
+    stop: Option<Stop>,
+}
+
+/// What to do now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A request may leave as soon as there is a permit: [`Dispatcher::take`] returns the row.
+    Send,
+    /// Another worker has this row. It ends here.
+    Drop(Box<Job>),
+    /// Nothing before this instant, or before something happens.
+    Wait(Option<Instant>),
+}
+
+/// What an ended attempt means for its row.
+#[derive(Debug)]
+pub(super) enum AfterAttempt {
+    /// The row has its outcome.
+    Ended(Job, OutcomeKind),
+    /// The row is asked again after this long.
+    Retry(Duration),
+    /// The row is asked again, and this attempt costs it nothing.
+    Repeat,
+}
+
+/// What becomes of a row after an attempt, and whether the attempt counts against `retry.max_attempts`.
+#[derive(Debug)]
+struct Decision {
+    then: Then,
+    counts: bool,
+}
+
+#[derive(Debug)]
+enum Then {
+    End(OutcomeKind),
+    /// Ask again after a backoff.
+    Retry(Duration),
+    /// Ask again when a probe may leave.
+    AwaitProbe(Duration),
+    /// Ask again at once.
+    Repeat,
+}
+
+impl Then {
+    fn counted(self) -> Decision {
+        Decision { then: self, counts: true }
+    }
+
+    fn for_free(self) -> Decision {
+        Decision { then: self, counts: false }
+    }
+}
+
+impl Dispatcher {
+    pub(super) fn new(concurrency: usize, retry: &RetrySettings, seed: u64) -> Self {
+        Self {
+            concurrency,
+            policy: RetryPolicy::new(retry),
+            budget: Budget::new(retry.budget),
+            random: Rng::with_seed(seed),
+            in_flight: 0,
+            rows: JobQueue::default(),
+            stop: None,
+        }
+    }
+
+    /// Whether a new row can be taken in.
+    pub(super) fn wants_row(&self) -> bool {
+        self.stop.is_none() && self.rows.has_room()
+    }
+
+    /// Takes a new row in.
+    pub(super) fn offer(&mut self, job: Job) {
+        self.rows.offer(job);
+    }
+
+    /// What to do at `now`, as far as the pace admits requests.
+    pub(super) fn next(&mut self, admission: Admission, now: Instant) -> Next {
+        let most_in_flight = match admission {
+            Admission::Until(pause) => return Next::Wait(Some(pause.until)),
+            Admission::Go => self.concurrency,
+            Admission::Probe(_) => 1,
+        };
+        if self.stop.is_some() || self.in_flight >= most_in_flight {
+            return Next::Wait(None);
+        }
+        let new_first = probes_with_a_new_row(admission);
+        match self.rows.turn(now, new_first) {
+            Turn::Ready => Next::Send,
+            Turn::Wait(due) => Next::Wait(due),
+            Turn::Lost => match self.rows.take(now, new_first) {
+                Some(job) => Next::Drop(Box::new(job.taken_over())),
+                None => Next::Wait(None),
+            },
+        }
+    }
+
+    /// The row that goes next. It counts as in flight until [`Dispatcher::attempt_ended`].
+    pub(super) fn take(&mut self, admission: Admission, now: Instant) -> Option<Job> {
+        let job = self.rows.take(now, probes_with_a_new_row(admission))?;
+        self.in_flight += 1;
+        Some(job)
+    }
+
+    /// An attempt has its judgement, which the pace has heard already.
+    pub(super) fn attempt_ended(
+        &mut self,
+        mut job: Job,
+        judgement: &Judgement,
+        pauses: &mut Pauses,
+        now: Instant,
+    ) -> AfterAttempt {
+        self.in_flight -= 1;
+        job.last = judgement.answer.clone();
+        job.token_refusals = match judgement.verdict {
+            Verdict::TokenRefused => job.token_refusals + 1,
+            Verdict::Closed
+            | Verdict::AlreadyEnded
+            | Verdict::Retry
+            | Verdict::Unreachable
+            | Verdict::Throttled(_)
+            | Verdict::Banned
+            | Verdict::Refused
+            | Verdict::Halt => 0,
+        };
+        let Decision { then, counts } = self.decide(&mut job, judgement, pauses, now);
+        // The one place where an attempt is counted.
+        job.attempts += u32::from(counts);
+        match then {
+            Then::End(kind) => AfterAttempt::Ended(job, kind),
+            // A run that has stopped asks for nothing any more.
+            Then::Retry(_) | Then::AwaitProbe(_) | Then::Repeat if self.stop.is_some() => {
+                AfterAttempt::Ended(job, OutcomeKind::NotAttempted)
+            }
+            Then::Retry(wait) => {
+                self.rows.wait(job, now + wait);
+                AfterAttempt::Retry(wait)
+            }
+            Then::AwaitProbe(wait) => {
+                self.rows.wait(job, now + wait);
+                AfterAttempt::Repeat
+            }
+            Then::Repeat => {
+                self.rows.repeat(job);
+                AfterAttempt::Repeat
+            }
+        }
+    }
+
+    fn decide(
+        &mut self,
+        job: &mut Job,
+        judgement: &Judgement,
+        pauses: &mut Pauses,
+        now: Instant,
+    ) -> Decision {
+        match judgement.verdict {
+            Verdict::Closed => self.ended(OutcomeKind::Closed),
+            Verdict::AlreadyEnded => self.ended(OutcomeKind::AlreadyClosed),
+            Verdict::Refused => Then::End(OutcomeKind::Failed).counted(),
+            Verdict::Retry => self.failed(job, judgement, pauses, now),
+            Verdict::Unreachable => self.unreachable(job, judgement, pauses, now),
+            Verdict::Throttled(throttle) => self.throttled(job, throttle, judgement),
+            Verdict::Banned if pauses.banned(judgement, now) => Then::Repeat.for_free(),
+            // A token that is refused twice in a row did not just expire.
+            Verdict::TokenRefused if job.token_refusals == 1 => Then::Repeat.for_free(),
+            Verdict::Banned | Verdict::TokenRefused | Verdict::Halt => self.halted(job),
+        }
+    }
+
+    fn ended(&mut self, kind: OutcomeKind) -> Decision {
+        self.budget.earn();
+        Then::End(kind).counted()
+    }
+
+    /// The meeting's state is unknown, or DingTalk has trouble. In an outage the attempt costs the row nothing.
+    fn failed(
+        &mut self,
+        job: &mut Job,
+        judgement: &Judgement,
+        pauses: &mut Pauses,
+        now: Instant,
+    ) -> Decision {
+        let was_in_doubt = std::mem::replace(&mut job.in_doubt, true);
+        // A run that has stopped sends no probe, so it learns nothing about an outage.
+        if self.stop.is_some() {
+            return Then::End(OutcomeKind::NotAttempted).counted();
+        }
+        match pauses.trouble(judgement, was_in_doubt, now) {
+            Some(step) => self.in_outage(job, step),
+            None => self.retry(job, Cause::Trouble, judgement),
+        }
+    }
+
+    /// The request never left, so it costs the row nothing, and nothing of the run's retry budget.
+    fn unreachable(
+        &mut self,
+        job: &Job,
+        judgement: &Judgement,
+        pauses: &mut Pauses,
+        now: Instant,
+    ) -> Decision {
+        if self.stop.is_some() {
+            return Then::End(OutcomeKind::NotAttempted).for_free();
+        }
+        match pauses.trouble(judgement, false, now) {
+            Some(step) => self.in_outage(job, step),
+            None => Then::Retry(self.policy.jitter(job.attempts, &mut self.random)).for_free(),
+        }
+    }
+
+    fn in_outage(&mut self, job: &Job, step: OutageStep) -> Decision {
+        match step {
+            OutageStep::Wait(wait) => Then::AwaitProbe(wait).for_free(),
+            OutageStep::TooLong => {
+                self.stop(Stop::Outage(job.last.clone()));
+                Then::End(OutcomeKind::NotAttempted).for_free()
+            }
+        }
+    }
+
+    fn throttled(&mut self, job: &mut Job, throttle: Throttle, judgement: &Judgement) -> Decision {
+        if self.stop.is_some() {
+            return Then::End(OutcomeKind::NotAttempted).counted();
+        }
+        self.retry(job, Cause::Throttled(throttle), judgement)
+    }
+
+    fn retry(&mut self, job: &mut Job, cause: Cause, judgement: &Judgement) -> Decision {
+        let attempts = job.attempts + 1;
+        let retry =
+            self.policy.after(attempts, cause, judgement.retry_after, &mut self.budget, &mut self.random);
+        let message = match retry {
+            Ok(Wait(wait)) => return Then::Retry(wait).counted(),
+            Err(GiveUp::AttemptsSpent) => {
+                format!("given up after {attempts} attempts: {}", job.last.message)
+            }
+            Err(GiveUp::BudgetSpent) => {
+                format!("not retried, because the run's retry budget is spent: {}", job.last.message)
+            }
+        };
+        job.last.message = message;
+        Then::End(OutcomeKind::Failed).counted()
+    }
+
+    /// Every row would get this answer. The row that got it is `not_attempted` like the rows behind it, and is asked again when
+    /// the run is continued.
+    fn halted(&mut self, job: &Job) -> Decision {
+        self.stop(Stop::Halted(job.last.clone()));
+        Then::End(OutcomeKind::NotAttempted).counted()
+    }
+
+    /// Starts nothing new from now on.
+    pub(super) fn stop(&mut self, stop: Stop) {
+        self.stop = Some(match self.stop.take() {
+            Some(earlier) => earlier.worse(stop),
+            None => stop,
+        });
+    }
+
+    pub(super) fn stopped(&self) -> Option<&Stop> {
+        self.stop.as_ref()
+    }
+
+    /// Tells a row that is not asked any more why, unless it has an answer.
+    pub(super) fn leave_out(&self, mut job: Job) -> Job {
+        let why = match &self.stop {
+            Some(Stop::Halted(details)) => format!("the run was halted: {}", details.message),
+            Some(stop @ Stop::Outage(_)) => stop.to_string(),
+            Some(Stop::Deadline | Stop::Interrupted | Stop::ListsLost(_) | Stop::AuditLost(_)) | None => {
+                return job;
+            }
+        };
+        if job.last == ReplyDetails::default() {
+            job.last.message = why;
+        }
+        job
+    }
+
+    /// Whether every row has its outcome.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight == 0 && self.rows.is_empty()
+    }
+
+    /// Requests in flight.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// A row that is not in flight, for a run that has stopped.
+    pub(super) fn take_leftover(&mut self) -> Option<Job> {
+        self.rows.take_any()
+    }
+
+    /// A lease in doubt. When it changes, a row may go.
+    pub(super) fn lease_in_doubt(&self) -> Option<Arc<Lease>> {
+        self.rows.in_doubt()
+    }
+
+    /// No access token could be fetched, `failures` times in a row. Returns how long to wait before the next try, or none
+    /// where the run gives up.
+    pub(super) fn no_access_token(
+        &mut self,
+        failures: u32,
+        details: &ReplyDetails,
+        pauses: &mut Pauses,
+        now: Instant,
+    ) -> Option<Duration> {
+        match pauses.no_access_token(now) {
+            Some(OutageStep::Wait(wait)) => Some(wait),
+            Some(OutageStep::TooLong) => {
+                self.stop(Stop::Outage(details.clone()));
+                Some(MIN_TOKEN_WAIT)
+            }
+            None if failures < self.policy.max_attempts() => {
+                Some(MIN_TOKEN_WAIT + self.policy.jitter(failures, &mut self.random))
+            }
+            None => None,
+        }
+    }
+}
+
+/// In an outage, a row that is not in trouble yet probes.
+fn probes_with_a_new_row(admission: Admission) -> bool {
+    admission == Admission::Probe(ProbeFor::Outage)
+}

@@ -1,0 +1,228 @@
+//! The rows that are not in flight, and which one goes next.
+//!
+//! Invariant: a row is in exactly one place. Rows that were asked before go before new ones. A row whose lease is in doubt does
+//! not go.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::lease::LeaseState;
+use super::{Job, Lease};
+
+/// The most rows that are kept. When there are this many, no new row is taken in.
+pub(super) const MOST_KEPT: usize = 1024;
+
+/// The rows that are neither in flight nor ended.
+#[derive(Debug, Default)]
+pub(super) struct JobQueue {
+    fresh: Option<Job>,
+    ready: VecDeque<Job>,
+    waiting: BinaryHeap<Reverse<Waiting>>,
+    /// Rows whose turn had come while their lease was in doubt.
+    in_doubt: Vec<Job>,
+    arrivals: u64,
+}
+
+/// Which row goes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// One that may be asked for: [`JobQueue::take`] returns it.
+    Ready,
+    /// One that another worker has taken over: [`JobQueue::take`] returns it.
+    Lost,
+    /// None before this instant, or before something happens.
+    Wait(Option<Instant>),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Fresh,
+    Ready,
+    Waiting,
+}
+
+impl JobQueue {
+    /// Whether a new row can be taken in.
+    pub(super) fn has_room(&self) -> bool {
+        self.fresh.is_none() && self.ready.len() + self.waiting.len() + self.in_doubt.len() < MOST_KEPT
+    }
+
+    /// Takes a new row in.
+    pub(super) fn offer(&mut self, job: Job) {
+        debug_assert!(self.fresh.is_none(), "one new row at a time");
+        self.fresh = Some(job);
+    }
+
+    /// Lets a row go again at once.
+    pub(super) fn repeat(&mut self, job: Job) {
+        self.ready.push_back(job);
+    }
+
+    /// Lets a row go again at `not_before`.
+    pub(super) fn wait(&mut self, job: Job, not_before: Instant) {
+        self.arrivals += 1;
+        self.waiting.push(Reverse(Waiting { not_before, arrival: self.arrivals, job }));
+    }
+
+    /// Which row goes next at `now`. A row whose lease is in doubt lets the others go first.
+    pub(super) fn turn(&mut self, now: Instant, new_first: bool) -> Turn {
+        self.ready.extend(self.in_doubt.extract_if(.., |job| job.lease_state(now) != LeaseState::InDoubt));
+        while let Some(state) = self.first(now, new_first).map(|job| job.lease_state(now)) {
+            match state {
+                LeaseState::Held => return Turn::Ready,
+                LeaseState::Lost => return Turn::Lost,
+                LeaseState::InDoubt => {
+                    let job = self.take(now, new_first);
+                    self.in_doubt.extend(job);
+                }
+            }
+        }
+        Turn::Wait(self.waiting.peek().map(|Reverse(waiting)| waiting.not_before))
+    }
+
+    fn place(&self, now: Instant, new_first: bool) -> Option<Place> {
+        if self.fresh.is_some() && new_first {
+            Some(Place::Fresh)
+        } else if !self.ready.is_empty() {
+            Some(Place::Ready)
+        } else if self.waiting.peek().is_some_and(|Reverse(waiting)| waiting.not_before <= now) {
+            Some(Place::Waiting)
+        } else {
+            self.fresh.as_ref().map(|_| Place::Fresh)
+        }
+    }
+
+    fn first(&self, now: Instant, new_first: bool) -> Option<&Job> {
+        match self.place(now, new_first)? {
+            Place::Fresh => self.fresh.as_ref(),
+            Place::Ready => self.ready.front(),
+            Place::Waiting => self.waiting.peek().map(|Reverse(waiting)| &waiting.job),
+        }
+    }
+
+    /// The row that goes next.
+    pub(super) fn take(&mut self, now: Instant, new_first: bool) -> Option<Job> {
+        match self.place(now, new_first)? {
+            Place::Fresh => self.fresh.take(),
+            Place::Ready => self.ready.pop_front(),
+            Place::Waiting => self.waiting.pop().map(|Reverse(waiting)| waiting.job),
+        }
+    }
+
+    /// Any row, for a run that has stopped.
+    pub(super) fn take_any(&mut self) -> Option<Job> {
+        let waiting = |waiting: &mut BinaryHeap<Reverse<Waiting>>| waiting.pop().map(|Reverse(row)| row.job);
+        let asked_before = self.ready.pop_front().or_else(|| waiting(&mut self.waiting));
+        asked_before.or_else(|| self.in_doubt.pop()).or_else(|| self.fresh.take())
+    }
+
+    /// A lease in doubt: when it changes, a row may go.
+    pub(super) fn in_doubt(&self) -> Option<Arc<Lease>> {
+        self.in_doubt.first().and_then(|job| job.lease.clone())
+    }
+
+    /// Whether no row is left.
+    pub(super) fn is_empty(&self) -> bool {
+        let none_asked = self.ready.is_empty() && self.waiting.is_empty() && self.in_doubt.is_empty();
+        none_asked && self.fresh.is_none()
+    }
+}
+
+/// A row that waits, ordered by its time and then by its arrival.
+#[derive(Debug)]
+struct Waiting {
+    not_before: Instant,
+    arrival: u64,
+    job: Job,
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Waiting {}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.not_before, self.arrival).cmp(&(other.not_before, other.arrival))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::meeting::{CloseRequest, ConferenceId, Origin, UnionId};
+    use crate::run::PriorAttempts;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A row with a lease of a second.
+    fn leased(clock: &Clock, name: &str) -> (Job, Arc<Lease>) {
+        let request = CloseRequest {
+            conference_id: ConferenceId::parse(name).unwrap(),
+            union_id: UnionId::parse("host").unwrap(),
+        };
+        let lease = Arc::new(Lease::new(clock.clone(), clock.now() + SECOND));
+        let prior = PriorAttempts { lease: Some(Arc::clone(&lease)), ..PriorAttempts::default() };
+        (Job::new(Origin { source: "s/7-1".into(), line: 1 }, request).after(prior), lease)
+    }
+
+    fn take(rows: &mut JobQueue, now: Instant) -> String {
+        rows.take(now, false).unwrap().request.conference_id.to_string()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_row_whose_lease_ran_out_waits_wherever_it_is_until_the_lease_is_renewed_or_lost() {
+        let clock = Clock::tokio();
+        let ((ready, ours), (waiting, lost), (fresh, silent)) =
+            (leased(&clock, "ready"), leased(&clock, "waiting"), leased(&clock, "fresh"));
+        let mut rows = JobQueue::default();
+        rows.repeat(ready);
+        rows.wait(waiting, clock.now() + SECOND);
+        rows.offer(fresh);
+        assert_eq!(rows.turn(clock.now(), false), Turn::Ready);
+        clock.wait_until(clock.now() + SECOND).await;
+        let now = clock.now();
+        assert_eq!(rows.turn(now, false), Turn::Wait(None));
+        assert!(rows.in_doubt().is_some() && !rows.is_empty());
+        // A row with a lease goes first, although it came later.
+        rows.offer(leased(&clock, "later").0);
+        assert_eq!((rows.turn(now, false), take(&mut rows, now).as_str()), (Turn::Ready, "later"));
+
+        ours.renew(now + SECOND);
+        lost.lose();
+        assert_eq!((rows.turn(now, false), take(&mut rows, now).as_str()), (Turn::Ready, "ready"));
+        assert_eq!((rows.turn(now, false), take(&mut rows, now).as_str()), (Turn::Lost, "waiting"));
+        assert_eq!(rows.turn(now, false), Turn::Wait(None));
+        assert_eq!(rows.in_doubt(), Some(silent));
+        assert_eq!(rows.take_any().unwrap().request.conference_id.as_str(), "fresh");
+        assert!(rows.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_row_that_was_taken_over_before_its_turn_delays_no_other() {
+        let clock = Clock::tokio();
+        let mut rows = JobQueue::default();
+        let (lost, lease) = leased(&clock, "lost");
+        rows.repeat(lost);
+        rows.offer(leased(&clock, "next").0);
+        lease.lose();
+        let now = clock.now();
+        assert_eq!((rows.turn(now, false), take(&mut rows, now).as_str()), (Turn::Lost, "lost"));
+        assert_eq!((rows.turn(now, false), take(&mut rows, now).as_str()), (Turn::Ready, "next"));
+    }
+}
