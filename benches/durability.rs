@@ -8,17 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meeting_closer::clock::Clock;
-use meeting_closer::dingtalk::HttpApi;
-use meeting_closer::events::Observers;
-use meeting_closer::journal::{Chain, FileStorage, Hasher, Journal, Storage};
-use meeting_closer::lists::TriagedRow;
-use meeting_closer::meeting::{CloseRequest, ConferenceId, Origin, UnionId};
-use meeting_closer::pace::Pacer;
-use meeting_closer::printer;
-use meeting_closer::run::{self, IncomingRow, PriorAttempts, RunParts};
-use meeting_closer::sandbox::{Quotas, Sandbox, SandboxSettings};
-use meeting_closer::settings::{Layers, Settings};
+use meeting_closer::{
+    Chain, Clock, CloseRequest, ConferenceId, FileStorage, Hasher, HttpApi, IncomingRow, Journal, Layers,
+    Observers, Origin, Pacer, PriorAttempts, Quotas, RunParts, Sandbox, SandboxSettings, Settings, Storage,
+    TriagedRow, UnionId, print_out, run,
+};
 use tokio::sync::mpsc;
 
 const ROWS: u64 = 10_000;
@@ -51,9 +45,9 @@ async fn main() {
         seconds.sort_by(f64::total_cmp);
         ROWS as f64 / seconds[TURNS / 2]
     });
-    printer::out(&format!("synced    {synced:>8.0} rows/s"));
-    printer::out(&format!("unsynced  {unsynced:>8.0} rows/s"));
-    printer::out(&format!("synced runs keep {:.0} % of the speed", 100.0 * synced / unsynced));
+    print_out(&format!("synced    {synced:>8.0} rows/s"));
+    print_out(&format!("unsynced  {unsynced:>8.0} rows/s"));
+    print_out(&format!("synced runs keep {:.0} % of the speed", 100.0 * synced / unsynced));
 }
 
 async fn one_run(path: &Path, synced: bool) -> Duration {
@@ -84,7 +78,7 @@ async fn one_run(path: &Path, synced: bool) -> Duration {
     let (_signal, signals) = mpsc::channel(1);
     let parts = RunParts {
         api: Arc::new(HttpApi::new(&settings.dingtalk, auth, 64, clock.clone()).expect("a client")),
-        pacer: Pacer::new(&settings.pace),
+        pacer: Pacer::new(&settings.pace, None),
         pace: settings.pace,
         retry: settings.retry,
         seed: 1,
@@ -92,17 +86,16 @@ async fn one_run(path: &Path, synced: bool) -> Duration {
         observer: &mut Observers::default(),
         signals,
         deadline: None,
-        patience: None,
         clock: clock.clone(),
     };
     let start = clock.now();
-    let end = run::run(parts, rows()).await;
+    let end = run(parts, rows()).await;
     journal.sync().expect("a journal on the disk");
     assert_eq!(end.totals.outcomes.get("closed"), Some(&ROWS), "{end:?}");
     clock.now() - start
 }
 
-fn rows() -> mpsc::Receiver<Result<IncomingRow, meeting_closer::lists::ListError>> {
+fn rows() -> mpsc::Receiver<Result<IncomingRow, meeting_closer::ListError>> {
     let (sender, receiver) = mpsc::channel(256);
     tokio::spawn(async move {
         for line in 0..ROWS {

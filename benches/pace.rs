@@ -6,17 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use meeting_closer::clock::Clock;
-use meeting_closer::dingtalk::HttpApi;
-use meeting_closer::events::Observers;
-use meeting_closer::journal::{Chain, FileStorage, Hasher, Journal};
-use meeting_closer::lists::{ListError, TriagedRow};
-use meeting_closer::meeting::{CloseRequest, ConferenceId, Origin, UnionId};
-use meeting_closer::pace::Pacer;
-use meeting_closer::printer;
-use meeting_closer::run::{self, IncomingRow, PriorAttempts, RunParts};
-use meeting_closer::sandbox::{Quotas, Sandbox, SandboxSettings};
-use meeting_closer::settings::{Layers, Settings};
+use meeting_closer::{
+    Chain, Clock, CloseRequest, ConferenceId, FileStorage, Hasher, HttpApi, IncomingRow, Journal, Layers,
+    ListError, Observers, Origin, Pacer, PriorAttempts, Quotas, RunParts, Sandbox, SandboxSettings, Settings,
+    TriagedRow, UnionId, print_out, run,
+};
 use tokio::sync::mpsc;
 
 /// What is measured: the quota a second from each second on, the configured rate, and the rows.
@@ -88,12 +82,12 @@ async fn measure(case: &Case) {
         deadline: None,
         clock,
     };
-    let end = run::run(parts, rows(case.rows)).await;
+    let end = run(parts, rows(case.rows)).await;
     steps.abort();
     let statistics = sandbox.statistics();
     let ideal = ideal_seconds(case);
     let taken = statistics.span_ms as f64 / 1000.0;
-    printer::out(&format!(
+    print_out(&format!(
         "{:<32} {taken:>6.2} s, {:>5.1} % of the ideal speed, {:>5.2} % refused ({} of {})",
         case.name,
         100.0 * ideal / taken,

@@ -8,9 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use meeting_closer::clock::Clock;
-use meeting_closer::printer;
-use meeting_closer::sandbox::{Quotas, Sandbox, SandboxSettings};
+use meeting_closer::{Clock, Quotas, Sandbox, SandboxSettings, print_out};
 
 const ROWS: u32 = 20_000;
 const TURNS: usize = 5;
@@ -127,8 +125,8 @@ async fn speed(redis: &Redis, folder: &Path) {
         seconds.sort_by(f64::total_cmp);
         f64::from(ROWS) / seconds[TURNS / 2]
     });
-    printer::out(&format!("close  {close:>8.0} rows/s"));
-    printer::out(&format!("work   {work:>8.0} rows/s, {:.0} % of it", 100.0 * work / close));
+    print_out(&format!("close  {close:>8.0} rows/s"));
+    print_out(&format!("work   {work:>8.0} rows/s, {:.0} % of it", 100.0 * work / close));
 }
 
 async fn quota(redis: &Redis, folder: &Path) {
@@ -142,7 +140,7 @@ async fn quota(redis: &Redis, folder: &Path) {
     let calls = sandbox.statistics();
     assert_eq!(calls.close_calls, u64::from(SHARED_ROWS));
     let per_second = f64::from(SHARED_ROWS - 1) / (calls.span_ms as f64 / 1000.0);
-    printer::out(&format!(
+    print_out(&format!(
         "{WORKERS} workers use {:.1} % of a quota of {SHARED} a second, {} calls in the busiest second",
         100.0 * per_second / f64::from(SHARED),
         calls.most_in_a_second,

@@ -6,15 +6,11 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use meeting_closer::clock::Clock;
-use meeting_closer::journal::{
-    AttemptStarted, Chain, FileStorage, Hasher, Journal, OutcomeRecord, Record, RowCounts, RunStarted,
-    recover,
+use meeting_closer::{
+    AttemptStarted, Chain, Clock, EndedBy, FileStorage, Hasher, History, Journal, Origin, Outcome,
+    OutcomeKind, OutcomeRecord, Record, ReplyDetails, RowCounts, RunStarted, print_out, recover, verify,
+    write_reports,
 };
-use meeting_closer::meeting::Origin;
-use meeting_closer::outcome::{EndedBy, Outcome, OutcomeKind, ReplyDetails};
-use meeting_closer::run::History;
-use meeting_closer::{journal, printer, report};
 
 const OUTCOMES: u64 = 1_000_000;
 
@@ -23,18 +19,18 @@ fn main() {
     let path = folder.path().join("journal.jsonl");
     timed("writing", || write(&path));
     let bytes = std::fs::metadata(&path).expect("the journal").len();
-    printer::out(&format!("          {OUTCOMES} outcomes and as many attempts, {} MiB", bytes >> 20));
+    print_out(&format!("          {OUTCOMES} outcomes and as many attempts, {} MiB", bytes >> 20));
     timed("going on", || {
         let mut history = History::default();
-        let learn = |entry: meeting_closer::journal::JournalEntry| history.learn(&entry.record, entry.at);
+        let learn = |entry: meeting_closer::JournalEntry| history.learn(&entry.record, entry.at);
         recover(&path, Hasher::PLAIN, learn).expect("a whole journal");
         assert_eq!(history.rows_done(), OUTCOMES);
     });
     timed("verify", || {
-        assert_eq!(journal::verify(&path, Hasher::PLAIN).expect("a whole journal").rows, OUTCOMES);
+        assert_eq!(verify(&path, Hasher::PLAIN).expect("a whole journal").rows, OUTCOMES);
     });
     timed("reports", || {
-        report::write_reports(folder.path(), Hasher::PLAIN).expect("reports");
+        write_reports(folder.path(), Hasher::PLAIN).expect("reports");
     });
 }
 
@@ -44,7 +40,7 @@ fn timed(what: &str, step: impl FnOnce()) {
     let seconds = (Clock::System.now() - start).as_secs_f64();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("unknown").trim();
-    printer::out(&format!("{what:<9} {seconds:>6.2} s, peak memory so far {peak}"));
+    print_out(&format!("{what:<9} {seconds:>6.2} s, peak memory so far {peak}"));
 }
 
 fn write(path: &Path) {

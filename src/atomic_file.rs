@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Fills a temporary file in the same folder, syncs it to the disk, and renames it to `path`. The new file has the
 /// permission bits `mode`.
-pub fn replace(
+pub(crate) fn replace(
     path: &Path,
     mode: u32,
     fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,

@@ -10,16 +10,16 @@ use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
 
 /// Waits that grow by a factor, up to a longest one.
 #[derive(Debug, Clone)]
-pub struct Backoff(ExponentialBackoff);
+pub(crate) struct Backoff(ExponentialBackoff);
 
 impl Backoff {
     /// Waits that double.
-    pub fn doubling(first: Duration, longest: Duration) -> Self {
+    pub(crate) fn doubling(first: Duration, longest: Duration) -> Self {
         Self::new(first, 2.0, longest)
     }
 
     /// Waits that grow by `multiplier`.
-    pub fn new(first: Duration, multiplier: f64, longest: Duration) -> Self {
+    pub(crate) fn new(first: Duration, multiplier: f64, longest: Duration) -> Self {
         let growth = ExponentialBackoffBuilder::new()
             .with_initial_interval(first)
             .with_multiplier(multiplier)
@@ -31,12 +31,12 @@ impl Backoff {
     }
 
     /// The next wait; the one after it is longer.
-    pub fn next_wait(&mut self) -> Duration {
+    pub(crate) fn next_wait(&mut self) -> Duration {
         self.0.next_backoff().expect("without a longest elapsed time, there is always a next wait")
     }
 
     /// Begins again with the first wait.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.0.reset();
     }
 }

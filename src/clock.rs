@@ -79,29 +79,29 @@ async fn wait_precisely(at: Instant) {
 }
 
 /// A timestamp as the journal and the reports write it: RFC 3339, UTC, milliseconds.
-pub fn rfc3339(at: Timestamp) -> String {
+pub(crate) fn rfc3339(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
 /// [`rfc3339`] for serde.
-pub mod rfc3339_serde {
+pub(crate) mod rfc3339_serde {
     use jiff::Timestamp;
     use serde::{Deserialize, Deserializer, Serializer, de};
 
     /// Writes a timestamp.
-    pub fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{at:.3}"))
     }
 
     /// Reads a timestamp.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         <std::borrow::Cow<'de, str>>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
 /// Blocks this thread: for threads of our own only.
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-pub fn blocking_sleep(duration: Duration) {
+pub(crate) fn blocking_sleep(duration: Duration) {
     std::thread::sleep(duration);
 }
 

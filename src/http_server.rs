@@ -20,7 +20,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What one client may take.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Connections at once. The next one waits until one of them ends.
     pub connections: usize,
     /// How long a client may take to send the head of a request.
@@ -29,14 +29,14 @@ pub struct Limits {
 
 /// A running server. Dropping it ends it, with every connection.
 #[derive(Debug)]
-pub struct HttpServer {
+pub(crate) struct HttpServer {
     address: SocketAddr,
     task: JoinHandle<()>,
 }
 
 impl HttpServer {
     /// Listens, and answers every request by calling `answer`. An error of `answer` closes the connection without an answer.
-    pub async fn start<F, E>(
+    pub(crate) async fn start<F, E>(
         listen: SocketAddr,
         limits: Limits,
         answer: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static,
@@ -52,7 +52,7 @@ impl HttpServer {
     }
 
     /// Where it listens. If port 0 was asked for, this has the real port.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 }

@@ -3,53 +3,84 @@
 //! A run is a pipeline, and the modules are its stations, in the order in which a row passes them:
 //!
 //! ```text
-//!  lists ──> lists ──> run ─────────────> journal ──> report
-//!            read,      which row is       what        audit.csv, report.html,
-//!            check,     asked next, and    happened,   summary.json,
-//!            sort       what of it became  append-only closing table, hints
-//!                        │       ▲
-//!                      pace    dingtalk
-//!                      retry   (one attempt, one verdict)
+//!  lists / queue ──> lists ──> run ─────────────> journal ──> report
+//!                    read,     which row goes     what        audit.csv, report.html,
+//!                    check,    next, and what     happened,   summary.json
+//!                    sort      became of it       append-only
+//!                                 │       ▲
+//!                               pace    dingtalk
+//!                               retry   (one attempt, one verdict)
 //! ```
 //!
-//! A worker has its rows from a [`queue`] in the lists' place, and gives every entry its end there once its outcome is on
-//! the disk.
+//! `lifecycle` takes one run from end to end. `worker` does one run after the other, with rows from a queue. `ARCHITECTURE.md`
+//! names every folder, every stage of a row's way, and the file that keeps each invariant.
 //!
 //! What always holds:
 //!
-//! - A meeting counts as closed on DingTalk's word and on nothing else ([`dingtalk::judge`]).
-//! - Every row of a list has exactly one outcome; the totals add up ([`run`]).
-//! - No span of time holds more requests than the rate and the burst allow ([`pace`]), of all workers of a queue together.
-//! - A request is in the journal before it leaves ([`journal`]); reports are made from the journal alone ([`report`]).
-//! - What decides is a plain function or state machine without clock, chance or I/O; what does is thin.
+//! - A meeting counts as closed only if DingTalk says so (`dingtalk`).
+//! - Every row has exactly one outcome, and the totals add up (`run`).
+//! - No span of time holds more requests than the rate and the burst allow, of all workers of a queue together (`pace`).
+//! - A request is in the journal before it leaves (`journal`). Reports are made from the journal alone (`report`).
+//! - What decides is a pure function or a state machine without clock, randomness or I/O. What acts is thin.
+//!
+//! The modules are private: this crate is a program. It exports what `main` needs, and what the tests and benches need.
 
-pub mod atomic_file;
-pub mod backoff;
-pub mod check;
-pub mod cli;
-pub mod clock;
-pub mod commands;
-pub mod dingtalk;
-pub mod display;
-pub mod events;
-pub mod exit;
-pub mod http_server;
-pub mod journal;
-pub mod lifecycle;
-pub mod lists;
-pub mod meeting;
-pub mod metrics;
-pub mod outcome;
-pub mod pace;
-pub mod printer;
-pub mod queue;
-pub mod report;
-pub mod retry;
-pub mod run;
-pub mod sandbox;
-pub mod settings;
-pub mod telemetry;
+mod atomic_file;
+mod backoff;
+mod check;
+mod cli;
+mod clock;
+mod commands;
+mod dingtalk;
+mod display;
+mod events;
+mod exit;
+mod http_server;
+mod journal;
+mod lifecycle;
+mod lists;
+mod meeting;
+mod metrics;
+mod outcome;
+mod pace;
+mod printer;
+mod queue;
+mod report;
+mod retry;
+mod run;
+mod sandbox;
+mod settings;
+mod telemetry;
 #[cfg(feature = "otlp")]
-pub mod traces;
-pub mod wording;
-pub mod worker;
+mod traces;
+mod wording;
+mod worker;
+
+// For `main`.
+pub use cli::Cli;
+pub use commands::run as run_command;
+pub use exit::{ExitCode, Failure};
+pub use printer::err as print_err;
+
+// For the tests and the benches.
+pub use clock::Clock;
+pub use dingtalk::{AccessToken, Api, Exchange, HttpAnswer, HttpApi, NoReply, TokenError, TokenGrant, hint};
+pub use events::{Observe, Observers, RunEvent};
+pub use journal::{
+    AttemptStarted, Chain, EndReason, FileStorage, Hasher, Journal, JournalEntry, ListRecord, OutcomeRecord,
+    PaceTotals, Reader, Record, RowCounts, RunFinished, RunStarted, Storage, Timeline, Totals, recover,
+    verify,
+};
+pub use lists::{ListError, TriagedRow};
+pub use meeting::{CloseRequest, ConferenceId, Origin, UnionId};
+pub use metrics::Metrics;
+pub use outcome::{EndedBy, Outcome, OutcomeKind, ReplyDetails};
+pub use pace::{
+    Feedback, Pacer, PermitGrant, PermitRequest, QuotaStore, RateSignal, SharedQuota, WaitReason,
+};
+pub use printer::out as print_out;
+pub use queue::{Link, QUOTA_SCRIPT, QuotaHost, RedisQueue, RedisQuota, ScriptReply};
+pub use report::write_reports;
+pub use run::{History, IncomingRow, PriorAttempts, RunEnd, RunParts, run};
+pub use sandbox::{Quotas, Reply, Sandbox, SandboxSettings, ScriptedReply};
+pub use settings::{DEFAULTS, Layers, PaceSettings, Settings};

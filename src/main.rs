@@ -3,26 +3,24 @@
 use std::process;
 
 use clap::Parser as _;
-use meeting_closer::cli::Cli;
-use meeting_closer::exit::ExitCode;
-use meeting_closer::{commands, printer};
+use meeting_closer::{Cli, ExitCode, print_err, run_command};
 
 fn main() -> process::ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            printer::err(&format!("error: cannot start: {error}"));
+            print_err(&format!("error: cannot start: {error}"));
             return ExitCode::Usage.into();
         }
     };
-    let ended = runtime.block_on(commands::run(cli));
+    let ended = runtime.block_on(run_command(cli));
     // What still waits (a request that was let go of, a list that is not read to its end) is not waited for.
     runtime.shutdown_background();
     match ended {
         Ok(code) => code.into(),
         Err(failure) => {
-            printer::err(&failure.to_string());
+            print_err(&failure.to_string());
             failure.code.into()
         }
     }

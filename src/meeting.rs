@@ -12,7 +12,7 @@ use thiserror::Error;
 
 /// The longest id that is taken, in bytes. DingTalk documents no limit; its ids have 24 to 40 characters, and what is
 /// ten times as long is a paragraph pasted into the wrong cell.
-pub const MAX_ID_BYTES: usize = 256;
+pub(crate) const MAX_ID_BYTES: usize = 256;
 
 /// Why a cell is not an id. The text says what was found; advice comes apart, from [`IdProblem::hint`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -174,14 +174,14 @@ impl CloseRequest {
 pub struct Fingerprint(u128);
 
 /// Fingerprints, each once.
-pub type FingerprintSet = HashSet<Fingerprint, BuildHasherDefault<IdentityHasher>>;
+pub(crate) type FingerprintSet = HashSet<Fingerprint, BuildHasherDefault<IdentityHasher>>;
 
 /// Something for each fingerprint.
-pub type FingerprintMap<T> = HashMap<Fingerprint, T, BuildHasherDefault<IdentityHasher>>;
+pub(crate) type FingerprintMap<T> = HashMap<Fingerprint, T, BuildHasherDefault<IdentityHasher>>;
 
 /// A fingerprint is a hash already: half of it tells where it belongs.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct IdentityHasher(u64);
+pub(crate) struct IdentityHasher(u64);
 
 impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {

@@ -15,17 +15,17 @@ pub fn err(text: &str) {
 }
 
 /// Whether somebody can be asked.
-pub fn can_ask() -> bool {
+pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 /// Whether standard error is a terminal, which can show a bar.
-pub fn can_redraw() -> bool {
+pub(crate) fn can_redraw() -> bool {
     io::stderr().is_terminal()
 }
 
 /// Asks, and takes nothing but `y` or `yes` for a yes.
-pub fn ask(question: &str) -> bool {
+pub(crate) fn ask(question: &str) -> bool {
     let _ = write!(io::stderr(), "{question} [y/N] ");
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);

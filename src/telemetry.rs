@@ -17,7 +17,7 @@ use crate::events::{Observe, RunEvent};
 use crate::outcome::OutcomeKind;
 
 /// Begins to log to standard error, around whatever `terminal` draws there.
-pub fn start(global: &GlobalArgs, terminal: &MultiProgress) {
+pub(crate) fn start(global: &GlobalArgs, terminal: &MultiProgress) {
     let level = match (global.quiet, global.verbose) {
         (0, 0) => LevelFilter::INFO,
         (0, 1) => LevelFilter::DEBUG,
@@ -57,13 +57,13 @@ impl Write for AroundTheBar {
 
 /// Logs a run's events.
 #[derive(Debug)]
-pub struct RunLog {
+pub(crate) struct RunLog {
     run_id: String,
 }
 
 impl RunLog {
     /// For the run of that id.
-    pub fn new(run_id: &str) -> Self {
+    pub(crate) fn new(run_id: &str) -> Self {
         Self { run_id: run_id.to_owned() }
     }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use jiff::fmt::friendly::{FractionalUnit, SpanPrinter};
 
 /// A count with its noun: `1 row`, `2 rows`.
-pub fn count(number: u64, noun: &str) -> String {
+pub(crate) fn count(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// Milliseconds as people say them: `2.3s`, `1m 5s`. Tenths are shown below ten seconds.
-pub fn duration(milliseconds: u64) -> String {
+pub(crate) fn duration(milliseconds: u64) -> String {
     let rounded = match milliseconds {
         0..10_000 => milliseconds / 100 * 100,
         _ => milliseconds / 1000 * 1000,

@@ -13,7 +13,7 @@ const CLOCK_LIMIT: SignedDuration = SignedDuration::from_hours(1);
 
 /// A first contact, and when it was made by this machine's clock.
 #[derive(Debug)]
-pub struct Contact {
+pub(crate) struct Contact {
     /// Where: scheme and host.
     pub address: String,
     /// `dingtalk.auth`; none where a credential is lacking, and nothing can be said of the token.
@@ -27,7 +27,7 @@ pub struct Contact {
 }
 
 /// The findings of a first contact.
-pub fn contact(contact: &Contact) -> Vec<Finding> {
+pub(crate) fn contact(contact: &Contact) -> Vec<Finding> {
     let Contact { address, auth, showed, left_at, answered_at } = contact;
     let mut findings = vec![met(address, &showed.met)];
     if let Reachability::DingTalk(served_at) = &showed.met {
@@ -124,7 +124,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::check::Grade;
+    use crate::check::findings::Grade;
     use crate::outcome::ReplyDetails;
 
     fn at(millis: i64) -> Timestamp {

@@ -8,7 +8,7 @@ use crate::exit::ExitCode;
 
 /// What was found out about one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// The thing, in a word or two.
     pub about: &'static str,
     /// How it stands.
@@ -19,7 +19,7 @@ pub struct Finding {
 
 /// How a thing stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Grade {
+pub(crate) enum Grade {
     /// As it should be.
     Fine,
     /// A run would work, and this is to be done all the same.
@@ -30,7 +30,7 @@ pub enum Grade {
 
 /// On whose side it is wrong: the two exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub(crate) enum Side {
     /// On this machine: configuration, files, folders, the clock.
     Ours,
     /// Every row would meet the same answer, or none.
@@ -39,17 +39,17 @@ pub enum Side {
 
 impl Finding {
     /// Something as it should be.
-    pub fn fine(about: &'static str, found: impl Into<String>) -> Self {
+    pub(crate) fn fine(about: &'static str, found: impl Into<String>) -> Self {
         Self { about, grade: Grade::Fine, found: found.into() }
     }
 
     /// Something that a run survives.
-    pub fn doubtful(about: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub(crate) fn doubtful(about: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { about, grade: Grade::Doubtful(advice.into()), found: found.into() }
     }
 
     /// Something that a run does not survive.
-    pub fn wrong(
+    pub(crate) fn wrong(
         whose: Side,
         about: &'static str,
         found: impl Into<String>,
@@ -73,16 +73,16 @@ impl fmt::Display for Finding {
 
 /// All that a check found.
 #[derive(Debug, Default)]
-pub struct Findings(Vec<Finding>);
+pub(crate) struct Findings(Vec<Finding>);
 
 impl Findings {
     /// One more.
-    pub fn push(&mut self, finding: Finding) {
+    pub(crate) fn push(&mut self, finding: Finding) {
         self.0.push(finding);
     }
 
     /// What they come to: what is wrong here stands above what DingTalk would say, as a run would not come that far.
-    pub fn exit_code(&self) -> ExitCode {
+    pub(crate) fn exit_code(&self) -> ExitCode {
         let any = |whose| {
             self.0.iter().any(|finding| matches!(&finding.grade, Grade::Wrong(of, _) if *of == whose))
         };

@@ -16,7 +16,7 @@ const ROWS_EXPECTED: u64 = 5_000;
 
 /// What was seen of an audit folder in which everything worked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FolderFacts {
+pub(crate) struct FolderFacts {
     /// Its permission bits; none where it is not there yet, and could be made.
     pub mode: Option<u32>,
     /// Bytes that are free on its disk for who runs this.
@@ -26,7 +26,7 @@ pub struct FolderFacts {
 /// Does in the audit folder what a run does: makes a folder, and in it a file that is locked, written and put on the disk.
 /// Where the audit folder is not there yet, that happens where it would be made: a check that made it as another user
 /// would take it away from the one who runs the job.
-pub fn probe_audit_dir(dir: &Path) -> io::Result<FolderFacts> {
+pub(crate) fn probe_audit_dir(dir: &Path) -> io::Result<FolderFacts> {
     let there = nearest_existing(dir)?;
     let mode = if there == dir { Some(fs::metadata(dir)?.permissions().mode() & 0o777) } else { None };
     let trial = tempfile::Builder::new().prefix(".check-").tempdir_in(on_disk(&there))?;
@@ -59,7 +59,7 @@ fn on_disk(folder: &Path) -> &Path {
 }
 
 /// The audit folder, judged.
-pub fn audit_folder(dir: &Path, probed: &io::Result<FolderFacts>) -> Finding {
+pub(crate) fn audit_folder(dir: &Path, probed: &io::Result<FolderFacts>) -> Finding {
     let shown = dir.display();
     match probed {
         Err(error) => Finding::wrong(
@@ -83,7 +83,7 @@ pub fn audit_folder(dir: &Path, probed: &io::Result<FolderFacts>) -> Finding {
 }
 
 /// The room on the audit's disk, judged.
-pub fn room(free_bytes: u64, guard: &GuardSettings) -> Finding {
+pub(crate) fn room(free_bytes: u64, guard: &GuardSettings) -> Finding {
     let rows = guard.max_meetings.unwrap_or(ROWS_EXPECTED);
     let needed = rows.saturating_mul(BYTES_A_ROW);
     let found = format!("{} free; {rows} rows need about {}", bytes(free_bytes), bytes(needed));
@@ -95,13 +95,13 @@ pub fn room(free_bytes: u64, guard: &GuardSettings) -> Finding {
 }
 
 /// Tries to make a file beside the textfile, as replacing it does.
-pub fn probe_textfile(path: &Path) -> io::Result<()> {
+pub(crate) fn probe_textfile(path: &Path) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new(""));
     tempfile::Builder::new().prefix(".check-").tempfile_in(on_disk(folder))?.close()
 }
 
 /// The textfile's folder, judged.
-pub fn textfile(path: &Path, probed: &io::Result<()>) -> Finding {
+pub(crate) fn textfile(path: &Path, probed: &io::Result<()>) -> Finding {
     let shown = path.display();
     match probed {
         Ok(()) => Finding::fine("metrics", format!("{shown} can be written")),

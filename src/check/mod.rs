@@ -6,6 +6,6 @@ mod contact;
 mod findings;
 mod folders;
 
-pub use contact::{Contact, contact};
-pub use findings::{Finding, Findings, Grade, Side};
-pub use folders::{FolderFacts, audit_folder, probe_audit_dir, probe_textfile, room, textfile};
+pub(crate) use contact::{Contact, contact};
+pub(crate) use findings::{Finding, Findings, Side};
+pub(crate) use folders::{audit_folder, probe_audit_dir, probe_textfile, room, textfile};

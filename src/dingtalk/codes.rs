@@ -4,7 +4,7 @@
 
 /// What a code asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hint {
+pub(super) struct Hint {
     /// The code.
     pub code: &'static str,
     /// What to do.

@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 /// How much of a body is read. DingTalk's answers have a few hundred bytes; more is a page that nobody asked for.
-pub const MAX_BODY_BYTES: usize = 64 * 1024;
+pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The longest wait that a server may ask for: DingTalk's longest documented block. A longer one is cut to this, so that
 /// a wrong header cannot hold a run for a day.
-pub const MAX_SERVER_WAIT: Duration = Duration::from_mins(5);
+pub(super) const MAX_SERVER_WAIT: Duration = Duration::from_mins(5);
 
 /// One request's end.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,14 +14,15 @@ mod token_keeper;
 
 use std::future::Future;
 
-pub use client::{ClientError, HttpApi};
-pub use codes::{Hint, hint};
-pub use exchange::{Exchange, HttpAnswer, MAX_BODY_BYTES, MAX_SERVER_WAIT, NoReply};
-pub use first_contact::{FirstContact, Reachability};
-pub use judge::{judge, says_ended};
-pub use robot::{Message, Robot, RobotError};
+pub use client::HttpApi;
+pub use codes::hint;
+pub use exchange::{Exchange, HttpAnswer, NoReply};
+pub(crate) use first_contact::{FirstContact, Reachability};
+pub(crate) use judge::{judge, says_ended};
+pub(crate) use robot::{Message, Robot};
 pub use token_grant::{TokenError, TokenGrant};
-pub use token_keeper::{AccessToken, TokenKeeper, TokenSupply};
+pub use token_keeper::AccessToken;
+pub(crate) use token_keeper::{TokenKeeper, TokenSupply};
 
 use crate::meeting::CloseRequest;
 

@@ -38,7 +38,7 @@ const BUSY: i64 = -1;
 
 /// A message in the markdown that DingTalk's clients show: headings, bold, links, lists, quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Message {
+pub(crate) struct Message {
     /// What a phone shows of it before it is opened.
     pub title: String,
     /// The message.
@@ -47,7 +47,7 @@ pub struct Message {
 
 /// A group's robot.
 #[derive(Debug, Clone)]
-pub struct Robot {
+pub(crate) struct Robot {
     client: Client,
     access: RobotAccess,
     clock: Clock,
@@ -55,7 +55,7 @@ pub struct Robot {
 
 /// Why it is not certain that a group has a message.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum RobotError {
+pub(crate) enum RobotError {
     /// DingTalk answered that it did not take the message.
     #[error("DingTalk refused it: {message} ({code})")]
     Refused {
@@ -83,12 +83,16 @@ enum Delivery {
 
 impl Robot {
     /// A robot that is reached as DingTalk is: the same time limits, proxy and certificate authorities.
-    pub fn new(settings: &DingTalkSettings, access: RobotAccess, clock: Clock) -> Result<Self, ClientError> {
+    pub(crate) fn new(
+        settings: &DingTalkSettings,
+        access: RobotAccess,
+        clock: Clock,
+    ) -> Result<Self, ClientError> {
         Ok(Self { client: http_client(settings, access.is_loopback, 0)?, access, clock })
     }
 
     /// Says this in the group; it takes no longer than 15 seconds.
-    pub async fn say(&self, message: &Message) -> Result<(), RobotError> {
+    pub(crate) async fn say(&self, message: &Message) -> Result<(), RobotError> {
         deliver(&self.clock, async || self.send(message).await).await
     }
 

@@ -41,7 +41,7 @@ impl fmt::Debug for AccessToken {
 
 /// What the keeper has to offer.
 #[derive(Debug, Clone)]
-pub enum TokenSupply {
+pub(crate) enum TokenSupply {
     /// A token good for requests.
     Ready(AccessToken),
     /// A token still good for requests, whose successor should be fetched now.
@@ -56,7 +56,7 @@ pub enum TokenSupply {
 
 /// Keeps the token. It decides and does nothing: fetching is its owner's.
 #[derive(Debug, Default)]
-pub struct TokenKeeper {
+pub(crate) struct TokenKeeper {
     current: Option<Held>,
     generation: u64,
     fetching: bool,
@@ -72,7 +72,7 @@ struct Held {
 
 impl TokenKeeper {
     /// What there is at `now`.
-    pub fn supply(&self, now: Instant) -> TokenSupply {
+    pub(crate) fn supply(&self, now: Instant) -> TokenSupply {
         let may_fetch = !self.fetching && self.not_before.is_none_or(|at| at <= now);
         match &self.current {
             Some(held) if now >= held.due && now < held.expires && may_fetch => {
@@ -88,17 +88,17 @@ impl TokenKeeper {
     }
 
     /// Whether there is a token at `now`, be it due or not.
-    pub fn serves(&self, now: Instant) -> bool {
+    pub(crate) fn serves(&self, now: Instant) -> bool {
         self.current.as_ref().is_some_and(|held| now < held.expires)
     }
 
     /// A fetch has begun.
-    pub fn fetch_started(&mut self) {
+    pub(crate) fn fetch_started(&mut self) {
         self.fetching = true;
     }
 
     /// A fetch brought a token.
-    pub fn fetched(&mut self, grant: &TokenGrant, now: Instant) -> Result<(), TokenError> {
+    pub(crate) fn fetched(&mut self, grant: &TokenGrant, now: Instant) -> Result<(), TokenError> {
         self.fetching = false;
         self.not_before = None;
         let mut header = HeaderValue::from_str(grant.token.expose_secret()).map_err(|_| {
@@ -121,13 +121,13 @@ impl TokenKeeper {
     }
 
     /// A fetch failed; the next one is due at `not_before`.
-    pub fn fetch_failed(&mut self, not_before: Instant) {
+    pub(crate) fn fetch_failed(&mut self, not_before: Instant) {
         self.fetching = false;
         self.not_before = Some(not_before);
     }
 
     /// DingTalk refused this token. Others in flight may hear the same of it later, which says nothing about a newer one.
-    pub fn refused(&mut self, token: &AccessToken) {
+    pub(crate) fn refused(&mut self, token: &AccessToken) {
         self.current.take_if(|held| held.token.generation <= token.generation);
     }
 }

@@ -6,7 +6,7 @@ use crate::report::Summary;
 use crate::wording::{count, duration};
 
 /// What is said beside the table: why the run stopped early, and a hint for each code that has one.
-pub fn end_notes(summary: &Summary) -> Vec<String> {
+pub(crate) fn end_notes(summary: &Summary) -> Vec<String> {
     let mut lines = vec![];
     if !summary.detail.is_empty() {
         lines.push(format!("stopped early: {}", summary.detail));
@@ -21,7 +21,7 @@ pub fn end_notes(summary: &Summary) -> Vec<String> {
 }
 
 /// Outcomes, calls and time, for people.
-pub fn closing_table(summary: &Summary) -> String {
+pub(crate) fn closing_table(summary: &Summary) -> String {
     let counted =
         OutcomeKind::ALL.map(|kind| (kind, summary.outcomes.get(kind.name()).copied().unwrap_or(0)));
     let shown = counted.into_iter().filter(|(kind, rows)| *rows > 0 || *kind == OutcomeKind::Closed);

@@ -5,7 +5,7 @@ mod preview;
 mod progress;
 mod queue_table;
 
-pub use closing_table::{closing_table, end_notes};
-pub use preview::{contents, forecast, remarks};
-pub use progress::{Progress, ProgressMode};
-pub use queue_table::queue_table;
+pub(crate) use closing_table::{closing_table, end_notes};
+pub(crate) use preview::{contents, forecast, remarks};
+pub(crate) use progress::{Progress, ProgressMode};
+pub(crate) use queue_table::queue_table;

@@ -10,7 +10,7 @@ use crate::wording::duration;
 const STANDARD_MONTH: u64 = 5_000;
 
 /// What the lists hold, in a line.
-pub fn contents(survey: &Survey) -> String {
+pub(crate) fn contents(survey: &Survey) -> String {
     let Survey { total, to_close, invalid, duplicate, excluded, .. } = survey;
     let others = [(invalid, "invalid"), (duplicate, "duplicate"), (excluded, "excluded")];
     let others =
@@ -19,7 +19,7 @@ pub fn contents(survey: &Survey) -> String {
 }
 
 /// The rows that need a person's eye, a line each.
-pub fn remarks(survey: &Survey) -> Vec<String> {
+pub(crate) fn remarks(survey: &Survey) -> Vec<String> {
     let mut lines: Vec<String> = survey
         .first_invalid
         .iter()
@@ -40,7 +40,7 @@ pub fn remarks(survey: &Survey) -> Vec<String> {
 }
 
 /// How long it takes and what it costs.
-pub fn forecast(survey: &Survey, pace: &PaceSettings) -> String {
+pub(crate) fn forecast(survey: &Survey, pace: &PaceSettings) -> String {
     let seconds = survey.to_close as f64 / pace.requests_per_second;
     let time = Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(Duration::MAX);
     let time = duration(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));

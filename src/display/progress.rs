@@ -17,7 +17,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProgressMode {
+pub(crate) enum ProgressMode {
     /// A bar that redraws itself.
     Bar,
     /// A line every few seconds.
@@ -27,7 +27,7 @@ pub enum ProgressMode {
 }
 
 /// Shows the progress of a run while it is kept.
-pub struct Progress {
+pub(crate) struct Progress {
     counts: Arc<Mutex<Counts>>,
     bar: Option<ProgressBar>,
     task: Option<JoinHandle<()>>,
@@ -35,7 +35,7 @@ pub struct Progress {
 
 impl Progress {
     /// Begins to show how many rows are done, from `done` of `rows` on; `sandbox` says whether this is a rehearsal.
-    pub fn start(
+    pub(crate) fn start(
         mode: ProgressMode,
         (done, rows): (u64, u64),
         sandbox: bool,
@@ -67,7 +67,7 @@ impl Progress {
     }
 
     /// What hears the run's events.
-    pub fn observer(&self) -> impl Observe + use<> {
+    pub(crate) fn observer(&self) -> impl Observe + use<> {
         Watcher { counts: Arc::clone(&self.counts), bar: self.bar.clone() }
     }
 }

@@ -4,7 +4,7 @@ use crate::queue::{Snapshot, WorkerLoad};
 use crate::wording::duration;
 
 /// What waits, who works on what, what is dead.
-pub fn queue_table(snapshot: &Snapshot) -> String {
+pub(crate) fn queue_table(snapshot: &Snapshot) -> String {
     let Snapshot { waiting, workers, dead, dead_by_code } = snapshot;
     let in_work = workers.iter().map(|worker| worker.entries).sum();
     let mut lines = vec![line("waiting", *waiting), line("in work", in_work)];

@@ -7,7 +7,7 @@ use crate::meeting::{Cells, Origin};
 use crate::outcome::OutcomeKind;
 
 /// The rows that ended `failed` or `not_attempted`, in input order.
-pub fn left_over(
+pub(crate) fn left_over(
     journal: &Path,
     hasher: Hasher,
 ) -> Result<impl Iterator<Item = Result<(Origin, Cells), ReadError>> + use<>, ReadError> {

@@ -25,26 +25,32 @@ mod timeline;
 mod verify;
 mod writer;
 
-pub use chain::{Chain, Hash, Hasher};
-pub use left_over::left_over;
-pub use reader::{JournalEntry, ReadError, Reader};
+pub(crate) use chain::Hash;
+pub use chain::{Chain, Hasher};
+pub(crate) use left_over::left_over;
+pub(crate) use reader::ReadError;
+pub use reader::{JournalEntry, Reader};
 pub use record::{
     AttemptStarted, EndReason, ListRecord, OutcomeRecord, PaceTotals, Record, RowCounts, RunFinished,
     RunStarted, Totals,
 };
-pub use recovery::{RecoverError, Recovered, recover};
-pub use run_folder::{create_run_folder, discard_run_folder, is_run_id, lock_audit_dir, sync_folder};
-pub use run_index::{Place, RunIndex};
-pub use run_pace::RunPace;
-pub use run_timeline::{ProcessSpan, RunTimeline};
-pub use runs::{DIGITS_IN_ID, PastRun, RunsError, find_run, runs_of_the_same_work};
+pub(crate) use recovery::RecoverError;
+pub use recovery::recover;
+pub(crate) use run_folder::{create_run_folder, discard_run_folder, is_run_id, lock_audit_dir, sync_folder};
+pub(crate) use run_index::{Place, RunIndex};
+pub(crate) use run_pace::RunPace;
+pub(crate) use run_timeline::{ProcessSpan, RunTimeline};
+pub(crate) use runs::{DIGITS_IN_ID, PastRun, RunsError, find_run, runs_of_the_same_work};
 pub use storage::{FileStorage, Storage};
-pub use timeline::{MAX_SPANS, Span, Timeline};
-pub use verify::{Reconciliation, Verified, VerifyError, verify};
-pub use writer::{Durability, Journal, JournalError};
+pub use timeline::Timeline;
+pub(crate) use timeline::{MAX_SPANS, Span};
+pub use verify::verify;
+pub(crate) use verify::{Reconciliation, Verified, VerifyError};
+pub use writer::Journal;
+pub(crate) use writer::{Durability, JournalError};
 
 /// The journal's name in a run's folder.
-pub const FILE_NAME: &str = "journal.jsonl";
+pub(crate) const FILE_NAME: &str = "journal.jsonl";
 
 /// The version of the journal's format, `v` in every record.
-pub const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 1;

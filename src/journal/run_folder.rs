@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const MAX_ID_CHARS: usize = 100;
 
 /// Whether a text can name a run: letters, digits, `.`, `_` and `-`, not beginning with a dot, and not `latest`.
-pub fn is_run_id(text: &str) -> bool {
+pub(crate) fn is_run_id(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     !text.is_empty()
         && text.len() <= MAX_ID_CHARS
@@ -20,7 +20,7 @@ pub fn is_run_id(text: &str) -> bool {
 
 /// Locks an audit folder, and makes it where it is missing: for the moment in which an invocation chooses its run, so that
 /// two of the same lists cannot both begin. The lock goes with the file.
-pub fn lock_audit_dir(audit_dir: &Path) -> io::Result<File> {
+pub(crate) fn lock_audit_dir(audit_dir: &Path) -> io::Result<File> {
     DirBuilder::new().mode(0o700).recursive(true).create(audit_dir)?;
     let options = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).clone();
     let file = options.open(audit_dir.join(".lock"))?;
@@ -30,7 +30,7 @@ pub fn lock_audit_dir(audit_dir: &Path) -> io::Result<File> {
 
 /// Makes the folder of a new run in `audit_dir`, and `audit_dir` too where it is missing. Both are on the disk when this
 /// returns; none where a run of this id is there already.
-pub fn create_run_folder(audit_dir: &Path, run_id: &str) -> io::Result<Option<PathBuf>> {
+pub(crate) fn create_run_folder(audit_dir: &Path, run_id: &str) -> io::Result<Option<PathBuf>> {
     DirBuilder::new().mode(0o700).recursive(true).create(audit_dir)?;
     let folder = audit_dir.join(run_id);
     match DirBuilder::new().mode(0o700).create(&folder) {
@@ -43,12 +43,12 @@ pub fn create_run_folder(audit_dir: &Path, run_id: &str) -> io::Result<Option<Pa
 }
 
 /// Puts a folder's list of names on the disk, so that a file made in it survives a power loss.
-pub fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
 /// Takes back a folder in which no journal could be begun.
-pub fn discard_run_folder(folder: &Path) {
+pub(crate) fn discard_run_folder(folder: &Path) {
     let _ = fs::remove_file(folder.join(super::FILE_NAME));
     let _ = fs::remove_dir(folder);
 }

@@ -12,12 +12,12 @@ use thiserror::Error;
 use super::{EndReason, FILE_NAME, FileStorage, Hasher, Record, RunStarted};
 
 /// How many digits of the lists' digest stand in a run's default id.
-pub const DIGITS_IN_ID: usize = 8;
+pub(crate) const DIGITS_IN_ID: usize = 8;
 
 /// A run as its journal's first and last records tell of it. The chain is not checked: whoever goes on with the run reads
 /// it whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PastRun {
+pub(crate) struct PastRun {
     /// Its folder.
     pub folder: PathBuf,
     /// What it set out to do when it was last begun or continued.
@@ -31,7 +31,7 @@ pub struct PastRun {
 
 /// Why nobody can say which runs there are.
 #[derive(Debug, Error)]
-pub enum RunsError {
+pub(crate) enum RunsError {
     /// The audit folder cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -77,7 +77,7 @@ impl Start {
 
 impl PastRun {
     /// The run in a folder, if there is one whose first record can be read.
-    pub fn look_into(folder: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn look_into(folder: &Path) -> io::Result<Option<Self>> {
         match Start::of(folder, &Hasher::PLAIN)? {
             Start::Nothing | Start::Broken => Ok(None),
             Start::Run { journal, at, started, .. } => Self::read(folder, journal, at, started).map(Some),
@@ -112,19 +112,19 @@ impl PastRun {
     }
 
     /// Whether a process writes its journal right now.
-    pub fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         let opened = FileStorage::open(&self.folder.join(FILE_NAME));
         opened.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Whether every row of its lists has its final outcome.
-    pub fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.ended == Some(EndReason::Completed)
     }
 
     /// Whether a run would do the same at the same place. A rehearsal is never gone on with for real: what it closed is
     /// still open.
-    pub fn is_at_the_same_place(&self, wanted: &RunStarted) -> bool {
+    pub(crate) fn is_at_the_same_place(&self, wanted: &RunStarted) -> bool {
         let base_url = |run: &RunStarted| run.settings.get("dingtalk.base_url").cloned();
         self.latest.sandbox == wanted.sandbox
             && (wanted.sandbox || base_url(&self.latest) == base_url(wanted))
@@ -136,7 +136,7 @@ impl PastRun {
 }
 
 /// The folder of a run: its path, its id in the audit folder, or `latest`.
-pub fn find_run(audit_dir: &Path, run: &str) -> io::Result<Option<PathBuf>> {
+pub(crate) fn find_run(audit_dir: &Path, run: &str) -> io::Result<Option<PathBuf>> {
     let holds_run = |folder: &PathBuf| folder.join(FILE_NAME).is_file();
     if run != "latest" {
         return Ok([PathBuf::from(run), audit_dir.join(run)].into_iter().find(holds_run));
@@ -151,7 +151,7 @@ pub fn find_run(audit_dir: &Path, run: &str) -> io::Result<Option<PathBuf>> {
 }
 
 /// The runs of the same lists at the same place, the oldest first. `latest` is a run whose lists count as the same too.
-pub fn runs_of_the_same_work(
+pub(crate) fn runs_of_the_same_work(
     audit_dir: &Path,
     wanted: &RunStarted,
     latest: Option<&PastRun>,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// The most spans that a timeline has.
-pub const MAX_SPANS: usize = 240;
+pub(crate) const MAX_SPANS: usize = 240;
 
 /// What happened from the process's start on, in spans of equal length.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,7 +20,7 @@ const MAX_COMMAND_BYTES: usize = 600;
 
 /// How a run ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Notice {
+pub(crate) struct Notice {
     /// The run's id.
     pub run_id: String,
     /// The run's folder.
@@ -43,13 +43,13 @@ pub struct Notice {
 
 impl Notice {
     /// One line, for lists of chats.
-    pub fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         let rehearsal = if self.rehearsal { "SANDBOX: " } else { "" };
         format!("{rehearsal}meeting-closer: exit code {}", self.exit_code)
     }
 
     /// The whole message.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut parts = vec![format!("### {}", self.title())];
         if self.rehearsal {
             parts.push("**a rehearsal, no real meeting was touched**".into());

@@ -12,7 +12,7 @@ use crate::meeting::{Cells, Origin};
 
 impl Lists {
     /// One list, called `name`, of these rows. The same rows in the same order have the same digest.
-    pub fn carried_over<E>(
+    pub(crate) fn carried_over<E>(
         name: &str,
         rows: impl Iterator<Item = Result<(Origin, Cells), E>>,
     ) -> Result<Self, E>

@@ -6,7 +6,7 @@ use super::ListError;
 
 /// A list, not opened yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListName {
+pub(crate) struct ListName {
     /// The path, or `-` for standard input.
     pub path: PathBuf,
     /// The sheet of a workbook; without one, the first that can be seen. A CSV file has none.
@@ -22,7 +22,7 @@ impl From<PathBuf> for ListName {
 impl ListName {
     /// These lists, of whose workbooks this sheet is meant. A sheet without a workbook is an error: it was meant for
     /// another list.
-    pub fn all(paths: &[PathBuf], sheet: Option<&str>) -> Result<Vec<Self>, ListError> {
+    pub(crate) fn all(paths: &[PathBuf], sheet: Option<&str>) -> Result<Vec<Self>, ListError> {
         if let Some(sheet) = sheet
             && !paths.iter().any(|path| is_workbook(path))
         {

@@ -20,7 +20,7 @@ const MAX_HEADER_BYTES: u64 = 1 << 20;
 
 /// The lists of a run, each copied once.
 #[derive(Debug, Clone)]
-pub struct Lists {
+pub(crate) struct Lists {
     lists: Vec<List>,
 }
 
@@ -32,7 +32,7 @@ impl From<List> for Lists {
 
 /// What a run notes about a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListFacts {
+pub(crate) struct ListFacts {
     /// The path as given, or `-`.
     pub source: Arc<str>,
     /// The sheet, of a workbook.
@@ -45,7 +45,7 @@ pub struct ListFacts {
 
 impl Lists {
     /// Copies every list and reads its header. A path `-` is standard input.
-    pub fn open<N>(lists: &[N], columns: &InputSettings) -> Result<Self, ListError>
+    pub(crate) fn open<N>(lists: &[N], columns: &InputSettings) -> Result<Self, ListError>
     where
         N: Clone + Into<ListName>,
     {
@@ -64,7 +64,7 @@ impl Lists {
     }
 
     /// What a run notes about each list, in the order in which they were given.
-    pub fn facts(&self) -> Vec<ListFacts> {
+    pub(crate) fn facts(&self) -> Vec<ListFacts> {
         let facts = |List { spool, .. }: &List| ListFacts {
             source: Arc::clone(&spool.source),
             sheet: spool.sheet.clone(),
@@ -76,7 +76,7 @@ impl Lists {
 
     /// One digest over all lists: the same bytes (and sheets) in the same order have the same, whatever the files are
     /// called.
-    pub fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         let mut digest = Sha256::new();
         for list in &self.lists {
             digest.update(&list.spool.sha256);
@@ -87,7 +87,7 @@ impl Lists {
     }
 
     /// The rows of all lists, from the beginning, at each call anew.
-    pub fn rows(&self) -> impl Iterator<Item = Result<Row, ListError>> + Send + use<'_> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Result<Row, ListError>> + Send + use<'_> {
         self.lists.iter().flat_map(|list| ListReader::of(&list.spool, &list.header))
     }
 }

@@ -27,8 +27,9 @@ mod workbook;
 
 pub use error::ListError;
 
-pub use list_name::ListName;
-pub use list_set::{ListFacts, Lists};
-pub use reader::ListReader;
-pub use survey::Survey;
-pub use triage::{Exclusions, Triage, TriagedRow};
+pub(crate) use list_name::ListName;
+pub(crate) use list_set::{ListFacts, Lists};
+
+pub(crate) use survey::Survey;
+pub use triage::TriagedRow;
+pub(crate) use triage::{Exclusions, Triage};

@@ -19,7 +19,7 @@ use crate::meeting::{Cells, CloseRequest, ConferenceId, IdProblem, InvalidRow, O
 const REPLACEMENT: char = '\u{fffd}';
 
 /// The rows of one list, in order. Blank lines, and rows of delimiters alone, are no rows.
-pub struct ListReader {
+pub(super) struct ListReader {
     source: Arc<str>,
     header: Header,
     reader: csv::Reader<Box<dyn Read + Send>>,

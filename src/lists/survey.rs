@@ -9,7 +9,7 @@ const SHOWN: usize = 5;
 
 /// What the lists hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// All rows.
     pub total: u64,
     /// Rows that name a meeting to be closed.
@@ -30,7 +30,7 @@ pub struct Survey {
 
 impl Survey {
     /// Reads all rows once.
-    pub fn of(lists: &Lists, exclusions: Exclusions) -> Result<Self, ListError> {
+    pub(crate) fn of(lists: &Lists, exclusions: Exclusions) -> Result<Self, ListError> {
         let (mut survey, mut triage) = (Self::default(), Triage::new(exclusions));
         for row in lists.rows() {
             survey.count(triage.sort(row?));

@@ -35,20 +35,20 @@ pub enum TriagedRow {
 
 /// Sorts rows, one after the other.
 #[derive(Debug, Default)]
-pub struct Triage {
+pub(crate) struct Triage {
     exclusions: Exclusions,
     seen: FingerprintSet,
 }
 
 impl Triage {
     /// Nothing was seen yet.
-    pub fn new(exclusions: Exclusions) -> Self {
+    pub(crate) fn new(exclusions: Exclusions) -> Self {
         Self { exclusions, seen: FingerprintSet::default() }
     }
 
     /// Sorts the next row. A meeting that must not be closed is `excluded` each time it is named: that is the stronger
     /// reason, and the one that somebody will look for.
-    pub fn sort(&mut self, row: Row) -> TriagedRow {
+    pub(crate) fn sort(&mut self, row: Row) -> TriagedRow {
         let Row { origin, cells, request } = row;
         let (kind, reason) = match request {
             Err(InvalidRow { reason, hint: Some(hint) }) => {
@@ -69,11 +69,11 @@ impl Triage {
 
 /// Conference ids that must not be closed.
 #[derive(Debug, Clone, Default)]
-pub struct Exclusions(HashSet<ConferenceId>);
+pub(crate) struct Exclusions(HashSet<ConferenceId>);
 
 impl Exclusions {
     /// Reads a list of exclusions. A row of it that is unusable is an error: the meeting that it means could be closed.
-    pub fn read(path: &Path, columns: &InputSettings) -> Result<Self, ListError> {
+    pub(crate) fn read(path: &Path, columns: &InputSettings) -> Result<Self, ListError> {
         let list = Lists::open_exclusions(path, columns)?;
         let mut ids = HashSet::new();
         for row in list.rows() {

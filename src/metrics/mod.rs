@@ -7,5 +7,5 @@ mod figures;
 mod server;
 mod waiting;
 
-pub use figures::{Metrics, MetricsWatcher};
-pub use server::{MetricsServer, Readiness};
+pub use figures::Metrics;
+pub(crate) use server::{MetricsServer, Readiness};

@@ -34,7 +34,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether a worker can work, told by the worker and asked for by `/readyz`. Clones tell the same.
 #[derive(Debug, Clone)]
-pub struct Readiness(Arc<RwLock<State>>);
+pub(crate) struct Readiness(Arc<RwLock<State>>);
 
 #[derive(Debug, Clone)]
 enum State {
@@ -45,22 +45,22 @@ enum State {
 
 impl Readiness {
     /// Not ready, for this reason.
-    pub fn not_yet(reason: &str) -> Self {
+    pub(crate) fn not_yet(reason: &str) -> Self {
         Self(Arc::new(RwLock::new(State::NotReady(reason.to_owned()))))
     }
 
     /// Ready from now on.
-    pub fn ready(&self) {
+    pub(crate) fn ready(&self) {
         self.set(State::Ready);
     }
 
     /// Not ready from now on, for this reason.
-    pub fn not_ready(&self, reason: &str) {
+    pub(crate) fn not_ready(&self, reason: &str) {
         self.set(State::NotReady(reason.to_owned()));
     }
 
     /// Never ready again, for this reason.
-    pub fn ends(&self, reason: &str) {
+    pub(crate) fn ends(&self, reason: &str) {
         self.set(State::FeedLimits(reason.to_owned()));
     }
 
@@ -82,14 +82,18 @@ impl Readiness {
 
 /// A running server; dropping it ends it, with every connection.
 #[derive(Debug)]
-pub struct MetricsServer {
+pub(crate) struct MetricsServer {
     address: SocketAddr,
     task: JoinHandle<()>,
 }
 
 impl MetricsServer {
     /// Listens and serves. Fails where the address cannot be listened on.
-    pub async fn start(listen: SocketAddr, metrics: Arc<Metrics>, readiness: Readiness) -> io::Result<Self> {
+    pub(crate) async fn start(
+        listen: SocketAddr,
+        metrics: Arc<Metrics>,
+        readiness: Readiness,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
         let task = tokio::spawn(serve(listener, metrics, readiness));
@@ -97,7 +101,7 @@ impl MetricsServer {
     }
 
     /// Where it listens: the port too, where 0 was asked for.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 }

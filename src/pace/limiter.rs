@@ -17,13 +17,13 @@ use crate::settings::PaceSettings;
 
 /// Grants tokens, one for each request.
 #[derive(Debug)]
-pub struct Limiter {
+pub(crate) struct Limiter {
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>,
 }
 
 impl Limiter {
     /// A limiter that grants `requests_per_second`, and `burst` at once after a quiet moment.
-    pub fn new(settings: &PaceSettings) -> Self {
+    pub(crate) fn new(settings: &PaceSettings) -> Self {
         let quota = Quota::with_period(interval(settings.requests_per_second))
             .expect("the interval of a checked rate is not zero")
             .allow_burst(settings.burst);
@@ -31,7 +31,7 @@ impl Limiter {
     }
 
     /// Takes a permit, or says when the next one is there.
-    pub fn take_permit(&self) -> Result<(), Instant> {
+    pub(crate) fn take_permit(&self) -> Result<(), Instant> {
         self.limiter.check().map_err(|refusal| refusal.earliest_possible().0)
     }
 }

@@ -16,10 +16,12 @@ mod pacer;
 mod pauses;
 mod shared;
 
-pub use controller::{RateController, Reduction, window};
-pub use limiter::Limiter;
-pub use own_quota::OwnQuota;
-pub use pacer::{NotYet, Pacer, RateChange, RateReport, RateSignal};
-pub use pauses::{Admission, OutageStep, Pause, Pauses, ProbeFor};
+pub(crate) use controller::{RateController, Reduction, window};
+pub(crate) use limiter::Limiter;
+pub(crate) use own_quota::OwnQuota;
+pub(crate) use pacer::{NotYet, RateChange, RateReport};
+pub use pacer::{Pacer, RateSignal};
+pub(crate) use pauses::{Admission, OutageStep, Pause, Pauses, ProbeFor};
+pub(crate) use shared::QuotaReply;
 pub(crate) use shared::refusing_window;
-pub use shared::{Feedback, PermitGrant, PermitRequest, QuotaReply, QuotaStore, SharedQuota, WaitReason};
+pub use shared::{Feedback, PermitGrant, PermitRequest, QuotaStore, SharedQuota, WaitReason};

@@ -18,7 +18,7 @@ pub(super) const REPORTED_RISE: f64 = 0.05;
 
 /// Grants one permit for each request.
 #[derive(Debug)]
-pub struct OwnQuota {
+pub(crate) struct OwnQuota {
     limiter: Limiter,
     /// None where the rate stays as it is configured.
     controller: Option<RateController>,
@@ -31,7 +31,7 @@ pub struct OwnQuota {
 
 impl OwnQuota {
     /// The quota of `[pace]`.
-    pub fn new(settings: &PaceSettings) -> Self {
+    pub(crate) fn new(settings: &PaceSettings) -> Self {
         Self {
             limiter: Limiter::new(settings),
             controller: settings.adaptive.then(|| RateController::new(settings)),
@@ -42,7 +42,7 @@ impl OwnQuota {
     }
 
     /// Takes a permit for a request that leaves now, or says when there is one.
-    pub fn take_permit(&mut self, now: Instant) -> Result<(), NotYet> {
+    pub(crate) fn take_permit(&mut self, now: Instant) -> Result<(), NotYet> {
         let Some(controller) = &mut self.controller else {
             return self.limiter.take_permit().map_err(NotYet::Until);
         };
@@ -59,7 +59,7 @@ impl OwnQuota {
     }
 
     /// Takes in what became of a request that left at `sent_at`.
-    pub fn feedback(&mut self, signal: RateSignal, sent_at: Instant, now: Instant) -> RateChange {
+    pub(crate) fn feedback(&mut self, signal: RateSignal, sent_at: Instant, now: Instant) -> RateChange {
         let Some(controller) = &mut self.controller else {
             return RateChange { per_second: None, pause: signal.whole_window() };
         };
@@ -97,7 +97,7 @@ impl OwnQuota {
     }
 
     /// The controller, where the rate adapts.
-    pub fn controller(&self) -> Option<&RateController> {
+    pub(crate) fn controller(&self) -> Option<&RateController> {
         self.controller.as_ref()
     }
 }

@@ -66,7 +66,7 @@ impl RateSignal {
 
 /// What an answer changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct RateChange {
+pub(crate) struct RateChange {
     /// The new rate, in requests a second, where it is worth reporting.
     pub per_second: Option<f64>,
     /// How long the run pauses.

@@ -12,7 +12,7 @@ use crate::meeting::Cells;
 
 /// The id of an entry: when it was added, in milliseconds since 1970, and a number within that millisecond.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EntryId {
+pub(crate) struct EntryId {
     millis: u64,
     number: u64,
 }
@@ -26,7 +26,7 @@ impl fmt::Display for EntryId {
 /// The text is no id of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("no id of an entry")]
-pub struct NoEntryId;
+pub(crate) struct NoEntryId;
 
 impl FromStr for EntryId {
     type Err = NoEntryId;
@@ -40,7 +40,7 @@ impl FromStr for EntryId {
 
 /// A field of an entry: its beginning, which is all of it where it can be an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Field {
+pub(crate) struct Field {
     /// The beginning.
     pub start: Vec<u8>,
     /// Its whole length, in bytes.
@@ -49,7 +49,7 @@ pub struct Field {
 
 /// An entry that was handed out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
+pub(crate) struct Delivery {
     /// Which.
     pub id: EntryId,
     /// How often it has been handed out by now, from 1.
@@ -64,7 +64,7 @@ pub struct Delivery {
 
 /// What was taken from the queue at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TakenBatch {
+pub(crate) struct TakenBatch {
     /// What was handed out.
     pub deliveries: Vec<Delivery>,
     /// Entries that are on the queue, those that somebody works on included.
@@ -75,7 +75,7 @@ pub struct TakenBatch {
 
 /// What became of entries that this worker held.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Renewed {
+pub(crate) struct Renewed {
     /// Another worker has them, or will be handed them. All others are still this worker's.
     pub anothers: HashSet<EntryId>,
     /// The queue knows nothing of them: somebody settled or deleted them, or it forgot them.
@@ -84,7 +84,7 @@ pub struct Renewed {
 
 /// What becomes of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Settlement {
+pub(crate) enum Settlement {
     /// It is done.
     Acknowledge,
     /// It will not be done: it is kept apart.
@@ -103,7 +103,7 @@ pub enum Settlement {
 
 /// An entry that is to be settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settled {
+pub(crate) struct Settled {
     /// Which.
     pub id: EntryId,
     /// How.
@@ -125,7 +125,7 @@ pub struct BrokerError {
 }
 
 /// A queue, as one worker sees it. Every call is done whole or not at all, and can be made again.
-pub trait Broker: Send + Sync + 'static {
+pub(crate) trait Broker: Send + Sync + 'static {
     /// Takes up to so many entries: those given back, those whose worker is gone, and new ones.
     fn take(&self, most: usize) -> impl Future<Output = Result<TakenBatch, BrokerError>> + Send;
 

@@ -12,7 +12,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// The failures of a broker since it last worked.
 #[derive(Debug)]
-pub struct BrokerBackoff {
+pub(crate) struct BrokerBackoff {
     waits: Backoff,
     is_failing: bool,
 }
@@ -25,7 +25,7 @@ impl Default for BrokerBackoff {
 
 impl BrokerBackoff {
     /// Notes a failure, and returns how long to wait.
-    pub fn failed(&mut self, error: &BrokerError) -> Duration {
+    pub(crate) fn failed(&mut self, error: &BrokerError) -> Duration {
         if !std::mem::replace(&mut self.is_failing, true) {
             let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
             warn!("{error}{hint}; retrying");
@@ -34,7 +34,7 @@ impl BrokerBackoff {
     }
 
     /// Notes a success.
-    pub fn worked(&mut self) {
+    pub(crate) fn worked(&mut self) {
         if std::mem::take(&mut self.is_failing) {
             info!("the queue works again");
             self.waits.reset();

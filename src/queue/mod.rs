@@ -11,10 +11,10 @@ mod broker_backoff;
 mod monitored;
 mod redis_streams;
 
-pub use broker::{
+pub(crate) use broker::{
     Added, Broker, BrokerError, Delivery, EntryId, Field, Renewed, Requeued, Settled, Settlement, Snapshot,
     TakenBatch, WorkerLoad,
 };
-pub use broker_backoff::BrokerBackoff;
-pub use monitored::{MonitoredQueue, OnAnswer};
+pub(crate) use broker_backoff::BrokerBackoff;
+pub(crate) use monitored::{MonitoredQueue, OnAnswer};
 pub use redis_streams::{Link, QUOTA_SCRIPT, QuotaHost, RedisQueue, RedisQuota, ScriptReply};

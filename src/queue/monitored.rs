@@ -8,17 +8,17 @@ use tokio::time::Instant;
 use super::{Broker, BrokerError, EntryId, QuotaHost, Renewed, ScriptReply, Settled, TakenBatch};
 
 /// Hears of every answer: that the queue did what it was asked, or why not.
-pub type OnAnswer = Box<dyn Fn(Result<(), String>) + Send + Sync>;
+pub(crate) type OnAnswer = Box<dyn Fn(Result<(), String>) + Send + Sync>;
 
 /// A queue, and who hears of its answers.
-pub struct MonitoredQueue<B> {
+pub(crate) struct MonitoredQueue<B> {
     queue: B,
     on_answer: OnAnswer,
 }
 
 impl<B> MonitoredQueue<B> {
     /// Tells of each answer before whoever asked has it.
-    pub fn new(queue: B, on_answer: OnAnswer) -> Self {
+    pub(crate) fn new(queue: B, on_answer: OnAnswer) -> Self {
         Self { queue, on_answer }
     }
 

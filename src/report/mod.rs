@@ -12,18 +12,18 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-pub use summary::Summary;
+pub(crate) use summary::Summary;
 
 use crate::atomic_file;
 use crate::exit::{ExitCode, Failure};
 use crate::journal::{Hasher, ReadError, Reader, RunIndex};
 
 /// The audit report's name in a run's folder.
-pub const AUDIT_CSV: &str = "audit.csv";
+pub(crate) const AUDIT_CSV: &str = "audit.csv";
 /// The page's name in a run's folder.
-pub const REPORT_HTML: &str = "report.html";
+pub(crate) const REPORT_HTML: &str = "report.html";
 /// The summary's name in a run's folder.
-pub const SUMMARY_JSON: &str = "summary.json";
+pub(crate) const SUMMARY_JSON: &str = "summary.json";
 
 /// Why a report could not be made.
 #[derive(Debug, Error)]
@@ -54,7 +54,7 @@ pub fn write_reports(folder: &Path, hasher: Hasher) -> Result<Summary, ReportErr
 }
 
 /// Whether a run's folder has the reports of a journal that ends with this hash: the summary is written last.
-pub fn are_made(folder: &Path, head_hash: &str) -> bool {
+pub(crate) fn are_made(folder: &Path, head_hash: &str) -> bool {
     #[derive(serde::Deserialize)]
     struct Written {
         head_hash: String,

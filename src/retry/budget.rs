@@ -2,19 +2,19 @@
 
 /// Counts retries against meetings closed.
 #[derive(Debug, Clone, Copy)]
-pub struct Budget {
+pub(crate) struct Budget {
     left: u32,
     full: u32,
 }
 
 impl Budget {
     /// A full budget: this many retries can be paid before a meeting is closed.
-    pub fn new(full: u32) -> Self {
+    pub(crate) fn new(full: u32) -> Self {
         Self { left: full, full }
     }
 
     /// Pays for one retry; false where nothing is left.
-    pub fn pay(&mut self) -> bool {
+    pub(crate) fn pay(&mut self) -> bool {
         match self.left.checked_sub(1) {
             Some(left) => {
                 self.left = left;
@@ -25,7 +25,7 @@ impl Budget {
     }
 
     /// A meeting has ended: one retry is earned back, up to the full budget.
-    pub fn earn(&mut self) {
+    pub(crate) fn earn(&mut self) {
         self.left = self.full.min(self.left + 1);
     }
 }

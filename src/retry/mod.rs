@@ -5,5 +5,5 @@
 mod budget;
 mod policy;
 
-pub use budget::Budget;
-pub use policy::{Cause, GiveUp, RetryPolicy, Wait};
+pub(crate) use budget::Budget;
+pub(crate) use policy::{Cause, GiveUp, RetryPolicy, Wait};

@@ -16,7 +16,7 @@ const THROTTLED_MINUTE: Duration = Duration::from_mins(1);
 
 /// Why an attempt may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// The meeting's state is unknown, or DingTalk has trouble.
     Trouble,
     /// The call was refused for its rate, and read by nobody.
@@ -25,11 +25,11 @@ pub enum Cause {
 
 /// An attempt is to be repeated after this long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wait(pub Duration);
+pub(crate) struct Wait(pub Duration);
 
 /// Why an attempt is not repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GiveUp {
+pub(crate) enum GiveUp {
     /// The row has had `retry.max_attempts`.
     AttemptsSpent,
     /// The run has had `retry.budget`.
@@ -38,7 +38,7 @@ pub enum GiveUp {
 
 /// Decides about repeating.
 #[derive(Debug, Clone)]
-pub struct RetryPolicy {
+pub(crate) struct RetryPolicy {
     max_attempts: u32,
     /// The longest wait after the first attempt, the second, and so on.
     ceilings: Vec<Duration>,
@@ -46,14 +46,14 @@ pub struct RetryPolicy {
 
 impl RetryPolicy {
     /// The policy of `[retry]`.
-    pub fn new(settings: &RetrySettings) -> Self {
+    pub(crate) fn new(settings: &RetrySettings) -> Self {
         let mut growth = Backoff::new(settings.initial_interval, settings.multiplier, settings.max_interval);
         let ceilings = (0..settings.max_attempts).map(|_| growth.next_wait()).collect();
         Self { max_attempts: settings.max_attempts, ceilings }
     }
 
     /// Attempts in all, the first included.
-    pub fn max_attempts(&self) -> u32 {
+    pub(crate) fn max_attempts(&self) -> u32 {
         self.max_attempts
     }
 
@@ -61,7 +61,7 @@ impl RetryPolicy {
     /// between zero and the ceiling (full jitter, so that rows that failed together do not come back together). A
     /// throttled call waits its window's length and no longer, for the pacer spreads what comes back together; it costs
     /// nothing of the budget, for the pace bounds it already.
-    pub fn after(
+    pub(crate) fn after(
         &self,
         attempts: u32,
         cause: Cause,
@@ -86,7 +86,7 @@ impl RetryPolicy {
     }
 
     /// A wait between zero and the ceiling after attempt number `attempts`, for what has no row: fetching a token.
-    pub fn jitter(&self, attempts: u32, chance: &mut Rng) -> Duration {
+    pub(crate) fn jitter(&self, attempts: u32, chance: &mut Rng) -> Duration {
         let last = self.ceilings.len() - 1;
         let ceiling = self.ceilings[last.min(attempts.saturating_sub(1) as usize)];
         ceiling.mul_f64(chance.f64())

@@ -12,7 +12,7 @@ use crate::outcome::{EndedBy, Outcome, OutcomeKind, ReplyDetails};
 
 /// A row that is to be closed, with what it has been through.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Job {
+pub(crate) struct Job {
     /// Where the row stood.
     pub origin: Origin,
     /// What it asks for.
@@ -33,7 +33,7 @@ pub struct Job {
 
 impl Job {
     /// A row that nothing was asked of yet.
-    pub fn new(origin: Origin, request: CloseRequest) -> Self {
+    pub(crate) fn new(origin: Origin, request: CloseRequest) -> Self {
         Self {
             origin,
             request,
@@ -48,7 +48,7 @@ impl Job {
 
     /// The same row after what it has been through in earlier processes.
     #[must_use]
-    pub fn after(self, prior: PriorAttempts) -> Self {
+    pub(crate) fn after(self, prior: PriorAttempts) -> Self {
         let PriorAttempts { attempts, first_attempt_at, in_doubt, lease } = prior;
         Self { attempts, first_attempt_at, in_doubt, lease, ..self }
     }
@@ -75,7 +75,7 @@ impl Job {
     }
 
     /// The row's end.
-    pub fn outcome(self, kind: OutcomeKind, at: Timestamp) -> Outcome {
+    pub(crate) fn outcome(self, kind: OutcomeKind, at: Timestamp) -> Outcome {
         let ended_by = match kind {
             OutcomeKind::Closed => Some(EndedBy::ThisRun),
             OutcomeKind::AlreadyClosed => Some(self.found_ended_by()),

@@ -20,7 +20,7 @@ mod stop;
 pub use end::RunEnd;
 pub use history::{History, IncomingRow, PriorAttempts};
 
-pub use job::Job;
-pub use lease::Lease;
+pub(crate) use job::Job;
+pub(crate) use lease::Lease;
 pub use runner::{RunParts, run};
-pub use stop::{Signal, Stop};
+pub(crate) use stop::{Signal, Stop};

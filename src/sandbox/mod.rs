@@ -17,11 +17,11 @@ mod stand_in;
 mod statistics;
 mod tokens;
 
-pub use faults::{Fault, FaultKind, FaultParseError};
+pub(crate) use faults::{Fault, FaultKind};
 pub use quota::Quotas;
 pub use reply::{Reply, ScriptedReply};
 pub use server::Sandbox;
-pub use statistics::Statistics;
+pub(crate) use statistics::Statistics;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

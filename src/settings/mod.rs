@@ -25,22 +25,22 @@ use thiserror::Error;
 
 use crate::exit::{ExitCode, Failure};
 
-pub use audit::AuditSettings;
-pub use dingtalk::{Auth, BaseUrl, DingTalkSettings};
-pub use guard::GuardSettings;
-pub use input::InputSettings;
-pub use metrics::MetricsSettings;
-pub use notify::{NotifySettings, NotifyWhen, RobotAccess};
+pub(crate) use audit::AuditSettings;
+pub(crate) use dingtalk::{Auth, BaseUrl, DingTalkSettings};
+pub(crate) use guard::GuardSettings;
+pub(crate) use input::InputSettings;
+pub(crate) use metrics::MetricsSettings;
+pub(crate) use notify::{NotifySettings, RobotAccess};
 pub use pace::PaceSettings;
-pub use queue::QueueSettings;
-pub use retry::RetrySettings;
-pub use secret::Secret;
+pub(crate) use queue::QueueSettings;
+pub(crate) use retry::RetrySettings;
+pub(crate) use secret::Secret;
 
 /// Every key with its default and its explanation.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// The environment variable that names a configuration file.
-pub const FILE_VARIABLE: &str = "MEETING_CLOSER_CONFIG";
+pub(crate) const FILE_VARIABLE: &str = "MEETING_CLOSER_CONFIG";
 
 const VARIABLE_PREFIX: &str = "MEETING_CLOSER";
 

@@ -26,7 +26,7 @@ const IDLE: Duration = Duration::from_millis(100);
 
 /// What a look at the queue came to.
 #[derive(Debug)]
-pub enum FeedStep {
+pub(crate) enum FeedStep {
     /// Rows for the run.
     Rows(Vec<IncomingRow>),
     /// Nothing waits, and nobody works on anything.
@@ -42,10 +42,10 @@ pub enum FeedStep {
 }
 
 /// Hears what every look at the queue saw.
-pub type OnTake = Box<dyn FnMut(&TakenBatch) + Send>;
+pub(super) type OnTake = Box<dyn FnMut(&TakenBatch) + Send>;
 
 /// Takes entries.
-pub struct Feeder<B> {
+pub(crate) struct Feeder<B> {
     broker: Arc<B>,
     leases: SharedLeases,
     settle_queue: SettleQueue,
@@ -67,7 +67,7 @@ struct TakenRows {
 
 impl<B: Broker> Feeder<B> {
     /// Keeps up to `most` entries in the run.
-    pub fn new(
+    pub(crate) fn new(
         broker: Arc<B>,
         leases: SharedLeases,
         settle_queue: SettleQueue,
@@ -93,7 +93,7 @@ impl<B: Broker> Feeder<B> {
 
     /// Waits for entries, and takes them. Returns without any where the queue is empty (if `until_empty`), at `due`, or when
     /// `stopped` says so. Cancelling this future may leave entries taken that nobody knows of, until the claim runs out.
-    pub async fn step(
+    pub(crate) async fn step(
         &mut self,
         until_empty: bool,
         due: Instant,

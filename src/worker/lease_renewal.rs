@@ -10,7 +10,7 @@ use crate::queue::{Broker, BrokerBackoff, EntryId, Renewed};
 const TIMES: u32 = 4;
 
 /// Keeps what is in hand, for as long as this future is polled. Where there is doubt it asks at once: rows wait for it.
-pub async fn renew_leases<B: Broker>(
+pub(crate) async fn renew_leases<B: Broker>(
     broker: &B,
     leases: &SharedLeases,
     clock: &Clock,

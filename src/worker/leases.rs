@@ -21,7 +21,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 /// The entries in hand.
 #[derive(Debug)]
-pub struct Leases {
+pub(crate) struct Leases {
     stream: String,
     clock: Clock,
     held: HashMap<EntryId, LeasedEntry>,
@@ -41,7 +41,7 @@ struct LeasedEntry {
 
 /// What a delivery comes to.
 #[derive(Debug)]
-pub enum Accepted {
+pub(crate) enum Accepted {
     /// A row for the run.
     Row(Box<IncomingRow>),
     /// It has its outcome and is to be settled once more.
@@ -52,7 +52,7 @@ pub enum Accepted {
 
 impl Leases {
     /// Nothing is in hand.
-    pub fn new(stream: &str, clock: Clock) -> Self {
+    pub(crate) fn new(stream: &str, clock: Clock) -> Self {
         Self {
             stream: stream.to_owned(),
             clock,
@@ -65,13 +65,13 @@ impl Leases {
 
     /// The run has ended, and what is dealt from now on is the next one's: what this one asked for is forgotten, and so is what
     /// became of its entries, but for those that are not settled yet.
-    pub fn end_run(&mut self) {
+    pub(crate) fn end_run(&mut self) {
         self.ended.retain(|id, _| self.held.contains_key(id));
         self.asked.clear();
     }
 
     /// Takes a delivery in hand, which is this worker's until then.
-    pub fn accept(&mut self, delivery: &Delivery, until: Instant) -> Accepted {
+    pub(crate) fn accept(&mut self, delivery: &Delivery, until: Instant) -> Accepted {
         let Delivery { id, times, in_doubt, .. } = *delivery;
         if let Some(held) = self.held.get_mut(&id) {
             held.times = times;
@@ -109,7 +109,7 @@ impl Leases {
     }
 
     /// A row of the run has its outcome: how its entry is to be settled.
-    pub fn ended(&mut self, outcome: &Outcome, run_id: &str) -> Option<Settled> {
+    pub(crate) fn ended(&mut self, outcome: &Outcome, run_id: &str) -> Option<Settled> {
         let id = entry_id(&outcome.origin.source)?;
         let held = self.held.get(&id)?;
         self.open -= 1;
@@ -131,7 +131,7 @@ impl Leases {
     }
 
     /// Gives rows back that never came into a run.
-    pub fn release(&mut self, arrivals: &[IncomingRow]) -> Vec<Settled> {
+    pub(crate) fn release(&mut self, arrivals: &[IncomingRow]) -> Vec<Settled> {
         let ids = arrivals.iter().filter_map(|arrival| match &arrival.entry {
             TriagedRow::ToClose { origin, .. } | TriagedRow::Unasked { origin, .. } => {
                 entry_id(&origin.source)
@@ -145,29 +145,29 @@ impl Leases {
     }
 
     /// These have been settled.
-    pub fn settled(&mut self, settled: &[Settled]) {
+    pub(crate) fn settled(&mut self, settled: &[Settled]) {
         for Settled { id, .. } in settled {
             self.held.remove(id);
         }
     }
 
     /// What is in hand, and the hold of each.
-    pub fn leases(&self) -> HashMap<EntryId, Arc<Lease>> {
+    pub(crate) fn leases(&self) -> HashMap<EntryId, Arc<Lease>> {
         self.held.iter().map(|(id, held)| (*id, Arc::clone(&held.lease))).collect()
     }
 
     /// How many entries are in the run without an outcome.
-    pub fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.open
     }
 
     /// How many entries have their outcome and are not settled yet.
-    pub fn unsettled(&self) -> usize {
+    pub(crate) fn unsettled(&self) -> usize {
         self.held.len().saturating_sub(self.open)
     }
 
     /// Whether nothing is in hand.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 }
@@ -218,7 +218,7 @@ fn dead_letter(outcome: &Outcome, id: EntryId, run_id: &str) -> Vec<(&'static st
 
 /// The hand, for the tasks that share it.
 #[derive(Debug, Clone)]
-pub struct SharedLeases {
+pub(crate) struct SharedLeases {
     leases: Arc<Mutex<Leases>>,
     room: Arc<Notify>,
     doubt: Arc<Notify>,
@@ -226,12 +226,12 @@ pub struct SharedLeases {
 
 impl SharedLeases {
     /// Shares a hand.
-    pub fn new(leases: Leases) -> Self {
+    pub(crate) fn new(leases: Leases) -> Self {
         Self { leases: Arc::new(Mutex::new(leases)), room: Arc::default(), doubt: Arc::default() }
     }
 
     /// The hand, for a moment.
-    pub fn lock(&self) -> MutexGuard<'_, Leases> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Leases> {
         self.leases.lock()
     }
 
@@ -246,7 +246,7 @@ impl SharedLeases {
     }
 
     /// Others may have been handed anything of this meanwhile: nothing of it is asked for before it is known whose it is.
-    pub fn doubt_all(&self) {
+    pub(crate) fn doubt_all(&self) {
         for held in self.lock().held.values() {
             held.lease.doubt();
         }

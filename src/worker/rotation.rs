@@ -19,7 +19,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// When a run is fed no more. It then finishes what it has.
 #[derive(Debug)]
-pub struct FeedLimits {
+pub(super) struct FeedLimits {
     /// As soon as the queue is empty, and nobody works on anything.
     pub until_empty: bool,
     /// At this instant.
@@ -33,13 +33,13 @@ pub struct FeedLimits {
 }
 
 /// From now to the next midnight in UTC: more than nothing, and a day at most.
-pub fn until_midnight(now: Timestamp) -> Duration {
+pub(super) fn until_midnight(now: Timestamp) -> Duration {
     let left_ms = DAY_MS - now.as_millisecond().rem_euclid(DAY_MS);
     Duration::from_millis(u64::try_from(left_ms).expect("a remainder is less than a day"))
 }
 
 /// Feeds a run, the first rows first, until it ends for one of these reasons.
-pub async fn feed<B: Broker>(
+pub(super) async fn feed<B: Broker>(
     mut feeder: Feeder<B>,
     first: Vec<IncomingRow>,
     run: mpsc::Sender<Result<IncomingRow, ListError>>,

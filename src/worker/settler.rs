@@ -27,7 +27,7 @@ struct DueEntry {
 
 /// The way to the settler. It ends when every clone of this is gone and everything is settled.
 #[derive(Clone)]
-pub struct SettleQueue(mpsc::UnboundedSender<DueEntry>);
+pub(crate) struct SettleQueue(mpsc::UnboundedSender<DueEntry>);
 
 impl SettleQueue {
     /// Settles what was settled before.
@@ -42,7 +42,7 @@ impl SettleQueue {
 }
 
 /// Hears which rows of a run have ended, and hands their entries on.
-pub struct QueueObserver {
+pub(super) struct QueueObserver {
     /// What is in hand.
     pub leases: SharedLeases,
     /// The run's id.
@@ -70,7 +70,7 @@ impl Observe for QueueObserver {
 }
 
 /// Settles what the runs of a process come to.
-pub struct Settler<B> {
+pub(crate) struct Settler<B> {
     broker: Arc<B>,
     leases: SharedLeases,
     clock: Clock,
@@ -83,14 +83,14 @@ pub struct Settler<B> {
 
 impl<B: Broker> Settler<B> {
     /// A settler, and the way to it.
-    pub fn new(broker: Arc<B>, leases: SharedLeases, clock: Clock) -> (Self, SettleQueue) {
+    pub(crate) fn new(broker: Arc<B>, leases: SharedLeases, clock: Clock) -> (Self, SettleQueue) {
         let (sender, due) = mpsc::unbounded_channel();
         let (unburied, failures) = (vec![], BrokerBackoff::default());
         (Self { broker, leases, clock, due, unburied, failures }, SettleQueue(sender))
     }
 
     /// Settles until every way in is gone and nothing is left.
-    pub async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let mut batch = Vec::with_capacity(AT_ONCE);
         let (mut more_may_come, mut bury_at) = (true, self.clock.now());
         while more_may_come || !self.unburied.is_empty() {

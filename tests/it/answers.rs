@@ -1,6 +1,6 @@
 //! What DingTalk can answer, and what becomes of the row.
 
-use meeting_closer::sandbox::{Reply, Sandbox, ScriptedReply};
+use meeting_closer::{Reply, Sandbox, ScriptedReply};
 
 use crate::support::{Closer, fast_sandbox};
 

@@ -2,8 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use meeting_closer::journal::{Chain, FileStorage, Hasher, Journal, Reader, Record};
-use meeting_closer::sandbox::{Reply, Sandbox};
+use meeting_closer::{Chain, FileStorage, Hasher, Journal, Reader, Record, Reply, Sandbox};
 
 use crate::support::{Closer, fast_sandbox};
 
@@ -234,7 +233,7 @@ async fn verify_sees_a_chain_written_anew_with_another_outcome_or_total() {
             journal.append(&record, entries[0].at).unwrap();
         }
         journal.sync().unwrap();
-        meeting_closer::journal::verify(&path, Hasher::PLAIN).map_err(|error| error.to_string())
+        meeting_closer::verify(&path, Hasher::PLAIN).map_err(|error| error.to_string())
     };
     let records: Vec<Record> = entries.iter().map(|entry| entry.record.clone()).collect();
     assert!(write(records.clone()).is_ok());

@@ -4,8 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use jiff::SignedDuration;
-use meeting_closer::clock::Clock;
-use meeting_closer::sandbox::{Reply, Sandbox};
+use meeting_closer::{Clock, Reply, Sandbox};
 use serde_json::json;
 
 use crate::network::tls_front;

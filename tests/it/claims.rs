@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use meeting_closer::sandbox::Sandbox;
+use meeting_closer::Sandbox;
 
 use crate::support::{attempts_in, audit_of, fast_sandbox, signal};
 use crate::support_redis::{DEAD, GROUP, Redis, STREAM, start, worker};

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use meeting_closer::sandbox::{Reply, Sandbox};
+use meeting_closer::{Reply, Sandbox};
 
 use crate::support::{Closer, audit_of, calls_reach, fast_sandbox, signal, summary_of};
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use meeting_closer::sandbox::Sandbox;
+use meeting_closer::Sandbox;
 
 use crate::support::{Closer, attempts_in, binary, calls_reach, fast_sandbox};
 

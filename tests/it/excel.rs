@@ -1,6 +1,6 @@
 //! Lists in Excel workbooks, through the real binary.
 
-use meeting_closer::sandbox::Sandbox;
+use meeting_closer::Sandbox;
 use rust_xlsxwriter::Workbook;
 
 use crate::support::{Closer, fast_sandbox};

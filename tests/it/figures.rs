@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
-use meeting_closer::sandbox::{Reply, Sandbox};
+use meeting_closer::{Reply, Sandbox};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::receiver::Receiver;

@@ -2,9 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use meeting_closer::journal::{Hasher, Reader, Record};
-use meeting_closer::outcome::{EndedBy, OutcomeKind};
-use meeting_closer::sandbox::Sandbox;
+use meeting_closer::{EndedBy, Hasher, OutcomeKind, Reader, Record, Sandbox};
 use tokio::process::Child;
 
 use crate::support::{Closer, calls_reach, fast_sandbox};

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use meeting_closer::sandbox::Sandbox;
+use meeting_closer::Sandbox;
 
 use crate::support::{Closer, audit_of, calls_reach, fast_sandbox, summary_of};
 

@@ -1,6 +1,6 @@
 //! What keeps a run from closing what nobody meant.
 
-use meeting_closer::sandbox::Sandbox;
+use meeting_closer::Sandbox;
 
 use crate::support::{Closer, fast_sandbox};
 

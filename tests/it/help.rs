@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use clap::{Command, CommandFactory as _};
-use meeting_closer::cli::Cli;
+use meeting_closer::Cli;
 use tokio::io::AsyncWriteExt as _;
 
 use crate::support::Closer;

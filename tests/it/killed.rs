@@ -3,9 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::process::Stdio;
 
-use meeting_closer::journal::{Hasher, Reader, Record};
-use meeting_closer::outcome::{EndedBy, OutcomeKind};
-use meeting_closer::sandbox::{Sandbox, SandboxSettings};
+use meeting_closer::{EndedBy, Hasher, OutcomeKind, Reader, Record, Sandbox, SandboxSettings};
 
 use crate::support::{Closer, calls_reach, fast_sandbox};
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use meeting_closer::sandbox::Sandbox;
+use meeting_closer::Sandbox;
 
 use crate::support::{Closer, fast_sandbox};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use meeting_closer::sandbox::{Reply, Sandbox, SandboxSettings};
+use meeting_closer::{Reply, Sandbox, SandboxSettings};
 use tokio::process::Child;
 
 use crate::support::{Closer, calls_reach, fast_sandbox};

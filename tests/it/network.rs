@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use meeting_closer::sandbox::Sandbox;
+use meeting_closer::Sandbox;
 use tokio::io::{AsyncBufReadExt as _, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;

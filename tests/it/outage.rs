@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use meeting_closer::sandbox::Sandbox;
+use meeting_closer::Sandbox;
 
 use crate::network::tls_front_of;
 use crate::support::{calls_reach, fast_sandbox};

@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use meeting_closer::journal::Hasher;
-use meeting_closer::report;
-use meeting_closer::sandbox::{Reply, Sandbox};
+use meeting_closer::{Hasher, Reply, Sandbox, write_reports};
 use thirtyfour::prelude::*;
 
 use crate::browser::{ask, complaints, prefer, press, show_as, with_browser, without_script};
@@ -124,7 +122,7 @@ async fn hostile_text_from_lists_and_from_dingtalk_is_text_and_the_page_can_be_s
 async fn fifty_thousand_rows_are_searched_filtered_and_paged_through() {
     let folder = tempfile::tempdir().unwrap();
     written_run::write(folder.path(), 50_000);
-    report::write_reports(folder.path(), Hasher::PLAIN).unwrap();
+    write_reports(folder.path(), Hasher::PLAIN).unwrap();
     let run = folder.path().to_owned();
     with_browser(|browser| async move {
         open(&browser, &run).await;
@@ -161,7 +159,7 @@ async fn fifty_thousand_rows_are_searched_filtered_and_paged_through() {
 async fn the_page_is_dark_where_that_is_preferred_prints_its_failures_and_needs_no_script_for_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     written_run::write(folder.path(), 1_000);
-    report::write_reports(folder.path(), Hasher::PLAIN).unwrap();
+    write_reports(folder.path(), Hasher::PLAIN).unwrap();
     let run = folder.path().to_owned();
     with_browser(|browser| async move {
         open(&browser, &run).await;

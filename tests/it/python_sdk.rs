@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use meeting_closer::sandbox::{Reply, Sandbox};
+use meeting_closer::{Reply, Sandbox};
 
 use crate::support::fast_sandbox;
 

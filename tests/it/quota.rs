@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use meeting_closer::clock::Clock;
-use meeting_closer::pace::{PermitGrant, PermitRequest, QuotaStore as _};
-use meeting_closer::queue::{Link, RedisQueue, RedisQuota};
-use meeting_closer::sandbox::{Quotas, Reply, Sandbox, SandboxSettings};
-use meeting_closer::settings::{Layers, Settings};
+use meeting_closer::{
+    Clock, Layers, Link, PermitGrant, PermitRequest, QuotaStore as _, Quotas, RedisQueue, RedisQuota, Reply,
+    Sandbox, SandboxSettings, Settings,
+};
 use tokio::process::Child;
 
 use crate::support::{Closer, fast_sandbox};

@@ -1,9 +1,6 @@
 //! README says what the program does, and goes on saying it.
 
-use meeting_closer::dingtalk::hint;
-use meeting_closer::exit::ExitCode;
-use meeting_closer::metrics::Metrics;
-use meeting_closer::outcome::OutcomeKind;
+use meeting_closer::{ExitCode, Metrics, OutcomeKind, hint};
 
 use crate::support::Closer;
 
@@ -75,7 +72,7 @@ fn every_figure_stands_there_with_its_type() {
 
 #[test]
 fn every_key_that_is_named_there_exists() {
-    let defaults: toml::Table = meeting_closer::settings::DEFAULTS.parse().unwrap();
+    let defaults: toml::Table = meeting_closer::DEFAULTS.parse().unwrap();
     let mut named = 0;
     for word in README.split(|c: char| !(c.is_ascii_alphanumeric() || "._".contains(c))) {
         if let Some((section, key)) = word.trim_matches('.').split_once('.')

@@ -1,6 +1,6 @@
 //! A worker as a service: it outlives its queue's absence, and a signal ends it whatever the queue does.
 
-use meeting_closer::sandbox::Sandbox;
+use meeting_closer::Sandbox;
 
 use crate::support::{calls_reach, fast_sandbox, signal};
 use crate::support_redis::{Redis, Voice, start, terminate, worker};

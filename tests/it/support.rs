@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use meeting_closer::journal::{Hasher, Reader, Record};
-use meeting_closer::sandbox::{Quotas, Sandbox, SandboxSettings};
+use meeting_closer::{Hasher, Quotas, Reader, Record, Sandbox, SandboxSettings};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use meeting_closer::sandbox::Sandbox;
+use meeting_closer::Sandbox;
 use redis::{Commands as _, Connection, FromRedisValue};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};

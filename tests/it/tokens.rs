@@ -1,6 +1,6 @@
 //! The four ways to an access token, and secrets that stay secret.
 
-use meeting_closer::sandbox::{Reply, Sandbox};
+use meeting_closer::{Reply, Sandbox};
 
 use crate::support::{Closer, fast_sandbox};
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use meeting_closer::sandbox::{Reply, Sandbox, ScriptedReply};
+use meeting_closer::{Reply, Sandbox, ScriptedReply};
 
 use crate::support::{calls_reach, fast_sandbox, summary_of};
 use crate::support_redis::{DEAD, Redis, STREAM, Voice, outcomes, says, start, terminate, worker};

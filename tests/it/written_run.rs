@@ -4,12 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use meeting_closer::journal::{
-    Chain, EndReason, FileStorage, Hasher, Journal, ListRecord, OutcomeRecord, PaceTotals, Record, RowCounts,
-    RunFinished, RunStarted, Timeline, Totals,
+use meeting_closer::{
+    Chain, EndReason, EndedBy, FileStorage, Hasher, Journal, ListRecord, Origin, Outcome, OutcomeKind,
+    OutcomeRecord, PaceTotals, Record, ReplyDetails, RowCounts, RunFinished, RunStarted, Timeline, Totals,
 };
-use meeting_closer::meeting::Origin;
-use meeting_closer::outcome::{EndedBy, Outcome, OutcomeKind, ReplyDetails};
 
 /// The time between two rows.
 const STEP: Duration = Duration::from_millis(60);

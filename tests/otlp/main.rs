@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::Stdio;
 
-use meeting_closer::sandbox::{Quotas, Reply, Sandbox, SandboxSettings};
+use meeting_closer::{Quotas, Reply, Sandbox, SandboxSettings};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::{Span, Status, status::StatusCode};

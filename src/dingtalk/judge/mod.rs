@@ -16,7 +16,7 @@ use crate::outcome::{Judgement, ReplyDetails, Throttle, Verdict};
 const MAX_MESSAGE_CHARS: usize = 500;
 
 /// Judges one request's end.
-pub fn judge(exchange: &Exchange) -> Judgement {
+pub(crate) fn judge(exchange: &Exchange) -> Judgement {
     match exchange {
         Exchange::Answered(answer) => judge_answer(answer),
         Exchange::NoReply(lost) => {
@@ -145,7 +145,7 @@ fn by_code(code: &str) -> Option<(Verdict, &'static str)> {
 }
 
 /// Whether a code of the audit says that the meeting has ended.
-pub fn says_ended(code: &str) -> bool {
+pub(crate) fn says_ended(code: &str) -> bool {
     code == "200" || matches!(by_code(code), Some((Verdict::AlreadyEnded, _)))
 }
 

@@ -40,7 +40,7 @@ const MEASURABLE: usize = 8;
 const REMEMBERED: (usize, usize) = (4096, 262_144);
 
 /// The length of the window that a refusal speaks of.
-pub const fn window(throttle: Throttle) -> Duration {
+pub(crate) const fn window(throttle: Throttle) -> Duration {
     match throttle {
         Throttle::Second => Duration::from_secs(1),
         Throttle::Minute => Duration::from_mins(1),

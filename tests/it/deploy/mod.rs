@@ -11,7 +11,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use meeting_closer::settings::{Layers, Settings};
+use meeting_closer::{Layers, Settings};
 
 /// A path in the repository.
 fn repository(path: &str) -> PathBuf {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use meeting_closer::exit::ExitCode;
+use meeting_closer::ExitCode;
 
 use super::prometheus::alerts;
 use super::read;

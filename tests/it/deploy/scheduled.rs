@@ -1,6 +1,6 @@
 //! The crontab: its line works, one at a time, and mails how it ended.
 
-use meeting_closer::sandbox::Sandbox;
+use meeting_closer::Sandbox;
 
 use super::read;
 use crate::support::{Closer, Ran, binary, fast_sandbox};

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
-use meeting_closer::sandbox::Sandbox;
-use meeting_closer::settings::{Layers, Settings};
+use meeting_closer::{Layers, Sandbox, Settings};
 
 use super::{content, read, repository};
 use crate::support::{Closer, Ran, binary, fast_sandbox};

@@ -1,6 +1,6 @@
 //! What DingTalk can say to all rows, or to some, that ends a run otherwise than well.
 
-use meeting_closer::sandbox::{Reply, Sandbox};
+use meeting_closer::{Reply, Sandbox};
 
 use super::{LIST, told};
 use crate::support::{Closer, fast_sandbox};

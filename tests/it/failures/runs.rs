@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use meeting_closer::sandbox::{Sandbox, SandboxSettings};
+use meeting_closer::{Sandbox, SandboxSettings};
 
 use super::{LIST, told};
 use crate::support::{Closer, calls_reach, fast_sandbox};

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use meeting_closer::clock::Clock;
-use meeting_closer::pace::{
-    Feedback, Pacer, PermitGrant, PermitRequest, QuotaStore as _, RateSignal, SharedQuota, WaitReason,
+use meeting_closer::{
+    Clock, Feedback, Layers, PaceSettings, Pacer, PermitGrant, PermitRequest, QUOTA_SCRIPT, QuotaHost,
+    QuotaStore as _, RateSignal, RedisQuota, ScriptReply, Settings, SharedQuota, WaitReason,
 };
-use meeting_closer::queue::{QUOTA_SCRIPT, QuotaHost, RedisQuota, ScriptReply};
-use meeting_closer::settings::{Layers, PaceSettings, Settings};
 use mlua::{Function, Lua, Table, Variadic};
 use tokio::time::Instant;
 

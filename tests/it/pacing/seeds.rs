@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
-use meeting_closer::outcome::{EndedBy, OutcomeKind};
+use meeting_closer::{EndedBy, OutcomeKind};
 
 use super::server::Behaviour;
 use super::simulation::{Plan, Ran, play};
@@ -19,7 +19,7 @@ const SEEDS: u64 = 10_000;
 fn whatever_a_server_does_each_row_ends_once_and_no_limit_of_ours_is_broken() {
     if let Some(seed) = std::env::var("PACING_SEED").ok().and_then(|seed| seed.parse().ok()) {
         let plan = plan(seed);
-        meeting_closer::printer::out(&format!("{plan:#?}"));
+        meeting_closer::print_out(&format!("{plan:#?}"));
         return check(&plan).unwrap();
     }
     let (next, wrong) = (AtomicU64::new(0), Mutex::new(vec![]));

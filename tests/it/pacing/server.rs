@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use fastrand::Rng;
-use meeting_closer::clock::Clock;
-use meeting_closer::dingtalk::{AccessToken, Api, Exchange, HttpAnswer, NoReply, TokenError, TokenGrant};
-use meeting_closer::meeting::CloseRequest;
+use meeting_closer::{
+    AccessToken, Api, Clock, CloseRequest, Exchange, HttpAnswer, NoReply, TokenError, TokenGrant,
+};
 use serde::Deserialize;
 use tokio::time::Instant;
 

@@ -6,15 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use meeting_closer::clock::Clock;
-use meeting_closer::events::{Observe, RunEvent};
-use meeting_closer::journal::{Chain, Hasher, Journal, Storage};
-use meeting_closer::lists::{ListError, TriagedRow};
-use meeting_closer::meeting::{CloseRequest, ConferenceId, Origin, UnionId};
-use meeting_closer::outcome::Outcome;
-use meeting_closer::pace::Pacer;
-use meeting_closer::run::{self, IncomingRow, PriorAttempts, RunEnd, RunParts};
-use meeting_closer::settings::{Layers, Settings};
+use meeting_closer::{
+    Chain, Clock, CloseRequest, ConferenceId, Hasher, IncomingRow, Journal, Layers, ListError, Observe,
+    Origin, Outcome, Pacer, PriorAttempts, RunEnd, RunEvent, RunParts, Settings, Storage, TriagedRow,
+    UnionId, run,
+};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -137,7 +133,7 @@ async fn one_run(
         deadline: plan.deadline.map(|deadline| clock.now() + deadline),
         clock,
     };
-    let end = run::run(parts, rows).await;
+    let end = run(parts, rows).await;
     (end, heard.0)
 }
 

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use meeting_closer::outcome::OutcomeKind;
+use meeting_closer::OutcomeKind;
 use serde::Deserialize;
 
 use super::server::{Behaviour, Call, Came};
@@ -78,7 +78,7 @@ fn each_case(seeds: RangeInclusive<u64>, (slower, more_refused): (f64, f64), pla
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         for seed in seeds.clone() {
             let measured = measure(&case, &play(&plan(&case, seed)));
-            meeting_closer::printer::out(&format!("{name:<36} seed {seed}  {measured:?}"));
+            meeting_closer::print_out(&format!("{name:<36} seed {seed}  {measured:?}"));
             let Expected { speed: (slowest, fastest), refused, calls_in_ban, most_in_a_second, failed } =
                 case.expect;
             let fits = (slowest - slower..=fastest).contains(&measured.speed)
