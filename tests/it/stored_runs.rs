@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use meeting_closer::sandbox::{Reply, Sandbox};
+use meeting_closer::{Reply, Sandbox};
 use serde_json::Value;
 
 use crate::support::{Closer, audit_of, fast_sandbox, summary_of};
