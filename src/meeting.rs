@@ -1,6 +1,6 @@
-//! What a row of a list asks for: one meeting, named by its conference id, and its host, named by a union id.
+//! A row of a list: the meeting to close (a conference id) and its host (a union id).
 //!
-//! Invariant: a [`ConferenceId`] or [`UnionId`] that exists can be sent to DingTalk as it is.
+//! Invariant: every [`ConferenceId`] and [`UnionId`] can be sent to DingTalk unchanged.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -10,67 +10,67 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-/// The longest id that is taken, in bytes. DingTalk documents no limit; its ids have 24 to 40 characters, and what is
-/// ten times as long is a paragraph pasted into the wrong cell.
+/// The longest accepted id, in bytes. DingTalk documents no limit, and its ids have 24 to 40 characters. A much longer text
+/// is a paragraph pasted into the wrong cell.
 pub(crate) const MAX_ID_BYTES: usize = 256;
 
-/// Why a cell is not an id. The text says what was found; advice comes apart, from [`IdProblem::hint`].
+/// Why a cell is not an id. The text says what was found; [`IdProblem::hint`] says what to do.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum IdProblem {
-    /// The cell is empty.
+    /// An empty cell.
     #[error("is empty")]
     Empty,
-    /// The cell holds a line break, a NUL or another character that no id has.
-    #[error("holds the control character U+{0:04X}")]
+    /// A line break, a NUL or another character that no id contains.
+    #[error("contains the control character U+{0:04X}")]
     ControlCharacter(u32),
-    /// The cell is longer than [`MAX_ID_BYTES`].
-    #[error("has {0} bytes, and an id has at most 256")]
+    /// More than [`MAX_ID_BYTES`].
+    #[error("has {0} bytes; an id has at most 256")]
     TooLong(usize),
-    /// A spreadsheet took the id for a number and kept seven digits of it.
-    #[error("is a number that a spreadsheet has rounded: {0}")]
+    /// A spreadsheet took the id for a number, and kept only some of its digits.
+    #[error("is {0}, a number that a spreadsheet rounded")]
     MangledNumber(String),
-    /// A number in a sheet that may have lost digits, or zeros before it.
-    #[error("is the number {0}, which may not be what was typed")]
+    /// A number in a sheet that may have lost digits or leading zeros.
+    #[error("is the number {0}, which may differ from what was typed")]
     Number(String),
-    /// A date or a time in a sheet, which is what a spreadsheet makes of some ids.
-    #[error("is a date or a time: {0}")]
+    /// A date or time in a sheet. Spreadsheets turn some ids into dates.
+    #[error("is a date or time: {0}")]
     Date(String),
     /// TRUE or FALSE in a sheet.
     #[error("is the truth value {0}")]
     TruthValue(String),
-    /// A formula in a sheet that came to no value.
-    #[error("is the error {0}")]
+    /// A formula in a sheet that failed.
+    #[error("is the formula error {0}")]
     FailedFormula(String),
     /// `.` and `..` cannot be written as a segment of a URL's path, not even percent-encoded.
-    #[error("is {0:?}, which no request can carry as an id")]
+    #[error("is {0:?}, which cannot be sent as an id")]
     DotSegment(String),
 }
 
 impl IdProblem {
-    /// What to do about it, where that is not plain.
+    /// What to do, if that is not obvious.
     pub const fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::MangledNumber(_) | Self::Number(_) | Self::Date(_) | Self::TruthValue(_) => {
-                Some("format the column as text in the spreadsheet, paste the ids again and save once more")
-            }
+            Self::MangledNumber(_) | Self::Number(_) | Self::Date(_) | Self::TruthValue(_) => Some(
+                "format the column as text in the spreadsheet, paste the ids again, and save the list again",
+            ),
             Self::TooLong(_) => Some("look for a missing quote or delimiter on this line"),
             Self::ControlCharacter(_) => Some("remove the line break or invisible character from the cell"),
-            Self::FailedFormula(_) => Some("mend the formula, or paste the id in its place, as text"),
+            Self::FailedFormula(_) => Some("fix the formula, or replace it with the id as text"),
             Self::Empty | Self::DotSegment(_) => None,
         }
     }
 }
 
-/// The id of one video meeting, DingTalk's `conferenceId`. No format is documented, so none is assumed.
+/// The id of one video meeting: DingTalk's `conferenceId`. DingTalk documents no format, so any text is accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ConferenceId(Arc<str>);
 
-/// The id of a person within one developer account, DingTalk's `unionId`: here, the meeting's host.
+/// The id of a person within one developer account: DingTalk's `unionId`. Here it is the meeting's host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UnionId(Arc<str>);
 
 impl ConferenceId {
-    /// Takes a trimmed cell as a conference id.
+    /// Parses a trimmed cell.
     pub fn parse(cell: &str) -> Result<Self, IdProblem> {
         check(cell)?;
         match cell {
@@ -79,12 +79,12 @@ impl ConferenceId {
         }
     }
 
-    /// The id as it is sent.
+    /// The id as it is sent to DingTalk.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether the id may be the room code that people see (`422 615 97832`): digits only, and not 24 of them.
+    /// Whether the id may be a room code, which people see and dial (`422 615 97832`): only digits, and less than 20.
     pub fn looks_like_room_code(&self) -> bool {
         let digits = self.0.chars().filter(|c| !c.is_whitespace());
         self.0.len() < 20 && digits.clone().count() > 0 && digits.into_iter().all(|c| c.is_ascii_digit())
@@ -92,13 +92,13 @@ impl ConferenceId {
 }
 
 impl UnionId {
-    /// Takes a trimmed cell as a union id.
+    /// Parses a trimmed cell.
     pub fn parse(cell: &str) -> Result<Self, IdProblem> {
         check(cell)?;
         Ok(Self(cell.into()))
     }
 
-    /// The id as it is sent.
+    /// The id as it is sent to DingTalk.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -132,8 +132,8 @@ fn check(cell: &str) -> Result<(), IdProblem> {
     Ok(())
 }
 
-/// A number in scientific notation with a decimal point or a signed exponent (`6.07E+23`, `6,07E+23`). The bare
-/// `6e23` is left alone: it can be a hex id.
+/// A number in scientific notation with a decimal point or a signed exponent (`6.07E+23`, `6,07E+23`). `6e23` is no such
+/// number: it can be a hex id.
 fn is_mangled_number(cell: &str) -> bool {
     let Some((mantissa, exponent)) = cell.split_once(['e', 'E']) else { return false };
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -148,38 +148,36 @@ fn is_mangled_number(cell: &str) -> bool {
         && (fraction.is_some() || unsigned.len() < exponent.len())
 }
 
-/// One meeting to be ended, on behalf of its host.
+/// A request to close one meeting in its host's name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CloseRequest {
-    /// Which meeting.
+    /// The meeting.
     pub conference_id: ConferenceId,
-    /// Whose meeting: DingTalk lets the host alone close it.
+    /// The meeting's host. DingTalk lets only the host close a meeting.
     pub union_id: UnionId,
 }
 
 impl CloseRequest {
-    /// The fingerprint by which this request is known again, in this list and in a continued run.
+    /// Identifies this request, in these lists and in a continued run.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(self.conference_id.as_str(), self.union_id.as_str())
     }
 
-    /// The fingerprint of the meeting alone, whoever is named as its host.
+    /// Identifies the meeting, whatever host the row names.
     pub fn meeting(&self) -> Fingerprint {
         Fingerprint::of(self.conference_id.as_str(), "")
     }
 }
 
-/// 128 bits of SHA-256 over what a row says: 16 bytes of memory a row, and no two rows that differ share one.
+/// 128 bits of the SHA-256 of a row's two ids. It takes 16 bytes of memory, and different ids never have the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fingerprint(u128);
 
-/// Fingerprints, each once.
 pub(crate) type FingerprintSet = HashSet<Fingerprint, BuildHasherDefault<IdentityHasher>>;
 
-/// Something for each fingerprint.
 pub(crate) type FingerprintMap<T> = HashMap<Fingerprint, T, BuildHasherDefault<IdentityHasher>>;
 
-/// A fingerprint is a hash already: half of it tells where it belongs.
+/// Uses half of the fingerprint as its hash: a fingerprint is a hash already, so hashing it again would only cost time.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct IdentityHasher(u64);
 
@@ -193,19 +191,19 @@ impl Hasher for IdentityHasher {
     }
 
     fn write(&mut self, _: &[u8]) {
-        unreachable!("a fingerprint is hashed by its half alone")
+        unreachable!("a fingerprint passes half of itself to write_u64 and nothing else")
     }
 }
 
 impl Hash for Fingerprint {
-    #[expect(clippy::cast_possible_truncation, reason = "half of it is meant")]
+    #[expect(clippy::cast_possible_truncation, reason = "half of the fingerprint is enough for a hash table")]
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.0 as u64);
     }
 }
 
 impl Fingerprint {
-    /// The fingerprint of a row's two cells. The length of the first goes in, so that `ab`+`c` is not `a`+`bc`.
+    /// The fingerprint of two ids. It includes the length of the first, so that `ab`+`c` differs from `a`+`bc`.
     pub fn of(conference_id: &str, union_id: &str) -> Self {
         let mut hash = Sha256::new();
         hash.update((conference_id.len() as u64).to_le_bytes());
@@ -217,12 +215,12 @@ impl Fingerprint {
     }
 }
 
-/// Where a row came from, as a person would look it up.
+/// A row's place in its list, for people who look it up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// The list: its path as given, or `-` for standard input.
+    /// The list: its path as the user gave it, or `-` for standard input.
     pub source: Arc<str>,
-    /// The line on which the row begins, from 1, the header's line included; in a workbook, the row's number in its sheet.
+    /// The line on which the row begins, counted from 1 with the header; in a workbook, the row's number in its sheet.
     pub line: u64,
 }
 
@@ -232,18 +230,17 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One row of a list as it was read: where it stood, what it said, and what that means.
+/// One row of a list: its place, its cells, and the request that they give.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// Where it stood.
     pub origin: Origin,
-    /// What it said, valid or not.
+    /// Kept even if they are invalid.
     pub cells: Cells,
-    /// A request that can be sent, or why it cannot.
+    /// The request to send, or why there is none.
     pub request: Result<CloseRequest, InvalidRow>,
 }
 
-/// The two cells of a row, trimmed, before anything was asked of them.
+/// The two cells of a row, trimmed, before they are parsed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cells {
     /// The conference id column.
@@ -252,13 +249,13 @@ pub struct Cells {
     pub union_id: String,
 }
 
-/// Why a row is unusable: an `invalid` outcome's message.
+/// Why a row is invalid: the message of its outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{reason}")]
 pub struct InvalidRow {
-    /// One sentence, with the column's name as the list has it.
+    /// Names the column as the list does.
     pub reason: String,
-    /// What to do, where that is not plain.
+    /// What to do, if that is not obvious.
     pub hint: Option<&'static str>,
 }
 
@@ -267,14 +264,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_taken_as_it_is() {
+    fn an_id_is_accepted_unchanged() {
         for id in ["607452e01401526ee39609e1", "../x", "a?unionId=b", "a/b", "a#b", "会议", "6e23", "1E5"] {
             assert_eq!(ConferenceId::parse(id).unwrap().as_str(), id);
         }
     }
 
     #[test]
-    fn what_is_no_id_is_refused_with_its_reason() {
+    fn a_text_that_is_no_id_is_refused_with_its_reason() {
         assert_eq!(ConferenceId::parse(""), Err(IdProblem::Empty));
         assert_eq!(ConferenceId::parse("a\nb"), Err(IdProblem::ControlCharacter(10)));
         assert_eq!(ConferenceId::parse(&"x".repeat(256)).unwrap().as_str().len(), 256);
@@ -299,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_only_look_like_a_room_code_and_hex_ids_do_not() {
+    fn a_short_number_looks_like_a_room_code_and_a_hex_id_does_not() {
         let looks = |id| ConferenceId::parse(id).unwrap().looks_like_room_code();
         assert!(looks("42261597832"));
         assert!(looks("422 615 97832"));
@@ -308,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn fingerprints_tell_the_two_cells_apart() {
+    fn different_ids_have_different_fingerprints() {
         assert_eq!(Fingerprint::of("a", "b"), Fingerprint::of("a", "b"));
         assert_ne!(Fingerprint::of("ab", "c"), Fingerprint::of("a", "bc"));
         assert_ne!(Fingerprint::of("a", "B"), Fingerprint::of("a", "b"));

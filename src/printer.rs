@@ -1,6 +1,6 @@
-//! The one place that prints. Standard output is data, standard error is for people.
+//! The only place that prints. Standard output is for data; standard error is for people.
 //!
-//! Invariant: a reader that has gone away (`| head`) is no error.
+//! Invariant: it is no error if the reader of the output stops reading (`| head`).
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 
@@ -14,17 +14,17 @@ pub fn err(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Whether somebody can be asked.
+/// Whether the program can ask the user a question.
 pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Whether standard error is a terminal, which can show a bar.
+/// Whether standard error is a terminal, so that a bar can be drawn.
 pub(crate) fn can_redraw() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Asks, and takes nothing but `y` or `yes` for a yes.
+/// Asks the question. Only `y` and `yes` count as yes.
 pub(crate) fn ask(question: &str) -> bool {
     let _ = write!(io::stderr(), "{question} [y/N] ");
     let mut answer = String::new();

@@ -1,15 +1,24 @@
-//! Counts and times as people read them. It imports nothing of ours.
+//! Writes counts and durations for people. It imports nothing of ours.
 
 use std::time::Duration;
 
 use jiff::fmt::friendly::{FractionalUnit, SpanPrinter};
 
-/// A count with its noun: `1 row`, `2 rows`.
+/// A count with its noun: `1 row`, `2 rows`, `2 retries`. Expects a noun whose plural ends in `s`, `es` or `ies`.
 pub(crate) fn count(number: u64, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {}", plural(noun)) }
 }
 
-/// Milliseconds as people say them: `2.3s`, `1m 5s`. Tenths are shown below ten seconds.
+fn plural(noun: &str) -> String {
+    let ends_in = |endings: &[&str]| endings.iter().any(|ending| noun.ends_with(ending));
+    match noun.strip_suffix('y') {
+        Some(stem) if !ends_in(&["ay", "ey", "oy", "uy"]) => format!("{stem}ies"),
+        _ if ends_in(&["s", "x", "ch", "sh"]) => format!("{noun}es"),
+        _ => format!("{noun}s"),
+    }
+}
+
+/// Milliseconds as a duration: `2.3s`, `1m 5s`. Below ten seconds it has tenths.
 pub(crate) fn duration(milliseconds: u64) -> String {
     let rounded = match milliseconds {
         0..10_000 => milliseconds / 100 * 100,
@@ -25,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_duration_is_shown_as_it_is_said() {
+    fn a_duration_has_tenths_below_ten_seconds_only() {
         assert_eq!(duration(2_345), "2.3s");
         assert_eq!(duration(65_999), "1m 5s");
         assert_eq!(duration(3_600_000), "1h");
@@ -37,5 +46,7 @@ mod tests {
             ["0 rows", "1 row", "2 rows"].map(str::to_owned),
             [0, 1, 2].map(|number| count(number, "row"))
         );
+        assert_eq!([count(1, "retry"), count(2, "retry")], ["1 retry", "2 retries"]);
+        assert_eq!([count(2, "key"), count(2, "batch")], ["2 keys", "2 batches"]);
     }
 }

@@ -1,11 +1,13 @@
-//! The table that a run ends with.
+//! The table at the end of a run.
+//!
+//! Invariant: it is made from the summary alone, so that it agrees with summary.json.
 
 use crate::dingtalk::hint;
 use crate::outcome::OutcomeKind;
 use crate::report::Summary;
 use crate::wording::{count, duration};
 
-/// What is said beside the table: why the run stopped early, and a hint for each code that has one.
+/// The notes beside the table: why the run stopped early, and the hint of each code.
 pub(crate) fn end_notes(summary: &Summary) -> Vec<String> {
     let mut lines = vec![];
     if !summary.detail.is_empty() {
@@ -20,7 +22,7 @@ pub(crate) fn end_notes(summary: &Summary) -> Vec<String> {
     lines
 }
 
-/// Outcomes, calls and time, for people.
+/// Outcomes, calls and time.
 pub(crate) fn closing_table(summary: &Summary) -> String {
     let counted =
         OutcomeKind::ALL.map(|kind| (kind, summary.outcomes.get(kind.name()).copied().unwrap_or(0)));
@@ -37,7 +39,7 @@ fn line(name: &str, rows: u64) -> String {
 }
 
 fn figures(summary: &Summary) -> String {
-    let mut text = format!("{} calls in {}", summary.calls, duration(summary.duration_ms));
+    let mut text = format!("{} in {}", count(summary.calls, "call"), duration(summary.duration_ms));
     if summary.throttled_calls > 0 {
         text += &format!(", {} throttled", summary.throttled_calls);
     }
@@ -52,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outcomes_are_lined_up_and_those_without_rows_are_left_out() {
+    fn only_outcomes_with_rows_have_a_line_and_the_numbers_are_aligned() {
         let summary = Summary {
             outcomes: [("closed", 1200), ("failed", 3), ("invalid", 0)].into(),
             rows_in: 1203,
@@ -68,5 +70,7 @@ mod tests {
             "1210 calls in 1m 7s, 4 throttled",
         ];
         assert_eq!(closing_table(&summary).lines().collect::<Vec<_>>(), expected);
+        let one = Summary { calls: 1, throttled_calls: 0, ..summary };
+        assert!(closing_table(&one).ends_with("\n1 call in 1m 7s"));
     }
 }

@@ -1,4 +1,6 @@
-//! What a terminal shows: before a run, during it, and at its end.
+//! What a terminal shows before a run, during it, and at its end.
+//!
+//! Invariant: these modules only write text. They decide nothing about a run.
 
 mod closing_table;
 mod preview;

@@ -1,32 +1,32 @@
-//! How a run is getting on: a bar on a terminal, a line every few seconds elsewhere.
+//! The progress of a run: a bar on a terminal, and a line every few seconds elsewhere.
+//!
+//! Invariant: the numbers come from [`RunEvent`]s only.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::events::{Observe, RunEvent};
 use crate::outcome::OutcomeKind;
-use parking_lot::Mutex;
+use crate::wording::count;
 
 /// The time between two lines.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProgressMode {
-    /// A bar that redraws itself.
     Bar,
     /// A line every few seconds.
     Plain,
-    /// Nothing.
     None,
 }
 
-/// Shows the progress of a run while it is kept.
+/// Shows the progress of a run until it is dropped.
 pub(crate) struct Progress {
     counts: Arc<Mutex<Counts>>,
     bar: Option<ProgressBar>,
@@ -34,7 +34,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Begins to show how many rows are done, from `done` of `rows` on; `sandbox` says whether this is a rehearsal.
+    /// Starts to show progress. `done` of `rows` rows were done before; `sandbox`: the run is a rehearsal.
     pub(crate) fn start(
         mode: ProgressMode,
         (done, rows): (u64, u64),
@@ -56,8 +56,8 @@ impl Progress {
                 bar.set_style(style());
                 bar.set_message(if sandbox { "sandbox, " } else { "" });
                 bar.enable_steady_tick(Duration::from_millis(200));
-                let counting_down = tokio::spawn(count_down(Arc::clone(&counts), bar.clone(), clock.clone()));
-                Self { counts, bar: Some(bar), task: Some(counting_down) }
+                let countdown = tokio::spawn(count_down(Arc::clone(&counts), bar.clone(), clock.clone()));
+                Self { counts, bar: Some(bar), task: Some(countdown) }
             }
             ProgressMode::Plain => {
                 let lines = tokio::spawn(print_lines(Arc::clone(&counts), clock.clone()));
@@ -66,7 +66,7 @@ impl Progress {
         }
     }
 
-    /// What hears the run's events.
+    /// The observer that counts the run's events.
     pub(crate) fn observer(&self) -> impl Observe + use<> {
         Watcher { counts: Arc::clone(&self.counts), bar: self.bar.clone() }
     }
@@ -85,10 +85,10 @@ impl Drop for Progress {
 
 fn style() -> ProgressStyle {
     ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} rows, {per_sec}, {msg}{eta} left")
-        .expect("the template is constant")
+        .expect("the template is a valid constant")
 }
 
-/// Keeps the bar's message true while nothing happens: a pause counts down.
+/// Updates the bar's message every second, so that a pause counts down.
 async fn count_down(counts: Arc<Mutex<Counts>>, bar: ProgressBar, clock: Clock) {
     loop {
         clock.wait_until(clock.now() + Duration::from_secs(1)).await;
@@ -113,8 +113,8 @@ struct Counts {
     failed: u64,
     retries: u64,
     pause: Option<(String, Instant)>,
-    /// The rate in requests a second, where it has changed.
-    allowed: Option<f64>,
+    /// The rate in requests a second, if it was changed.
+    allowed_rate: Option<f64>,
     started: Instant,
 }
 
@@ -128,7 +128,7 @@ impl Counts {
             failed: 0,
             retries: 0,
             pause: None,
-            allowed: None,
+            allowed_rate: None,
             started,
         }
     }
@@ -144,7 +144,7 @@ impl Counts {
             RunEvent::RetryPlanned { .. } => self.retries += 1,
             RunEvent::Paused { reason, wait } => self.pause = Some(((*reason).to_owned(), now + *wait)),
             RunEvent::Resumed => self.pause = None,
-            RunEvent::RateChanged { per_second, .. } => self.allowed = Some(*per_second),
+            RunEvent::RateChanged { per_second, .. } => self.allowed_rate = Some(*per_second),
             RunEvent::AttemptStarted { .. }
             | RunEvent::AttemptEnded { .. }
             | RunEvent::TokenFetched
@@ -153,16 +153,16 @@ impl Counts {
         }
     }
 
-    /// Failures, retries, the rate that is allowed and the pause, each where there is one to tell.
+    /// Failures, retries, the changed rate and the pause; each is left out if there is none.
     fn message(&self, now: Instant) -> String {
         let mut message = String::from(if self.sandbox { "sandbox, " } else { "" });
         if self.failed > 0 {
             message += &format!("{} failed, ", self.failed);
         }
         if self.retries > 0 {
-            message += &format!("{} retries, ", self.retries);
+            message += &format!("{}, ", count(self.retries, "retry"));
         }
-        if let Some(per_second) = self.allowed {
+        if let Some(per_second) = self.allowed_rate {
             message += &format!("at most {per_second:.1} a second, ");
         }
         if let Some((reason, until)) = &self.pause {
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_how_far_how_fast_and_how_long() {
+    fn a_line_shows_rows_rate_failures_retries_and_time_left() {
         let start = Instant::now();
         let counts = Counts { rows: 2000, done: 800, failed: 3, retries: 7, ..Counts::new(start) };
         let line = counts.line(start + Duration::from_secs(40));
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_told_with_its_reason_and_end_until_it_is_over() {
+    fn a_pause_is_shown_with_its_reason_and_remaining_time_until_it_ends() {
         let start = Instant::now();
         let mut counts = Counts { rows: 10, ..Counts::new(start) };
         counts

@@ -1,17 +1,18 @@
-//! Rows that an earlier run left over, as a list.
+//! A list made of the rows that an earlier run left over.
+//!
+//! Invariant: each row keeps the origin and the cells that it has in the earlier run.
 
 use std::sync::Arc;
 
-use super::ListError;
+use super::error::ListError;
 use super::list::List;
 use super::list_set::Lists;
-use super::rewritten::{self, Rewritten};
+use super::rewritten::{self, RewrittenWriter};
 use super::spool::Spool;
-use super::workbook::Kind;
 use crate::meeting::{Cells, Origin};
 
 impl Lists {
-    /// One list, called `name`, of these rows. The same rows in the same order have the same digest.
+    /// One list of these rows, called `name`. The same rows in the same order give the same digest.
     pub(crate) fn carried_over<E>(
         name: &str,
         rows: impl Iterator<Item = Result<(Origin, Cells), E>>,
@@ -20,10 +21,10 @@ impl Lists {
         E: From<ListError>,
     {
         let source: Arc<str> = name.into();
-        let mut list = Rewritten::new(&source)?;
+        let mut list = RewrittenWriter::new(&source)?;
         for row in rows {
             let (origin, cells) = row?;
-            list.row(&origin, &cells, [Kind::Text; 2])?;
+            list.write_text(&origin, &cells)?;
         }
         let spool = Spool::copy(source, list.finish()?)?;
         Ok(Self::from(List { spool, header: rewritten::header("conference_id", Some("union_id")) }))
@@ -35,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_that_is_carried_over_is_the_row_that_it_was() {
+    fn a_carried_over_row_keeps_its_origin_and_its_cells() {
         let rows =
             [("a.csv", 7, "id, with \"all\"", "u"), ("b.csv", 2, "''id", "主持人"), ("b.csv", 9, "c", "u")];
         let row = |(source, line, conference_id, union_id): (&str, u64, &str, &str)| {
@@ -50,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn no_row_is_no_error() {
+    fn a_list_without_rows_is_no_error() {
         let lists = Lists::carried_over("run r", std::iter::empty::<Result<_, ListError>>()).unwrap();
         assert_eq!(lists.rows().count(), 0);
     }

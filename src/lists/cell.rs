@@ -1,14 +1,16 @@
-//! A cell as people and spreadsheets leave it, and the id in it.
+//! Cleans a cell: people and spreadsheets add characters around an id.
+//!
+//! Invariant: only characters around the id are removed, never characters within it.
 
-/// The id in a cell: without white space of any width, without the tricks by which spreadsheets are kept from taking an
-/// id for a number (a leading tab or apostrophe, `="…"`).
+/// The id in a cell. It removes white space of any width around the id. It also removes what people add so that a
+/// spreadsheet does not take an id for a number: a leading tab or apostrophe, or `="…"`.
 pub(super) fn clean(cell: &str) -> &str {
     let cell = cell.trim_matches(is_blank);
     let cell = cell.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"')).unwrap_or(cell);
     cell.strip_prefix('\'').unwrap_or(cell).trim_matches(is_blank)
 }
 
-/// White space, and the characters that take no room at all.
+/// White space, and the characters without width.
 pub(super) fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
 }
@@ -18,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_found_among_what_surrounds_it() {
+    fn the_characters_around_an_id_are_removed() {
         for cell in [
             "id",
             "  id ",
@@ -36,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_an_id_stays() {
+    fn the_characters_within_an_id_stay() {
         for cell in ["i'd", "a b", "=1", "''"] {
             let expected = if cell == "''" { "'" } else { cell };
             assert_eq!(clean(cell), expected);

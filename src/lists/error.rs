@@ -1,4 +1,4 @@
-//! Why a list is refused whole. What is wrong with a single row is no error: the row is `invalid`.
+//! Why a whole list is refused. A problem of a single row is no error: the row gets the outcome `invalid`.
 
 use std::fmt::Display;
 use std::io;
@@ -12,11 +12,11 @@ use crate::exit::{ExitCode, Failure};
 #[derive(Debug, Error)]
 #[error("{}{}: {problem}", shown(source_name), line.map(|line| format!(":{line}")).unwrap_or_default())]
 pub struct ListError {
-    /// The list, as it was named; `-` is standard input.
+    /// The list, as the user named it; `-` is standard input.
     pub source_name: Arc<str>,
-    /// The line, where one is to blame.
+    /// The line, if one line causes the error.
     pub line: Option<u64>,
-    /// What was found, and what was looked for.
+    /// What was found, and what was expected.
     pub problem: String,
     /// What to do.
     pub hint: Option<String>,
@@ -40,19 +40,32 @@ impl ListError {
     }
 
     pub(super) fn unreadable(source_name: &Arc<str>, error: &io::Error) -> Self {
-        let problem = match error.kind() {
-            io::ErrorKind::NotFound => "there is no such file".to_owned(),
-            io::ErrorKind::PermissionDenied => "it may not be read".to_owned(),
-            io::ErrorKind::IsADirectory => "it is a directory, and a file is expected".to_owned(),
-            _ => format!("it cannot be read: {error}"),
+        let cause = match error.kind() {
+            io::ErrorKind::NotFound => "no such file".to_owned(),
+            io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+            io::ErrorKind::IsADirectory => "it is a directory, not a file".to_owned(),
+            _ => error.to_string(),
         };
-        Self::new(source_name, problem)
+        Self::new(source_name, format!("cannot read the list: {cause}"))
     }
 
-    /// Why a workbook is not read, in calamine's words.
+    /// The list's temporary copy cannot be written.
+    pub(super) fn no_copy(source_name: &Arc<str>, error: &dyn Display) -> Self {
+        Self::new(source_name, format!("cannot copy the list to a temporary file: {error}"))
+            .hint("free disk space in the folder for temporary files, or set TMPDIR to another folder")
+    }
+
+    /// The list's temporary copy is damaged.
+    pub(super) fn damaged_copy(source_name: &Arc<str>, problem: &dyn Display) -> Self {
+        Self::new(source_name, format!("the temporary copy cannot be read back: {problem}")).hint(
+            "check the disk that holds the folder for temporary files (TMPDIR), then run the command again",
+        )
+    }
+
+    /// A workbook cannot be read. `problem` is often calamine's text.
     pub(super) fn damaged_workbook(source_name: &Arc<str>, problem: &dyn Display) -> Self {
-        Self::new(source_name, format!("it cannot be read as an Excel workbook: {problem}"))
-            .hint("open it in Excel and save it once more as .xlsx")
+        Self::new(source_name, format!("cannot read the Excel workbook: {problem}"))
+            .hint("open the workbook in Excel and save it again as .xlsx")
     }
 }
 

@@ -1,22 +1,21 @@
-//! What a file is, by its first bytes, where it is not what its name says.
+//! Recognises a file's format by its first bytes, for files whose name does not fit their content.
 
 use std::sync::Arc;
 
-use super::ListError;
+use super::error::ListError;
 
-/// A format that is known by its first bytes.
+/// A format that can be recognised by its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
-    /// A zip file, which an `.xlsx` is.
+    /// A zip file; an `.xlsx` workbook is one.
     Zip,
-    /// An old `.xls`, or an `.xlsx` under a password.
+    /// An old `.xls` workbook, or an `.xlsx` workbook with a password.
     CompoundFile,
-    /// A file that is compressed as a whole.
     Gzip,
 }
 
 impl Format {
-    /// How many bytes have to be seen.
+    /// How many first bytes [`Format::of`] needs.
     pub(super) const BYTES: usize = 8;
 
     pub(super) fn of(start: &[u8]) -> Option<Self> {
@@ -28,16 +27,16 @@ impl Format {
         formats.into_iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, format)| format)
     }
 
-    /// Why such a file is not read as CSV.
-    pub(super) fn is_no_csv(self, source: &Arc<str>) -> ListError {
+    /// The error for such a file in place of a CSV file.
+    pub(super) fn not_csv(self, source: &Arc<str>) -> ListError {
         let (problem, hint) = match self {
             Self::Zip => (
-                "it is an Excel workbook (.xlsx), and a CSV file is expected",
-                "name the file so that it ends in .xlsx, or in Excel, save it as \"CSV UTF-8 (comma delimited)\"",
+                "expected a CSV file, found an Excel workbook (.xlsx)",
+                "rename the file so that it ends in .xlsx, or save it in Excel as \"CSV UTF-8 (comma delimited)\"",
             ),
             Self::CompoundFile => (
-                "it is an old Excel workbook (.xls) or an encrypted one, and a CSV file is expected",
-                "in Excel, save it as .xlsx without a password, or as \"CSV UTF-8 (comma delimited)\"",
+                "expected a CSV file, found an old (.xls) or encrypted Excel workbook",
+                "save it in Excel as .xlsx without a password, or as \"CSV UTF-8 (comma delimited)\"",
             ),
             Self::Gzip => return gzip(source),
         };
@@ -46,5 +45,5 @@ impl Format {
 }
 
 pub(super) fn gzip(source: &Arc<str>) -> ListError {
-    ListError::new(source, "it is compressed with gzip").hint("unpack it with gzip -d")
+    ListError::new(source, "the file is compressed with gzip").hint("unpack it with gzip -d")
 }

@@ -1,58 +1,58 @@
-//! The header row: which delimiter a list uses, and where its two columns stand.
+//! The header row: which delimiter a list uses, and where its two id columns are.
+//!
+//! Invariant: a column is found by its name or not at all. Two columns that match are an error, never a guess.
 
 use super::cell::is_blank;
 use crate::settings::InputSettings;
 
-/// The delimiters that are tried.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 
-/// Names of the conference id column, as [`normal`] writes them.
+/// The accepted names of the conference id column, in the form that [`normal`] returns.
 const CONFERENCE_ID: &[&str] = &["conferenceid", "confid", "meetingid", "会议id"];
-/// Names of the union id column, as [`normal`] writes them.
+/// The accepted names of the union id column, in the form that [`normal`] returns.
 const UNION_ID: &[&str] = &["unionid", "hostunionid", "host", "主持人unionid", "主持人"];
 
-/// The names as people write them, for errors and help.
-pub(super) const CONFERENCE_ID_NAMES: &str = "conferenceId, conference_id, conf_id, meeting id, 会议ID";
-/// The names as people write them, for errors and help.
-pub(super) const UNION_ID_NAMES: &str = "unionId, union_id, host union id, host, 主持人unionId, 主持人";
+/// The same names as people write them, for errors.
+const CONFERENCE_ID_NAMES: &str = "conferenceId, conference_id, conf_id, meeting id, 会议ID";
+/// The same names as people write them, for errors.
+const UNION_ID_NAMES: &str = "unionId, union_id, host union id, host, 主持人unionId, 主持人";
 
-/// What a header says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
-    /// The line on which it stands, from 1.
+    /// The header's line, from 1.
     pub(super) line: u64,
     pub(super) delimiter: u8,
     pub(super) conference_id: Column,
-    /// None in a list of exclusions, which needs none.
+    /// `None` in an exclusion list without such a column.
     pub(super) union_id: Option<Column>,
-    /// Whether the list is in our own hand ([`super::rewritten`]): its rows say where they stood before, and what their
-    /// cells were, which were cleaned before.
+    /// Whether this is a rewritten list ([`super::rewritten`]). Its rows hold their origin and the kinds of their cells,
+    /// and its cells are already clean.
     pub(super) is_rewritten: bool,
 }
 
-/// A column's place, from 0, and its name as the list has it.
+/// A column's place, from 0, and its name as the list writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Column {
     pub(super) index: usize,
     pub(super) name: String,
 }
 
-/// What is wrong with a header.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct HeaderProblem {
     pub(super) problem: String,
     pub(super) hint: String,
 }
 
-/// The two columns, where they stand.
+/// The two id columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Columns {
     pub(super) conference_id: Column,
-    /// None in a list of exclusions, which needs none.
+    /// `None` in an exclusion list without such a column.
     pub(super) union_id: Option<Column>,
 }
 
-/// Reads a header line, the list's line `number`. The delimiter is the one under which most of the columns are found.
+/// Reads a header line, which is line `number` of the list. Of all delimiters, it takes the one that gives the most known
+/// columns.
 pub(super) fn read(
     number: u64,
     line: &str,
@@ -63,18 +63,21 @@ pub(super) fn read(
         let fields = split(line, delimiter);
         ((known(&fields, names), fields.len()), delimiter, fields)
     });
-    let (_, delimiter, fields) =
-        readings.into_iter().rev().max_by_key(|(found, ..)| *found).expect("there are three readings");
+    let (_, delimiter, fields) = readings
+        .into_iter()
+        .rev()
+        .max_by_key(|(found, ..)| *found)
+        .expect("there is one reading for each of the three delimiters");
     let Columns { conference_id, union_id } = columns(&fields, names, needs_union_id)?;
     Ok(Header { line: number, delimiter, conference_id, union_id, is_rewritten: false })
 }
 
-/// How many of these fields name a column that is looked for.
+/// How many of these fields are a known column name.
 pub(super) fn known(fields: &[String], names: &InputSettings) -> usize {
     fields.iter().filter(|field| is_known(field, names)).count()
 }
 
-/// Finds the two columns among the fields of a header.
+/// Finds the two id columns among the fields of a header.
 pub(super) fn columns(
     fields: &[String],
     names: &InputSettings,
@@ -127,12 +130,12 @@ fn is_known(field: &str, names: &InputSettings) -> bool {
         || configured.into_iter().flatten().any(|configured| normal(configured) == name)
 }
 
-/// A name without letter case, spacing and underscores.
+/// A name in lower case, without spaces and underscores.
 fn normal(name: &str) -> String {
     name.chars().filter(|c| !is_blank(*c) && *c != '_').flat_map(char::to_lowercase).collect()
 }
 
-/// The one column of that name, or how many there are.
+/// The only column with such a name. The error is the number of columns that match: 0, or 2 and more.
 fn find(fields: &[String], known: &[&str], configured: Option<&str>) -> Result<Column, usize> {
     let matches = |field: &String| match configured {
         Some(configured) => normal(field) == normal(configured),
@@ -156,16 +159,19 @@ fn problem(
 ) -> HeaderProblem {
     let seen: Vec<String> = fields.iter().take(8).map(|field| format!("{:?}", shortened(field))).collect();
     let seen = if fields.len() > 8 { format!("{}, …", seen.join(", ")) } else { seen.join(", ") };
-    let wanted = configured.map_or_else(|| known.to_owned(), |name| format!("{name:?} (input.{key})"));
+    let wanted =
+        configured.map_or_else(|| format!("one of {known}"), |name| format!("{name:?} (input.{key})"));
     if found > 1 {
         return HeaderProblem {
-            problem: format!("{found} columns could hold the {what}: found {seen}, looked for {wanted}"),
-            hint: format!("say which one in input.{key}"),
+            problem: format!("{found} columns match the {what}: found {seen}; expected {wanted}"),
+            hint: format!("name the right column in input.{key}"),
         };
     }
     HeaderProblem {
-        problem: format!("no column for the {what}: found {seen}, looked for {wanted}"),
-        hint: format!("the header row names the columns; set input.{key} if yours has another name"),
+        problem: format!("no {what} column: found {seen}; expected {wanted}"),
+        hint: format!(
+            "the header row must name the columns; if your column has another name, set input.{key}"
+        ),
     }
 }
 
@@ -184,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn every_documented_name_is_known_in_any_case_and_spacing() {
+    fn every_documented_column_name_is_accepted_in_any_case_and_spacing() {
         for name in [
             "conferenceId",
             "conference_id",
@@ -224,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configured_name_takes_the_place_of_the_known_ones() {
+    fn a_configured_name_replaces_the_known_names() {
         let names = InputSettings {
             conference_id_column: Some("Raum".into()),
             union_id_column: Some("Gast_Geber".into()),
@@ -233,21 +239,22 @@ mod tests {
         assert_eq!((header.conference_id.index, header.union_id.unwrap().index), (1, 2));
         let error = read(1, "conferenceId,unionId", &names, true).unwrap_err();
         assert!(
-            error.problem.ends_with("looked for \"Raum\" (input.conference_id_column)"),
+            error.problem.ends_with("; expected \"Raum\" (input.conference_id_column)"),
             "{}",
             error.problem
         );
     }
 
     #[test]
-    fn a_missing_column_is_told_with_what_was_found() {
+    fn a_missing_column_is_reported_with_the_columns_that_were_found() {
         let error = read(1, "name,host", &InputSettings::default(), true).unwrap_err();
-        let expected = "no column for the conference id: found \"name\", \"host\", looked for conferenceId, conference_id";
+        let expected =
+            "no conference id column: found \"name\", \"host\"; expected one of conferenceId, conference_id";
         assert!(error.problem.starts_with(expected), "{}", error.problem);
         assert!(error.hint.contains("input.conference_id_column"));
         let error = read(1, "conf_id,name", &InputSettings::default(), true).unwrap_err();
         assert!(
-            error.problem.starts_with("no column for the union id: found \"conf_id\", \"name\""),
+            error.problem.starts_with("no union id column: found \"conf_id\", \"name\""),
             "{}",
             error.problem
         );
@@ -255,9 +262,9 @@ mod tests {
     }
 
     #[test]
-    fn two_columns_for_one_id_are_not_chosen_between() {
+    fn two_matching_columns_are_an_error() {
         let error = read(1, "conferenceId,meeting id,host", &InputSettings::default(), true).unwrap_err();
-        assert!(error.problem.starts_with("2 columns could hold the conference id"), "{}", error.problem);
-        assert_eq!(error.hint, "say which one in input.conference_id_column");
+        assert!(error.problem.starts_with("2 columns match the conference id"), "{}", error.problem);
+        assert_eq!(error.hint, "name the right column in input.conference_id_column");
     }
 }

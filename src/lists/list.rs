@@ -1,21 +1,19 @@
-//! One list: its copy, its header, and what it is read for.
+//! One list: its temporary copy, its header, and its purpose.
 
 use super::header::Header;
 use super::spool::Spool;
 
-/// A list that was copied and whose header was read.
 #[derive(Debug, Clone)]
 pub(super) struct List {
     pub(super) spool: Spool,
     pub(super) header: Header,
 }
 
-/// What a list is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Its meetings are to be closed.
+    /// Close the list's meetings.
     ToClose,
-    /// Its meetings must not be closed; whose they are is of no interest.
+    /// Do not close the list's meetings. Their hosts do not matter.
     Exclusions,
 }
 

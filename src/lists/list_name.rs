@@ -1,15 +1,15 @@
-//! Lists as the command line names them.
+//! Lists as the command line names them: a path, and for a workbook a sheet.
 
 use std::path::{Path, PathBuf};
 
-use super::ListError;
+use super::error::ListError;
 
-/// A list, not opened yet.
+/// A list that is not open yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListName {
     /// The path, or `-` for standard input.
     pub path: PathBuf,
-    /// The sheet of a workbook; without one, the first that can be seen. A CSV file has none.
+    /// The sheet of a workbook; `None`: the first visible sheet. A CSV file has no sheet.
     pub sheet: Option<String>,
 }
 
@@ -20,15 +20,15 @@ impl From<PathBuf> for ListName {
 }
 
 impl ListName {
-    /// These lists, of whose workbooks this sheet is meant. A sheet without a workbook is an error: it was meant for
-    /// another list.
+    /// These lists. `sheet` applies to each workbook among them. A sheet without a workbook is an error, because the user
+    /// meant another list.
     pub(crate) fn all(paths: &[PathBuf], sheet: Option<&str>) -> Result<Vec<Self>, ListError> {
         if let Some(sheet) = sheet
             && !paths.iter().any(|path| is_workbook(path))
         {
             let option = format!("--sheet {sheet:?}").into();
             return Err(ListError::new(&option, "none of the lists is a workbook (.xlsx)")
-                .hint("name a list that ends in .xlsx, or leave --sheet out"));
+                .hint("name a list that ends in .xlsx, or leave out --sheet"));
         }
         let name = |path: &PathBuf| Self {
             path: path.clone(),
@@ -38,7 +38,7 @@ impl ListName {
     }
 }
 
-/// Whether a list is an Excel workbook: its ending says so.
+/// Whether the file name's ending is that of an Excel workbook.
 pub(super) fn is_workbook(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("xlsx"))
 }
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ending_makes_a_workbook_whatever_its_letter_case() {
+    fn a_workbook_is_recognised_by_its_ending_in_any_letter_case() {
         for (path, expected) in [
             ("a.xlsx", true),
             ("a.XLSX", true),
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sheet_is_of_the_workbooks_alone_and_needs_one() {
+    fn a_sheet_applies_to_workbooks_only_and_needs_one() {
         let names = ListName::all(&["a.csv".into(), "b.xlsx".into()], Some("Tonight")).unwrap();
         assert_eq!((names[0].sheet.as_deref(), names[1].sheet.as_deref()), (None, Some("Tonight")));
         let error = ListName::all(&["a.csv".into()], Some("Tonight")).unwrap_err().to_string();

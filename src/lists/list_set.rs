@@ -1,4 +1,6 @@
-//! The lists of a run, together.
+//! All lists of a run.
+//!
+//! Invariant: each list is copied once, and [`Lists::rows`] always reads that copy.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -6,19 +8,21 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::header;
+use super::cell;
+use super::error::ListError;
+use super::header::{self, HeaderProblem};
 use super::list::{List, Purpose};
 use super::list_name::{self, ListName};
-use super::reader::ListReader;
+use super::reader::{ExclusionRows, ListRows};
 use super::spool::Spool;
-use super::{ListError, cell, workbook};
+use super::workbook;
 use crate::meeting::Row;
 use crate::settings::InputSettings;
 
 /// The longest header line, in bytes.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
 
-/// The lists of a run, each copied once.
+/// The lists of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Lists {
     lists: Vec<List>,
@@ -30,16 +34,16 @@ impl From<List> for Lists {
     }
 }
 
-/// What a run notes about a list.
+/// What a run records about a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListFacts {
     /// The path as given, or `-`.
     pub source: Arc<str>,
-    /// The sheet, of a workbook.
+    /// The sheet, if the list is a workbook.
     pub sheet: Option<Arc<str>>,
-    /// The SHA-256 of its bytes.
+    /// The SHA-256 of the list's bytes, in hex.
     pub sha256: String,
-    /// Its length.
+    /// The list's length in bytes.
     pub bytes: u64,
 }
 
@@ -51,19 +55,14 @@ impl Lists {
     {
         let names: Vec<ListName> = lists.iter().cloned().map(Into::into).collect();
         if names.iter().filter(|name| name.path.as_os_str() == "-").count() > 1 {
-            return Err(ListError::new(&"-".into(), "it is named twice, and it can be read once"));
+            return Err(ListError::new(&"-".into(), "it is named twice, but it can be read only once"));
         }
         let open = |name: &ListName| List::open(name, columns, Purpose::ToClose);
         let lists = names.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { lists })
     }
 
-    /// One list of exclusions, of which only the conference id column is needed.
-    pub(super) fn open_exclusions(path: &Path, columns: &InputSettings) -> Result<Self, ListError> {
-        Ok(Self::from(List::open(&path.to_owned().into(), columns, Purpose::Exclusions)?))
-    }
-
-    /// What a run notes about each list, in the order in which they were given.
+    /// What a run records about each list, in the order of the command line.
     pub(crate) fn facts(&self) -> Vec<ListFacts> {
         let facts = |List { spool, .. }: &List| ListFacts {
             source: Arc::clone(&spool.source),
@@ -74,8 +73,7 @@ impl Lists {
         self.lists.iter().map(facts).collect()
     }
 
-    /// One digest over all lists: the same bytes (and sheets) in the same order have the same, whatever the files are
-    /// called.
+    /// One digest of all lists. The same bytes and sheets in the same order give the same digest; file names do not count.
     pub(crate) fn digest(&self) -> String {
         let mut digest = Sha256::new();
         for list in &self.lists {
@@ -86,10 +84,16 @@ impl Lists {
         const_hex::encode(digest.finalize())
     }
 
-    /// The rows of all lists, from the beginning, at each call anew.
+    /// The rows of all lists. Each call starts from the beginning.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Result<Row, ListError>> + Send + use<'_> {
-        self.lists.iter().flat_map(|list| ListReader::of(&list.spool, &list.header))
+        self.lists.iter().flat_map(|list| ListRows::of(&list.spool, &list.header))
     }
+}
+
+/// Reads the rows of an exclusion list, which needs only the conference id column.
+pub(super) fn exclusion_rows(path: &Path, columns: &InputSettings) -> Result<ExclusionRows, ListError> {
+    let list = List::open(&path.to_owned().into(), columns, Purpose::Exclusions)?;
+    Ok(ExclusionRows::of(&list.spool, &list.header))
 }
 
 impl List {
@@ -100,9 +104,7 @@ impl List {
         let spool = Spool::of(&name.path)?;
         let (line, text) = first_line(&spool)?;
         let header = header::read(line, &text, columns, purpose.needs_union_id()).map_err(
-            |header::HeaderProblem { problem, hint }| {
-                ListError::new(&spool.source, problem).at(line).hint(hint)
-            },
+            |HeaderProblem { problem, hint }| ListError::new(&spool.source, problem).at(line).hint(hint),
         )?;
         Ok(Self { spool, header })
     }
@@ -117,9 +119,9 @@ fn first_line(spool: &Spool) -> Result<(u64, String), ListError> {
     loop {
         start.clear();
         if text.read_until(b'\n', &mut start).map_err(unreadable)? == 0 {
-            return Err(ListError::new(&spool.source, "it has no header row"));
+            return Err(ListError::new(&spool.source, "the list has no header row"));
         }
-        // A lone carriage return ends a line too.
+        // A single carriage return also ends a line.
         for line in String::from_utf8_lossy(&start).trim_end_matches(['\r', '\n']).split('\r') {
             number += 1;
             if !line.chars().all(cell::is_blank) {

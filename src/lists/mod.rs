@@ -1,14 +1,15 @@
-//! The lists: read, checked, sorted.
+//! The lists of meetings: opens and copies them, reads their rows, and sorts the rows.
 //!
-//! Each list is copied once to a file without a name, while its digest is computed. Everything afterwards reads that copy.
-//! So what was counted is what runs, even if the original changes meanwhile, and standard input can be read twice.
-//! A workbook's sheet is rewritten as such a copy while it is opened.
+//! Opening a list copies it once to a file without a name, and computes its digest. Everything later reads that copy. So
+//! the run closes exactly the rows that were counted, even if the original file changes. It also means that standard input
+//! can be read twice. A workbook is different: its sheet is rewritten as CSV when it is opened ([`rewritten`]).
 //!
-//! Invariant: every row of a list comes out of [`Lists::rows`], valid or not, with the line on which it begins. A list
-//! whose rows cannot be told apart is refused.
+//! Invariant: [`Lists::rows`] yields every row of a list, valid or not, with the line on which the row begins. A list is
+//! refused if its rows cannot be separated with certainty.
 
 mod carried_over;
 mod cell;
+mod cell_kind;
 mod error;
 mod format;
 mod header;
@@ -29,7 +30,6 @@ pub use error::ListError;
 
 pub(crate) use list_name::ListName;
 pub(crate) use list_set::{ListFacts, Lists};
-
 pub(crate) use survey::Survey;
 pub use triage::TriagedRow;
 pub(crate) use triage::{Exclusions, Triage};

@@ -1,55 +1,85 @@
-//! A list in our own hand: rows that were read elsewhere, written down so that they are read like any other list.
+//! A rewritten list: a temporary copy, in our own CSV form, of rows that were read elsewhere.
 //!
-//! Invariant: a row keeps the place at which it stood in the list that first named it, and what each of its cells was.
+//! A workbook's sheet and the rows of an earlier run are rewritten, so that they are then read like any other list.
+//! Invariant: a row keeps its origin, and each of its cells keeps its text and its kind.
 
 use std::fmt::Display;
 use std::fs::File;
 use std::io::Seek as _;
 use std::sync::Arc;
 
-use super::ListError;
+use csv::StringRecord;
+
+use super::cell_kind::CellKind;
+use super::error::ListError;
 use super::header::{Column, Header};
-use super::spool::Spool;
-use super::workbook::Kind;
 use crate::meeting::{Cells, Origin};
 
 const COLUMNS: [&str; 6] =
     ["source", "line", "conference_id", "union_id", "conference_id_kind", "union_id_kind"];
 
-/// Where each thing stands in a row.
-pub(super) const SOURCE: usize = 0;
-pub(super) const LINE: usize = 1;
+/// The places of the two id columns in [`COLUMNS`].
 const CONFERENCE_ID: usize = 2;
 const UNION_ID: usize = 3;
 
-/// Where the kind of the cell in this column stands.
-pub(super) const fn kind_of(column: usize) -> usize {
-    column + 2
+/// A cell of a row, before it is taken as an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub(super) kind: CellKind,
+    pub(super) text: String,
 }
 
-/// Writes such a list.
-pub(super) struct Rewritten {
+/// A row of a rewritten list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RewrittenRow {
+    pub(super) origin: Origin,
+    pub(super) conference_id: Cell,
+    pub(super) union_id: Cell,
+}
+
+impl RewrittenRow {
+    /// Reads a row that [`RewrittenWriter`] wrote. `None`: the record is not such a row.
+    pub(super) fn parse(record: &StringRecord) -> Option<Self> {
+        let fields: Vec<&str> = record.iter().collect();
+        let &[source, line, conference_id, union_id, conference_id_kind, union_id_kind] = fields.as_slice()
+        else {
+            return None;
+        };
+        let cell = |text: &str, kind| Some(Cell { kind: CellKind::named(kind)?, text: text.to_owned() });
+        Some(Self {
+            origin: Origin { source: source.into(), line: line.parse().ok()? },
+            conference_id: cell(conference_id, conference_id_kind)?,
+            union_id: cell(union_id, union_id_kind)?,
+        })
+    }
+}
+
+pub(super) struct RewrittenWriter {
     /// The list, as errors name it.
     source: Arc<str>,
     csv: csv::Writer<File>,
 }
 
-impl Rewritten {
+impl RewrittenWriter {
     pub(super) fn new(source: &Arc<str>) -> Result<Self, ListError> {
-        let no_room = |error: &dyn Display| Spool::no_room(source, error);
-        let mut csv = csv::Writer::from_writer(tempfile::tempfile().map_err(|error| no_room(&error))?);
-        csv.write_record(COLUMNS).map_err(|error| no_room(&error))?;
+        let no_copy = |error: &dyn Display| ListError::no_copy(source, error);
+        let mut csv = csv::Writer::from_writer(tempfile::tempfile().map_err(|error| no_copy(&error))?);
+        csv.write_record(COLUMNS).map_err(|error| no_copy(&error))?;
         Ok(Self { source: Arc::clone(source), csv })
     }
 
-    /// One more row; the kinds are those of its two cells.
-    pub(super) fn row(
+    /// Writes a row whose cells are text.
+    pub(super) fn write_text(&mut self, origin: &Origin, cells: &Cells) -> Result<(), ListError> {
+        let Cells { conference_id, union_id } = cells;
+        self.write(origin, (CellKind::Text, conference_id), (CellKind::Text, union_id))
+    }
+
+    pub(super) fn write(
         &mut self,
         origin: &Origin,
-        cells: &Cells,
-        [conference_id_kind, union_id_kind]: [Kind; 2],
+        (conference_id_kind, conference_id): (CellKind, &str),
+        (union_id_kind, union_id): (CellKind, &str),
     ) -> Result<(), ListError> {
-        let Cells { conference_id, union_id } = cells;
         let line = origin.line.to_string();
         let row = [
             &*origin.source,
@@ -59,18 +89,18 @@ impl Rewritten {
             conference_id_kind.name(),
             union_id_kind.name(),
         ];
-        self.csv.write_record(row).map_err(|error| Spool::no_room(&self.source, &error))
+        self.csv.write_record(row).map_err(|error| ListError::no_copy(&self.source, &error))
     }
 
     /// The list, to be read from its beginning.
     pub(super) fn finish(self) -> Result<File, ListError> {
         let written = self.csv.into_inner().map_err(csv::IntoInnerError::into_error);
         let rewound = written.and_then(|mut file| file.rewind().map(|()| file));
-        rewound.map_err(|error| Spool::no_room(&self.source, &error))
+        rewound.map_err(|error| ListError::no_copy(&self.source, &error))
     }
 }
 
-/// The header of such a list, with the names that its two columns had before.
+/// The header of a rewritten list. Its two columns keep the names that they have in the original, for errors.
 pub(super) fn header(conference_id: &str, union_id: Option<&str>) -> Header {
     let column = |index, name: &str| Column { index, name: name.to_owned() };
     Header {
@@ -79,5 +109,35 @@ pub(super) fn header(conference_id: &str, union_id: Option<&str>) -> Header {
         conference_id: column(CONFERENCE_ID, conference_id),
         union_id: union_id.map(|name| column(UNION_ID, name)),
         is_rewritten: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(fields: &[&str]) -> Option<RewrittenRow> {
+        RewrittenRow::parse(&fields.iter().collect())
+    }
+
+    #[test]
+    fn a_row_keeps_its_origin_and_its_cells() {
+        let row = parse(&["a.csv", "7", "id", "2026-11-23", "text", "date"]).unwrap();
+        assert_eq!(row.origin, Origin { source: "a.csv".into(), line: 7 });
+        assert_eq!(row.conference_id, Cell { kind: CellKind::Text, text: "id".into() });
+        assert_eq!(row.union_id, Cell { kind: CellKind::Date, text: "2026-11-23".into() });
+    }
+
+    #[test]
+    fn a_damaged_row_is_no_row() {
+        for fields in [
+            &["a.csv", "seven", "id", "u", "text", "text"][..],
+            &["a.csv", "7", "id", "u", "text", "tex"],
+            &["a.csv", "7", "id", "u", "text"],
+            &["a.csv", "7", "id", "u", "text", "text", ""],
+            &[],
+        ] {
+            assert_eq!(parse(fields), None, "{fields:?}");
+        }
     }
 }

@@ -1,6 +1,7 @@
-//! A list's own copy, with its digest and its encoding. A workbook's copy is the rows of its sheet, rewritten.
+//! The temporary copy of a list, with the list's digest and encoding.
 //!
-//! Invariant: the copy has no name, so nothing is left behind and nobody can change it.
+//! The copy of a workbook holds the rewritten rows of its sheet. Invariant: the copy is a file without a name, so no other
+//! program can change it, and the system removes it when the process ends.
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};
@@ -12,24 +13,23 @@ use encoding_rs::{Encoding, GB18030, UTF_8};
 use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
 use sha2::{Digest as _, Sha256};
 
-use super::ListError;
+use super::error::ListError;
 use super::format::Format;
 
-/// A copy of a list.
 #[derive(Debug, Clone)]
 pub(super) struct Spool {
     pub(super) source: Arc<str>,
-    /// The sheet, of a workbook.
+    /// The sheet, if the list is a workbook.
     pub(super) sheet: Option<Arc<str>>,
-    /// Of the list's bytes.
+    /// The digest of the original's bytes, not of the copy.
     pub(super) sha256: String,
-    /// How many they are.
+    /// The length of the original.
     pub(super) bytes: u64,
     file: Arc<File>,
     encoding: &'static Encoding,
 }
 
-/// A list, byte for byte, in a file without a name.
+/// A copy of a list, byte for byte.
 #[derive(Debug)]
 pub(super) struct Original {
     pub(super) file: File,
@@ -38,14 +38,14 @@ pub(super) struct Original {
 }
 
 impl Original {
-    /// Copies what is read, of which `look_at` sees each piece as it passes.
+    /// Copies all of `from`. It passes each piece to `look_at` too.
     pub(super) fn copy(
         source: &Arc<str>,
         mut from: impl Read,
         mut look_at: impl FnMut(&[u8]),
     ) -> Result<Self, ListError> {
-        let no_room = |error: io::Error| Spool::no_room(source, &error);
-        let mut file = tempfile::tempfile().map_err(no_room)?;
+        let no_copy = |error: io::Error| ListError::no_copy(source, &error);
+        let mut file = tempfile::tempfile().map_err(no_copy)?;
         let (mut digest, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
         loop {
             let length = match from.read(&mut buffer) {
@@ -56,7 +56,7 @@ impl Original {
             };
             digest.update(&buffer[..length]);
             look_at(&buffer[..length]);
-            file.write_all(&buffer[..length]).map_err(no_room)?;
+            file.write_all(&buffer[..length]).map_err(no_copy)?;
             bytes += length as u64;
         }
         Ok(Self { file, sha256: const_hex::encode(digest.finalize()), bytes })
@@ -84,16 +84,11 @@ impl Spool {
         Self::copy(source, file)
     }
 
-    /// The rows of a workbook's sheet, which were rewritten to this file.
+    /// A workbook: `rewritten` holds the rows of its sheet.
     pub(super) fn of_sheet(source: Arc<str>, sheet: &str, original: Original, rewritten: File) -> Self {
         let Original { sha256, bytes, .. } = original;
         let file = Arc::new(rewritten);
         Self { source, sheet: Some(sheet.into()), sha256, bytes, file, encoding: UTF_8 }
-    }
-
-    pub(super) fn no_room(source: &Arc<str>, error: &dyn std::fmt::Display) -> ListError {
-        ListError::new(source, format!("cannot copy it to a temporary file: {error}"))
-            .hint("make room in the folder for temporary files, or name another one in TMPDIR")
     }
 
     pub(super) fn copy(source: Arc<str>, from: impl Read) -> Result<Self, ListError> {
@@ -103,7 +98,7 @@ impl Spool {
         Ok(Self { source, sheet: None, sha256, bytes, file: Arc::new(file), encoding })
     }
 
-    /// The text from its beginning, as UTF-8 without a byte order mark.
+    /// The copy's text from its beginning, as UTF-8 without a byte order mark.
     pub(super) fn text(&self) -> DecodeReaderBytes<CopyReader, Vec<u8>> {
         let from_start = CopyReader { file: Arc::clone(&self.file), offset: 0 };
         let known_utf8 = self.encoding == UTF_8;
@@ -115,7 +110,7 @@ impl Spool {
     }
 }
 
-/// Reads a copy from its own place, so that several can read at once.
+/// Reads a copy from an offset of its own, so that several readers can read the same copy.
 #[derive(Debug)]
 pub(super) struct CopyReader {
     file: Arc<File>,
@@ -130,13 +125,13 @@ impl Read for CopyReader {
     }
 }
 
-/// Learns a text's encoding while it passes: a byte order mark decides, else UTF-8 if all of it is, else GB18030, which
-/// is what Excel in Chinese calls CSV.
+/// Finds a text's encoding from its pieces. A byte order mark decides. Without one, the encoding is UTF-8 if all bytes are
+/// valid UTF-8, and otherwise GB18030, in which Excel in Chinese saves CSV.
 #[derive(Debug, Default)]
 struct Sniffer {
     start: Vec<u8>,
     not_utf8: bool,
-    /// The beginning of a character whose end is in the next piece.
+    /// The first bytes of a character that the next piece completes.
     split: Vec<u8>,
     has_nul: bool,
     has_text: bool,
@@ -162,14 +157,14 @@ impl Sniffer {
     fn encoding(&self, source: &Arc<str>, bytes: u64) -> Result<&'static Encoding, ListError> {
         let refuse = |problem: &str| Err(ListError::new(source, problem));
         if let Some(format) = Format::of(&self.start) {
-            return Err(format.is_no_csv(source));
+            return Err(format.not_csv(source));
         }
         let mark = Encoding::for_bom(&self.start);
         if !self.has_text || mark.is_some_and(|(_, length)| length as u64 == bytes) {
-            return refuse("it is empty, and a header row with at least the two columns is expected");
+            return refuse("expected a header row, found an empty list");
         }
         if self.has_nul && mark.is_none() {
-            return refuse("it is no text, and a CSV file is expected");
+            return refuse("expected a CSV file, found binary data");
         }
         if let Some((encoding, _)) = mark {
             return Ok(encoding);
@@ -177,7 +172,7 @@ impl Sniffer {
         if !self.not_utf8 && self.split.is_empty() {
             return Ok(UTF_8);
         }
-        tracing::info!(list = %source, "the list is not UTF-8 and is read as GB18030");
+        tracing::info!(list = %source, "the list is not UTF-8; reading it as GB18030");
         Ok(GB18030)
     }
 }
@@ -197,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_decides_then_utf8_then_gb18030() {
+    fn a_byte_order_mark_decides_then_utf8_then_gb18030() {
         let expected = "会议ID,主持人\n";
         assert_eq!(text(expected.as_bytes()), expected);
         assert_eq!(text(format!("\u{feff}{expected}").as_bytes()), expected);
@@ -215,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_is_that_of_the_bytes() {
+    fn the_digest_covers_the_bytes_of_the_original() {
         let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(spool(b"abc").unwrap().sha256, digest);
     }
@@ -231,21 +226,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_refused_with_what_it_is() {
+    fn a_file_that_is_no_list_is_refused_with_what_it_is() {
         for (bytes, problem) in [
-            (b"".as_slice(), "it is empty"),
-            (b" \r\n\t", "it is empty"),
-            (b"\xef\xbb\xbf", "it is empty"),
-            (b"PK\x03\x04rest", "it is an Excel workbook"),
-            (b"\x7fELF\0\0", "it is no text"),
+            (b"".as_slice(), "expected a header row, found an empty list"),
+            (b" \r\n\t", "expected a header row, found an empty list"),
+            (b"\xef\xbb\xbf", "expected a header row, found an empty list"),
+            (b"PK\x03\x04rest", "expected a CSV file, found an Excel workbook"),
+            (b"\x7fELF\0\0", "expected a CSV file, found binary data"),
         ] {
             let error = spool(bytes).unwrap_err().to_string();
             assert!(error.starts_with(&format!("list.csv: {problem}")), "{error}");
         }
         let folder = tempfile::tempdir().unwrap();
         let error = Spool::of(folder.path()).unwrap_err().to_string();
-        assert!(error.ends_with("it is a directory, and a file is expected"), "{error}");
+        assert!(error.ends_with(": cannot read the list: it is a directory, not a file"), "{error}");
         let error = Spool::of(Path::new("/nowhere/list.csv")).unwrap_err().to_string();
-        assert_eq!(error, "/nowhere/list.csv: there is no such file");
+        assert_eq!(error, "/nowhere/list.csv: cannot read the list: no such file");
     }
 }

@@ -1,17 +1,16 @@
-//! A reader that keeps the csv crate honest about lines: every line break becomes `\n`, the last line has one too, and a
-//! stray quote that would swallow rows is an error instead.
+//! A reader between the text and the csv crate. It refuses broken quotes, and makes every line break a `\n`.
 //!
-//! The csv crate reads broken quoting without complaint: a cell `"title` without its end takes in every row up to the
-//! next quote. A quote that was opened on an earlier line and is closed in the middle of a cell, or never, is such a one.
+//! The csv crate accepts broken quotes: if a cell `"title` has no closing quote, the cell takes in all rows up to the next
+//! quote. So it is an error if a quote is never closed, or if it is closed on a later line in the middle of a cell.
+//! Invariant: the last line, too, ends with a line break.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The longest row, in bytes. Ids have at most 256; the rest are titles and remarks.
+/// The longest row, in bytes. An id has at most 256; the rest is for titles and remarks.
 const MAX_ROW_BYTES: u64 = 1 << 20;
 
-/// Wraps decoded text.
 pub(super) struct StrictQuotes<R> {
     inner: R,
     delimiter: u8,
@@ -21,7 +20,7 @@ pub(super) struct StrictQuotes<R> {
     line: u64,
     row_line: u64,
     row_bytes: u64,
-    /// The line on which the row at fault begins: 0 while there is none. Shared with whoever turns it into an error.
+    /// The line on which the faulty row begins; 0: no fault. Shared with the reader, which makes the error.
     fault: Arc<AtomicU64>,
 }
 
@@ -48,7 +47,7 @@ impl<R: Read> StrictQuotes<R> {
         }
     }
 
-    /// Moves on by one byte; false where the row cannot be trusted.
+    /// Takes one more byte. False: the row's quotes are broken, or the row is too long.
     fn step(&mut self, byte: u8) -> bool {
         self.row_bytes += 1;
         let next = match (self.state, byte) {
@@ -126,7 +125,7 @@ impl<R: Read> Read for StrictQuotes<R> {
 mod tests {
     use super::*;
 
-    /// The text as it comes out, or the line of the row at fault; whatever the size of the reads.
+    /// The text that comes out, or the line of the faulty row. Asserts that the size of the reads makes no difference.
     fn pass(text: &str) -> Result<String, u64> {
         let results = [1, 2, 7, 4096].map(|size| {
             let fault = Arc::new(AtomicU64::new(0));
@@ -145,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn every_line_break_becomes_one_and_the_last_line_has_one() {
+    fn every_line_break_becomes_a_newline_and_the_last_line_ends_with_one() {
         assert_eq!(pass("a\r\nb\rc\nd").unwrap(), "a\nb\nc\nd\n");
         assert_eq!(pass("a\r\n\r\nb\r\r").unwrap(), "a\n\nb\n\n\n");
         assert_eq!(pass("").unwrap(), "\n");
     }
 
     #[test]
-    fn sound_quoting_passes() {
+    fn correct_quotes_pass() {
         for text in [
             "\"a\",b\n",
             "\"a\nb\",c\n",
@@ -166,13 +165,13 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_that_swallows_rows_is_refused_with_the_line_of_its_row() {
+    fn a_quote_that_takes_in_other_rows_is_refused_with_the_line_of_its_row() {
         assert_eq!(pass("id,t\na,\"title\nb,\"x\"\nc,d\n"), Err(2));
         assert_eq!(pass("id,t\na,b\nc,\"never closed\nd,e\n"), Err(3));
     }
 
     #[test]
-    fn a_row_beyond_any_measure_is_refused() {
+    fn a_row_that_is_too_long_is_refused() {
         let text = format!("a,b\n\"{}\",c\n", "x".repeat(2 << 20));
         assert_eq!(pass(&text), Err(2));
     }

@@ -1,10 +1,14 @@
-//! The first reading: what the lists hold, before anything is called.
+//! Counts what the lists hold, before a request is sent.
+//!
+//! Invariant: every row is counted in `total`, and in exactly one of the other counts by outcome.
 
-use super::{Exclusions, ListError, Lists, Triage, TriagedRow};
+use super::error::ListError;
+use super::list_set::Lists;
+use super::triage::{Exclusions, Triage, TriagedRow};
 use crate::meeting::Origin;
 use crate::outcome::OutcomeKind;
 
-/// How many unusable rows are shown before a run.
+/// How many invalid rows are shown before a run.
 const SHOWN: usize = 5;
 
 /// What the lists hold.
@@ -12,19 +16,19 @@ const SHOWN: usize = 5;
 pub(crate) struct Survey {
     /// All rows.
     pub total: u64,
-    /// Rows that name a meeting to be closed.
+    /// Rows whose meeting is to be closed.
     pub to_close: u64,
-    /// Unusable rows.
+    /// Invalid rows.
     pub invalid: u64,
-    /// Rows that stood earlier.
+    /// Rows that repeat an earlier row.
     pub duplicate: u64,
     /// Rows that the exclusion list names.
     pub excluded: u64,
-    /// The first unusable rows, with their reasons.
+    /// The first invalid rows, with their reasons.
     pub first_invalid: Vec<(Origin, String)>,
-    /// Rows whose conference id is digits only, and the first of them.
+    /// Rows whose conference id looks like a room code.
     pub room_codes: u64,
-    /// The first row whose conference id is digits only.
+    /// The first of them.
     pub first_room_code: Option<Origin>,
 }
 
@@ -38,9 +42,9 @@ impl Survey {
         Ok(survey)
     }
 
-    fn count(&mut self, entry: TriagedRow) {
+    fn count(&mut self, row: TriagedRow) {
         self.total += 1;
-        match entry {
+        match row {
             TriagedRow::ToClose { origin, request } => {
                 self.to_close += 1;
                 if request.conference_id.looks_like_room_code() {
@@ -72,7 +76,7 @@ mod tests {
     use crate::settings::InputSettings;
 
     #[test]
-    fn every_row_is_counted_once_and_the_odd_ones_are_named() {
+    fn every_row_is_counted_once_and_the_first_problems_are_kept() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "conf_id,host\na,u\na,u\n,u\n42261597832,u\nb\n").unwrap();
         let lists = Lists::open(&[file.path().to_owned()], &InputSettings::default()).unwrap();
@@ -84,7 +88,7 @@ mod tests {
         assert_eq!(survey.first_invalid[0].1, "column \"conf_id\" is empty");
         assert_eq!(
             survey.first_invalid[1].1,
-            "column \"host\" is number 2, and the row has 1; look for a missing delimiter on this line"
+            "column \"host\" is missing: it is column 2, and the row has 1 column; look for a missing delimiter on this line"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Lists as people make them.
+//! Tests of lists as people write them.
 
 use std::path::PathBuf;
 
@@ -21,22 +21,22 @@ fn rows(bytes: &[u8]) -> Vec<Row> {
     lists.rows().collect::<Result<_, _>>().unwrap()
 }
 
-/// Line, conference id and union id of the valid rows, line and reason of the others.
+/// Each row's line, with the two ids of a valid row, or the reason of an invalid one.
 fn brief(text: &str) -> Vec<(u64, String)> {
-    let say = |row: Row| match row.request {
+    let brief = |row: Row| match row.request {
         Ok(request) => (row.origin.line, format!("{}+{}", request.conference_id, request.union_id)),
         Err(invalid) => (row.origin.line, invalid.reason),
     };
-    rows(text.as_bytes()).into_iter().map(say).collect()
+    rows(text.as_bytes()).into_iter().map(brief).collect()
 }
 
 fn expect(text: &str, expected: &[(u64, &str)]) {
-    let expected: Vec<_> = expected.iter().map(|(line, said)| (*line, (*said).to_owned())).collect();
+    let expected: Vec<_> = expected.iter().map(|(line, text)| (*line, (*text).to_owned())).collect();
     assert_eq!(brief(text), expected, "{text:?}");
 }
 
 #[test]
-fn a_row_is_known_by_the_line_on_which_it_begins() {
+fn a_rows_line_is_the_line_on_which_it_begins() {
     expect("\n\nconf_id,host\n\na,u\n,\n\n  \nb,u", &[(5, "a+u"), (9, "b+u")]);
     expect("  \n\u{3000}\nconf_id,host\na,u\n", &[(4, "a+u")]);
     expect("conf_id,host\r\na,u\r\n\r\nb,u\r\n", &[(2, "a+u"), (4, "b+u")]);
@@ -52,25 +52,25 @@ fn quotes_and_delimiters_within_cells_are_read() {
 }
 
 #[test]
-fn a_row_that_cannot_be_used_says_why_and_the_others_go_on() {
+fn an_invalid_row_has_a_reason_and_the_other_rows_are_read() {
     expect(
         "conf_id,host\na,u\n,u\nb,\nc\n6.07E+23,u\nd,\"x\ny\"\ne,u\n",
         &[
             (2, "a+u"),
             (3, "column \"conf_id\" is empty"),
             (4, "column \"host\" is empty"),
-            (5, "column \"host\" is number 2, and the row has 1"),
-            (6, "column \"conf_id\" is a number that a spreadsheet has rounded: 6.07E+23"),
-            (7, "column \"host\" holds the control character U+000A (the row has 2 lines)"),
+            (5, "column \"host\" is missing: it is column 2, and the row has 1 column"),
+            (6, "column \"conf_id\" is 6.07E+23, a number that a spreadsheet rounded"),
+            (7, "column \"host\" contains the control character U+000A (the row spans 2 lines)"),
             (9, "e+u"),
         ],
     );
     let long = format!("conf_id,host\n{},u\n", "x".repeat(300));
-    expect(&long, &[(2, "column \"conf_id\" has 300 bytes, and an id has at most 256")]);
+    expect(&long, &[(2, "column \"conf_id\" has 300 bytes; an id has at most 256")]);
 }
 
 #[test]
-fn an_invalid_row_keeps_what_it_said_and_may_carry_a_hint() {
+fn an_invalid_row_keeps_its_cells_and_may_have_a_hint() {
     let rows = rows(b"conf_id,host\n 6.07E+23 ,u\n");
     assert_eq!(rows[0].cells, Cells { conference_id: "6.07E+23".into(), union_id: "u".into() });
     assert!(rows[0].request.as_ref().unwrap_err().hint.unwrap().contains("format the column as text"));
@@ -84,20 +84,17 @@ fn a_list_in_gb18030_is_read() {
 }
 
 #[test]
-fn a_cell_that_is_no_text_makes_its_row_invalid() {
+fn a_cell_that_is_not_text_makes_its_row_invalid() {
     let rows = rows(b"conf_id,host\na,\xff\xff\nb,u\n");
-    assert!(rows[0].request.as_ref().unwrap_err().reason.contains("neither in UTF-8 nor in GB18030"));
+    assert!(rows[0].request.as_ref().unwrap_err().reason.contains("neither UTF-8 nor GB18030 text"));
     assert!(rows[1].request.is_ok());
 }
 
 #[test]
-fn rows_that_a_stray_quote_would_swallow_refuse_the_list() {
+fn a_list_is_refused_if_a_quote_would_take_in_other_rows() {
     let (_file, lists) = open(b"conf_id,host,t\na,u,\"x\nb,u,\"y\"\nc,u,\n").unwrap();
     let error = lists.rows().find_map(Result::err).unwrap();
-    assert!(
-        error.to_string().ends_with(":2: a quote that is opened in this row is not closed in it"),
-        "{error}"
-    );
+    assert!(error.to_string().ends_with(":2: this row opens a quote and does not close it"), "{error}");
 }
 
 #[test]
@@ -109,11 +106,11 @@ fn a_header_without_rows_is_a_list_without_rows() {
 #[test]
 fn standard_input_can_be_named_once() {
     let error = Lists::open(&[PathBuf::from("-"), "-".into()], &InputSettings::default()).unwrap_err();
-    assert_eq!(error.to_string(), "standard input: it is named twice, and it can be read once");
+    assert_eq!(error.to_string(), "standard input: it is named twice, but it can be read only once");
 }
 
 #[test]
-fn the_digest_follows_the_bytes_and_their_order() {
+fn the_digest_depends_on_the_bytes_and_the_order_of_the_lists() {
     let digest = |texts: &[&[u8]]| {
         let files: Vec<_> = texts.iter().map(|text| open(text).unwrap().0).collect();
         let paths: Vec<_> = files.iter().map(|file| file.path().to_owned()).collect();
@@ -127,7 +124,7 @@ fn the_digest_follows_the_bytes_and_their_order() {
 
 proptest! {
     #[test]
-    fn any_ids_written_as_csv_come_back_in_order(
+    fn any_ids_written_as_csv_are_read_back_in_order(
         ids in proptest::collection::vec(("[a-zA-Z0-9/?#&%+._~\"',;|会议 -]{1,40}", "[a-zA-Z0-9\",;\t]{1,40}"), 0..40),
         delimiter in proptest::sample::select(b",;\t".to_vec()),
     ) {
@@ -150,7 +147,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_rows_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+    fn any_bytes_give_rows_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         let text = [b"conf_id,host\n".as_slice(), &bytes].concat();
         for input in [bytes, text] {
             if let Ok((_file, lists)) = open(&input) {

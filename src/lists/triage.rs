@@ -1,39 +1,41 @@
-//! Which rows are asked of DingTalk, and which are not, and why not.
+//! Decides for which rows a request is sent. The other rows get their outcome and its reason here.
 //!
-//! Memory: one [`Fingerprint`] a row, whatever the lists' size.
+//! Invariant: of the rows with the same two ids, at most the first is to close, and no row of an excluded meeting is.
+//! Memory: one fingerprint of 16 bytes for each row.
 
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::{ListError, Lists};
+use super::error::ListError;
+use super::list_set;
+use super::reader::ExclusionRow;
 use crate::meeting::{Cells, CloseRequest, ConferenceId, FingerprintSet, InvalidRow, Origin, Row};
 use crate::outcome::OutcomeKind;
 use crate::settings::InputSettings;
 
-/// A row, sorted.
+/// A row after triage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TriagedRow {
     /// A meeting to be closed.
     ToClose {
-        /// Where the row stood.
+        /// The row's place in its list.
         origin: Origin,
-        /// What it asks for.
+        /// The request to send.
         request: CloseRequest,
     },
-    /// A row of which nothing is asked: it has its outcome already.
+    /// A row for which no request is sent: it has its outcome already.
     Unasked {
-        /// Where the row stood.
+        /// The row's place in its list.
         origin: Origin,
-        /// What it said.
+        /// The row's two cells.
         cells: Cells,
         /// `invalid`, `duplicate` or `excluded`.
         kind: OutcomeKind,
-        /// Why.
+        /// Why no request is sent.
         reason: String,
     },
 }
 
-/// Sorts rows, one after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Triage {
     exclusions: Exclusions,
@@ -41,13 +43,12 @@ pub(crate) struct Triage {
 }
 
 impl Triage {
-    /// Nothing was seen yet.
     pub(crate) fn new(exclusions: Exclusions) -> Self {
         Self { exclusions, seen: FingerprintSet::default() }
     }
 
-    /// Sorts the next row. A meeting that must not be closed is `excluded` each time it is named: that is the stronger
-    /// reason, and the one that somebody will look for.
+    /// Sorts the next row. If an excluded meeting is repeated, each of its rows is `excluded`, not `duplicate`: people look
+    /// for that reason.
     pub(crate) fn sort(&mut self, row: Row) -> TriagedRow {
         let Row { origin, cells, request } = row;
         let (kind, reason) = match request {
@@ -56,12 +57,14 @@ impl Triage {
             }
             Err(InvalidRow { reason, hint: None }) => (OutcomeKind::Invalid, reason),
             Ok(request) if self.exclusions.0.contains(&request.conference_id) => {
-                (OutcomeKind::Excluded, "named by the exclusion list".to_owned())
+                (OutcomeKind::Excluded, "the exclusion list names this conference id".to_owned())
             }
             Ok(request) if self.seen.insert(request.fingerprint()) => {
                 return TriagedRow::ToClose { origin, request };
             }
-            Ok(_) => (OutcomeKind::Duplicate, "the same conference id and union id stood earlier".to_owned()),
+            Ok(_) => {
+                (OutcomeKind::Duplicate, "an earlier row has the same conference id and union id".to_owned())
+            }
         };
         TriagedRow::Unasked { origin, cells, kind, reason }
     }
@@ -72,31 +75,32 @@ impl Triage {
 pub(crate) struct Exclusions(HashSet<ConferenceId>);
 
 impl Exclusions {
-    /// Reads a list of exclusions. A row of it that is unusable is an error: the meeting that it means could be closed.
+    /// Reads an exclusion list. An invalid row is an error, because otherwise its meeting could be closed.
     pub(crate) fn read(path: &Path, columns: &InputSettings) -> Result<Self, ListError> {
-        let list = Lists::open_exclusions(path, columns)?;
-        let mut ids = HashSet::new();
-        for row in list.rows() {
-            let row = row?;
-            match row.request {
-                Ok(request) => ids.insert(request.conference_id),
-                Err(invalid) => {
-                    let problem = format!("{invalid}, and every exclusion must be readable");
-                    let error = ListError::new(&row.origin.source, problem).at(row.origin.line);
-                    return Err(match invalid.hint {
-                        Some(hint) => error.hint(hint),
-                        None => error,
-                    });
-                }
-            };
-        }
-        Ok(Self(ids))
+        let rows = list_set::exclusion_rows(path, columns)?;
+        let ids: Result<_, ListError> = rows
+            .map(|row| {
+                let ExclusionRow { origin, conference_id } = row?;
+                conference_id.map_err(|invalid| unreadable_exclusion(&origin, &invalid))
+            })
+            .collect();
+        Ok(Self(ids?))
+    }
+}
+
+fn unreadable_exclusion(origin: &Origin, invalid: &InvalidRow) -> ListError {
+    let problem = format!("{invalid}; every exclusion must be readable");
+    let error = ListError::new(&origin.source, problem).at(origin.line);
+    match invalid.hint {
+        Some(hint) => error.hint(hint),
+        None => error,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lists::Lists;
     use std::io::Write as _;
 
     fn lists(texts: &[&str]) -> (Vec<tempfile::NamedTempFile>, Lists) {
@@ -115,7 +119,7 @@ mod tests {
 
     fn kinds(lists: &Lists, exclusions: Exclusions) -> Vec<Option<OutcomeKind>> {
         let mut triage = Triage::new(exclusions);
-        let kind = |entry| match entry {
+        let kind = |row| match row {
             TriagedRow::ToClose { .. } => None,
             TriagedRow::Unasked { kind, .. } => Some(kind),
         };
@@ -123,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn the_same_two_ids_are_asked_once_across_all_lists() {
+    fn the_same_two_ids_are_to_close_once_across_all_lists() {
         let (_files, lists) = lists(&["conf_id,host\na,u\na,U\na,u\n", "host;conf_id\nu;a\nu;b\n"]);
         let duplicate = Some(OutcomeKind::Duplicate);
         assert_eq!(kinds(&lists, Exclusions::default()), [None, None, duplicate, duplicate, None]);
     }
 
     #[test]
-    fn an_excluded_meeting_is_excluded_whoever_hosts_it_and_however_often_it_is_named() {
+    fn an_excluded_meeting_is_excluded_for_every_host_and_every_repetition() {
         let (files, _) = lists(&["conf_id,host\nvip,-\n"]);
         let exclusions = Exclusions::read(files[0].path(), &InputSettings::default()).unwrap();
         let (_files, lists) = lists(&["conf_id,host\nvip,u\nvip,w\nvip,u\nother,u\n"]);
@@ -139,18 +143,19 @@ mod tests {
     }
 
     #[test]
-    fn an_exclusion_needs_no_union_id_and_must_be_readable() {
+    fn an_exclusion_needs_no_union_id_but_must_be_readable() {
         let read = |text: &str| {
             let mut file = tempfile::NamedTempFile::new().unwrap();
             file.write_all(text.as_bytes()).unwrap();
             Exclusions::read(file.path(), &InputSettings::default()).map(|exclusions| exclusions.0.len())
         };
         assert_eq!(read("meeting id\na\nb\n").unwrap(), 2);
+        assert_eq!(read("meeting id,host\na,\nb,u\n").unwrap(), 2);
         let error = read("meeting id\na\n6.07E+23\n").unwrap_err();
         assert!(
             error
                 .to_string()
-                .contains(":3: column \"meeting id\" is a number that a spreadsheet has rounded")
+                .contains(":3: column \"meeting id\" is 6.07E+23, a number that a spreadsheet rounded; every exclusion must be readable")
         );
         assert!(error.hint.unwrap().contains("format the column as text"));
     }

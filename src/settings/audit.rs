@@ -1,17 +1,17 @@
-//! `[audit]`: where runs are kept.
+//! `[audit]`: where runs are kept, and the key of their journals.
 
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{SettingsError, text};
+use super::error::SettingsError;
+use super::text;
 
-/// `[audit]`, checked.
 #[derive(Debug, Clone)]
 pub struct AuditSettings {
-    /// The folder that holds a folder for each run.
+    /// The folder that holds one folder for each run.
     pub dir: PathBuf,
-    /// The key of the journal's hashes.
+    /// The file with the key of the journal's hashes.
     pub hmac_key_file: Option<PathBuf>,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct Raw {
 impl Raw {
     pub(super) fn check(self) -> Result<AuditSettings, SettingsError> {
         let dir = text::optional_path(&self.dir)
-            .ok_or(SettingsError::Missing { key: "audit.dir", needed_for: "the audit" })?;
+            .ok_or(SettingsError::Missing { key: "audit.dir", needed_for: "every run" })?;
         Ok(AuditSettings { dir, hmac_key_file: text::optional_path(&self.hmac_key_file) })
     }
 }
@@ -35,8 +35,8 @@ mod tests {
     use crate::settings::tests::load_text;
 
     #[test]
-    fn an_audit_has_a_folder() {
+    fn an_audit_without_a_folder_is_refused() {
         let error = load_text("[audit]\ndir = \"\"").unwrap_err().to_string();
-        assert_eq!(error, "audit.dir is not set, and the audit needs it");
+        assert_eq!(error, "audit.dir is not set, but every run needs it");
     }
 }

@@ -1,4 +1,6 @@
-//! `[dingtalk]`: where DingTalk is, and how an access token is had.
+//! `[dingtalk]`: DingTalk's address, and how the program gets an access token.
+//!
+//! Invariant: a [`BaseUrl`] never sends an access token over a network without encryption.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,19 +11,20 @@ use reqwest::Url;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::error::SettingsError;
 use super::secret::Secret;
-use super::{SettingsError, text};
+use super::text;
 
-/// `[dingtalk]`, checked; credentials are checked when they are needed, by [`DingTalkSettings::auth`].
+/// Credentials are not checked here but when they are needed, by [`DingTalkSettings::auth`].
 #[derive(Debug, Clone)]
 pub struct DingTalkSettings {
-    /// Where requests go.
+    /// The address for all requests.
     pub base_url: BaseUrl,
     /// The longest wait for a connection.
     pub connect_timeout: Duration,
-    /// The longest wait for a whole answer.
+    /// The longest wait for a complete answer.
     pub request_timeout: Duration,
-    /// A certificate authority trusted beside the system's.
+    /// A certificate authority to trust in addition to the system's.
     pub ca_file: Option<PathBuf>,
     method: Method,
     credentials: Credentials,
@@ -31,37 +34,29 @@ pub struct DingTalkSettings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl(Url);
 
-/// One of DingTalk's ways to an access token, with all that it needs.
+/// A way to get an access token from DingTalk, with the credentials that it needs.
 #[derive(Debug, Clone)]
 pub enum Auth {
     /// `POST /v1.0/oauth2/accessToken`.
-    InternalApp {
-        /// The app's `AppKey`.
-        app_key: String,
-        /// The app's `AppSecret`.
-        app_secret: Secret,
-    },
+    InternalApp { app_key: String, app_secret: Secret },
     /// `POST /v1.0/oauth2/corpAccessToken`.
     ThirdPartyApp {
-        /// The suite's key.
         suite_key: String,
-        /// The suite's secret.
         suite_secret: Secret,
-        /// The ticket that DingTalk pushes about every five hours.
+        /// DingTalk pushes a new ticket about every five hours.
         suite_ticket: Secret,
         /// The organisation that authorised the app.
         corp_id: String,
     },
     /// `POST /v1.0/oauth2/{corpId}/token`.
     CorpToken {
-        /// The app's client id, the same as its key.
+        /// The same as the app's key.
         client_id: String,
-        /// The app's client secret.
         client_secret: Secret,
-        /// The organisation.
+        /// The organisation whose meetings are closed.
         corp_id: String,
     },
-    /// A token that something else fetches.
+    /// Another program fetches the access token.
     AccessToken(Secret),
 }
 
@@ -121,7 +116,7 @@ impl Raw {
                     ("corp_token", Method::CorpToken),
                     ("access_token", Method::AccessToken),
                 ],
-                "internal_app, third_party_app, corp_token or access_token is expected",
+                "expected internal_app, third_party_app, corp_token or access_token",
             )?,
             credentials: Credentials {
                 app_key: self.app_key.trim().to_owned(),
@@ -153,13 +148,13 @@ impl Raw {
 }
 
 impl DingTalkSettings {
-    /// The same settings, asking somewhere else.
+    /// The same settings with another address.
     #[must_use]
     pub fn at(&self, base_url: BaseUrl) -> Self {
         Self { base_url, ca_file: None, ..self.clone() }
     }
 
-    /// The way to a token, by its name in the configuration.
+    /// The value of `auth` in the configuration.
     pub const fn auth_name(&self) -> &'static str {
         match self.method {
             Method::InternalApp => "internal_app",
@@ -169,7 +164,7 @@ impl DingTalkSettings {
         }
     }
 
-    /// The way to a token, with everything it needs: each secret is present, and each secret's file can be read.
+    /// The way to get an access token. Each secret that it needs is present, and each secret's file is readable.
     pub fn auth(&self) -> Result<Auth, SettingsError> {
         let given = &self.credentials;
         match self.method {
@@ -224,7 +219,8 @@ fn secret(
 }
 
 impl BaseUrl {
-    /// Takes a URL's origin. A token must not cross a network in the clear, so `http://` is for loopback alone.
+    /// Parses a URL that has no path. `http://` is accepted for loopback only: on a network, others could read the access
+    /// token.
     pub fn parse(text: &str) -> Result<Self, SettingsError> {
         let wrong = |expected| SettingsError::Value {
             key: "dingtalk.base_url",
@@ -232,25 +228,25 @@ impl BaseUrl {
             expected,
         };
         let url = Url::parse(text.trim())
-            .map_err(|_| wrong("a URL such as \"https://api.dingtalk.io\" is expected"))?;
+            .map_err(|_| wrong("expected a URL such as \"https://api.dingtalk.io\""))?;
         if !url.username().is_empty() || url.password().is_some() {
-            // The value is left out of the sentence: it holds a password.
+            // The error does not show the value, because it holds a password.
             return Err(SettingsError::Value {
                 key: "dingtalk.base_url",
                 found: "a URL with a user or password".into(),
-                expected: "DingTalk takes neither",
+                expected: "expected a URL without them",
             });
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-            return Err(wrong("scheme and host alone are expected, without a path"));
+            return Err(wrong("expected only a scheme and a host, without a path"));
         }
         match url.scheme() {
             "https" => Ok(Self(url)),
             "http" if is_loopback(&url) => Ok(Self(url)),
             "http" => Err(wrong(
-                "http is for loopback alone; the access token would cross the network in the clear",
+                "http is allowed for loopback only, because it would show the access token to the network",
             )),
-            _ => Err(wrong("https is expected")),
+            _ => Err(wrong("expected https")),
         }
     }
 
@@ -259,9 +255,9 @@ impl BaseUrl {
         is_loopback(&self.0)
     }
 
-    /// The URL of `path`, which is percent-encoded already.
+    /// The URL of `path`, which must be percent-encoded.
     pub fn join(&self, path: &str) -> Url {
-        self.0.join(path).expect("an encoded path joins any origin")
+        self.0.join(path).expect("a percent-encoded path joins any origin")
     }
 }
 
@@ -283,7 +279,7 @@ mod tests {
     use crate::settings::tests::load_text;
 
     #[test]
-    fn http_is_for_loopback_alone() {
+    fn http_is_accepted_for_loopback_only() {
         for url in
             ["https://api.dingtalk.io", "http://127.0.0.1:80", "http://[::1]:8080/", "http://localhost:1"]
         {
@@ -307,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_a_token_names_the_key_that_it_lacks() {
+    fn each_auth_names_the_key_that_is_missing() {
         let missing = |section: &str| {
             let settings = load_text(&format!("[dingtalk]\n{section}")).unwrap();
             settings.dingtalk.auth().unwrap_err().to_string()
@@ -320,12 +316,12 @@ mod tests {
             missing(&format!("{third_party}suite_ticket = \"t\"")).starts_with("dingtalk.corp_id is not set")
         );
         let corp = "auth = \"corp_token\"\napp_key = \"k\"\napp_secret = \"s\"";
-        assert!(missing(corp).starts_with("dingtalk.corp_id is not set, and auth = \"corp_token\" needs it"));
+        assert!(missing(corp).starts_with("dingtalk.corp_id is not set, but auth = \"corp_token\" needs it"));
         assert!(missing("auth = \"access_token\"").starts_with("dingtalk.access_token is not set"));
     }
 
     #[test]
-    fn an_unknown_way_to_a_token_is_refused_with_the_known_ones() {
+    fn an_unknown_auth_is_refused_with_the_known_ones() {
         let error = load_text("[dingtalk]\nauth = \"oauth\"").unwrap_err().to_string();
         assert!(error.contains("internal_app") && error.contains("corp_token"), "{error}");
     }

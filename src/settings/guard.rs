@@ -1,17 +1,17 @@
-//! `[guard]`: what a run may not exceed.
+//! `[guard]`: the limits of a run.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{SettingsError, text};
+use super::error::SettingsError;
+use super::text;
 
-/// `[guard]`, checked.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct GuardSettings {
-    /// The most meetings that lists may hold.
+    /// The most meetings that the lists may hold.
     pub max_meetings: Option<u64>,
-    /// After how long no new work starts.
+    /// The time after which no new work starts.
     pub deadline: Option<Duration>,
 }
 
@@ -27,7 +27,7 @@ impl Raw {
         let max_meetings = u64::try_from(self.max_meetings).map_err(|_| SettingsError::Value {
             key: "guard.max_meetings",
             found: self.max_meetings.to_string(),
-            expected: "a whole number from 0 is expected, and 0 is no limit",
+            expected: "expected a whole number from 0 (0: no limit)",
         })?;
         Ok(GuardSettings {
             max_meetings: (max_meetings > 0).then_some(max_meetings),
@@ -45,7 +45,7 @@ mod tests {
     use crate::settings::tests::load_text;
 
     #[test]
-    fn zero_and_nothing_are_no_limit() {
+    fn zero_and_empty_text_mean_no_limit() {
         let guard = load_text("").unwrap().guard;
         assert_eq!((guard.max_meetings, guard.deadline), (None, None));
         let guard = load_text("[guard]\nmax_meetings = 5\ndeadline = \"30m\"").unwrap().guard;
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_below_zero_is_refused() {
+    fn a_negative_limit_is_refused() {
         let error = load_text("[guard]\nmax_meetings = -1").unwrap_err().to_string();
         assert!(error.starts_with("guard.max_meetings is -1: "), "{error}");
     }

@@ -1,15 +1,14 @@
-//! `[input]`: the names of a list's columns.
+//! `[input]`: the names of a list's two id columns.
 
 use serde::Deserialize;
 
 use super::text;
 
-/// `[input]`, checked.
 #[derive(Debug, Clone, Default)]
 pub struct InputSettings {
-    /// The conference id column's name, where it is none of the known ones.
+    /// The conference id column's name; it replaces the known names.
     pub conference_id_column: Option<String>,
-    /// The union id column's name, where it is none of the known ones.
+    /// The union id column's name; it replaces the known names.
     pub union_id_column: Option<String>,
 }
 

@@ -1,18 +1,18 @@
-//! `[metrics]`: where figures are served or written.
+//! `[metrics]`: where metrics are served or written.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{SettingsError, text};
+use super::error::SettingsError;
+use super::text;
 
-/// `[metrics]`, checked.
 #[derive(Debug, Clone)]
 pub struct MetricsSettings {
-    /// Where the worker serves its figures.
+    /// The address at which the worker serves its metrics.
     pub listen: Option<SocketAddr>,
-    /// The Prometheus textfile that a run leaves.
+    /// The Prometheus textfile that `close` writes at the end of a run.
     pub textfile: Option<PathBuf>,
 }
 
@@ -29,7 +29,7 @@ impl Raw {
             text::optional(&self.listen).map(str::parse).transpose().map_err(|_| SettingsError::Value {
                 key: "metrics.listen",
                 found: format!("{:?}", self.listen),
-                expected: "an address and port such as \"127.0.0.1:9464\" are expected",
+                expected: "expected an address and port such as \"127.0.0.1:9464\"",
             })?;
         Ok(MetricsSettings { listen, textfile: text::optional_path(&self.textfile) })
     }
@@ -42,6 +42,9 @@ mod tests {
     #[test]
     fn an_address_without_a_port_is_refused() {
         let error = load_text("[metrics]\nlisten = \"localhost\"").unwrap_err().to_string();
-        assert!(error.starts_with("metrics.listen is \"localhost\": an address and port"), "{error}");
+        assert!(
+            error.starts_with("metrics.listen is \"localhost\": expected an address and port"),
+            "{error}"
+        );
     }
 }

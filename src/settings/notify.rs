@@ -1,37 +1,35 @@
-//! `[notify]`: who is told how a run ended.
+//! `[notify]`: the group robot that reports how a run ended.
 
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::dingtalk::is_loopback;
+use super::error::SettingsError;
 use super::secret::Secret;
-use super::{SettingsError, text};
+use super::text;
 
-/// `[notify]`, checked.
 #[derive(Debug, Clone)]
 pub struct NotifySettings {
-    /// The group robot's address; the token in it makes it a secret.
+    /// The robot's address. It is a secret, because it holds the robot's access token.
     pub robot_webhook: Option<Secret>,
-    /// The key with which the robot's messages are signed.
+    /// The key that signs the messages.
     pub robot_secret: Option<Secret>,
-    /// Which runs are worth a message.
+    /// Which runs are reported.
     pub when: NotifyWhen,
 }
 
-/// Which runs are worth a message.
+/// Which runs are reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotifyWhen {
-    /// Every run.
     Always,
     /// Runs whose exit code is not 0.
     Failure,
-    /// None.
     Never,
 }
 
 impl NotifyWhen {
-    /// Whether a run that ended with this exit code is worth a message.
+    /// Whether a run with this exit code is reported.
     pub const fn wants(self, exit_code: u8) -> bool {
         match self {
             Self::Always => true,
@@ -41,19 +39,19 @@ impl NotifyWhen {
     }
 }
 
-/// The robot as its webhook and secret are right now.
+/// The current webhook and secret of the robot.
 #[derive(Debug, Clone)]
 pub struct RobotAccess {
-    /// A URL that was checked; the token in it makes it a secret.
+    /// A valid URL. It is a secret, because it holds the robot's access token.
     pub webhook: SecretString,
-    /// The key with which messages are signed, where the robot asks for that.
+    /// The key that signs the messages, if the robot requires signatures.
     pub secret: Option<SecretString>,
     /// Whether the webhook is on this machine.
     pub is_loopback: bool,
 }
 
 impl NotifySettings {
-    /// The robot, where one is configured and any run is worth a message. Files are read at each call.
+    /// The robot, if one is configured and `when` is not never. Files are read at each call.
     pub fn robot(&self) -> Result<Option<RobotAccess>, SettingsError> {
         let webhook = match (&self.robot_webhook, self.when) {
             (None, _) | (Some(_), NotifyWhen::Never) => return Ok(None),
@@ -65,22 +63,22 @@ impl NotifySettings {
     }
 }
 
-/// Whether the webhook is on this machine. No error shows it: it holds a token, which must not cross a network in the
-/// clear.
+/// Whether the webhook is on this machine. An error does not show the webhook, because it holds an access token. For the
+/// same reason, `http` is accepted for loopback only.
 fn check_webhook(webhook: &str) -> Result<bool, SettingsError> {
     let wrong = |found: &str, expected| {
         Err(SettingsError::Value { key: "notify.robot_webhook", found: found.to_owned(), expected })
     };
     let Ok(url) = Url::parse(webhook.trim()) else {
-        return wrong("no URL", "https://oapi.dingtalk.com/robot/send?access_token=\u{2026} is expected");
+        return wrong("no URL", "expected https://oapi.dingtalk.com/robot/send?access_token=\u{2026}");
     };
     match url.scheme() {
         "https" | "http" if is_loopback(&url) => Ok(true),
         "https" => Ok(false),
         "http" => {
-            wrong("an http URL", "https is expected; the token in it would cross the network in the clear")
+            wrong("an http URL", "expected https, because http would show its access token to the network")
         }
-        _ => wrong("neither an https nor an http URL", "https is expected"),
+        _ => wrong("neither an https nor an http URL", "expected https"),
     }
 }
 
@@ -115,7 +113,7 @@ impl Raw {
                     ("failure", NotifyWhen::Failure),
                     ("never", NotifyWhen::Never),
                 ],
-                "always, failure or never is expected",
+                "expected always, failure or never",
             )?,
         })
     }
@@ -131,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_is_https_but_for_loopback_and_no_error_shows_it() {
+    fn a_webhook_is_https_except_on_loopback_and_no_error_shows_it() {
         for (webhook, loopback) in [
             ("https://oapi.dingtalk.com/robot/send?access_token=hunter2", false),
             ("http://127.0.0.1:80/robot/send?access_token=hunter2", true),
@@ -144,13 +142,13 @@ mod tests {
         for (webhook, expected) in [
             (
                 "hunter2",
-                "notify.robot_webhook is no URL: https://oapi.dingtalk.com/robot/send?access_token=\u{2026}",
+                "notify.robot_webhook is no URL: expected https://oapi.dingtalk.com/robot/send?access_token=\u{2026}",
             ),
             (
                 "http://oapi.dingtalk.com/?access_token=hunter2",
-                "notify.robot_webhook is an http URL: https is expected",
+                "notify.robot_webhook is an http URL: expected https",
             ),
-            ("ftp://hunter2", "notify.robot_webhook is neither an https nor an http URL: https is expected"),
+            ("ftp://hunter2", "notify.robot_webhook is neither an https nor an http URL: expected https"),
         ] {
             let error = robot(webhook, "").unwrap_err();
             assert!(error.to_string().starts_with(expected), "{error}");
@@ -159,17 +157,17 @@ mod tests {
     }
 
     #[test]
-    fn a_robot_that_never_speaks_needs_no_file() {
+    fn a_robot_that_never_sends_needs_no_file() {
         let files = "robot_secret_file = \"/nowhere\"";
         let webhook = "https://oapi.dingtalk.com/robot/send?access_token=t";
         assert!(robot(webhook, &format!("when = \"never\"\n{files}")).unwrap().is_none());
         let error = robot(webhook, files).unwrap_err().to_string();
-        assert!(error.starts_with("cannot read /nowhere, which notify.robot_secret_file names"), "{error}");
+        assert!(error.starts_with("cannot read /nowhere, which notify.robot_secret_file names: "), "{error}");
         assert!(load_text("").unwrap().notify.robot().unwrap().is_none());
     }
 
     #[test]
-    fn a_run_is_told_of_as_often_as_was_asked() {
+    fn when_decides_by_exit_code_which_runs_are_reported() {
         let wants = |when: NotifyWhen| [0, 1, 4].map(|code| when.wants(code));
         assert_eq!(wants(NotifyWhen::Always), [true, true, true]);
         assert_eq!(wants(NotifyWhen::Failure), [false, true, true]);
@@ -177,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_occasion_is_refused_with_the_known_ones() {
+    fn an_unknown_when_is_refused_with_the_known_ones() {
         let error = load_text("[notify]\nwhen = \"sometimes\"").unwrap_err().to_string();
         assert!(error.contains("always") && error.contains("failure") && error.contains("never"), "{error}");
     }

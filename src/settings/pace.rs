@@ -1,31 +1,31 @@
-//! `[pace]`: how fast requests may leave.
+//! `[pace]`: how fast requests are sent.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{SettingsError, text};
+use super::error::SettingsError;
+use super::text;
 
-/// `[pace]`, checked.
 #[derive(Debug, Clone, Copy)]
 pub struct PaceSettings {
     /// Requests a second, retries included: from 0.001 to 1,000,000.
     pub requests_per_second: f64,
-    /// Requests that may leave at once.
+    /// Requests that may be sent at once after a quiet time.
     pub burst: NonZeroU32,
     /// Requests in flight at once.
     pub concurrency: usize,
-    /// Whether throttling lowers the rate.
+    /// Whether the rate is lowered when DingTalk throttles.
     pub adaptive: bool,
-    /// The rate below which it never goes, no more than `requests_per_second`.
+    /// The lowest rate, at most `requests_per_second`.
     pub min_requests_per_second: f64,
-    /// How long everything waits when the address is banned.
+    /// The pause after DingTalk bans this address.
     pub ban_pause: Duration,
 }
 
 impl PaceSettings {
-    /// How long everything waits after a ban; longer where DingTalk asks for it.
+    /// The pause after a ban. It is longer if DingTalk asks for a longer one.
     pub fn pause_after_ban(&self, retry_after: Option<Duration>) -> Duration {
         retry_after.map_or(self.ban_pause, |named| named.max(self.ban_pause))
     }
@@ -42,7 +42,7 @@ pub(super) struct Raw {
     ban_pause: String,
 }
 
-/// More in flight than this is a typing error: at DingTalk's highest known rate it would take answers of minutes.
+/// A higher number is a typing error. With DingTalk's highest known rate, only answers that take minutes could need it.
 const MAX_CONCURRENCY: usize = 10_000;
 
 impl Raw {
@@ -51,7 +51,7 @@ impl Raw {
             u32::try_from(self.burst).ok().and_then(NonZeroU32::new).ok_or_else(|| SettingsError::Value {
                 key: "pace.burst",
                 found: self.burst.to_string(),
-                expected: "a whole number from 1 is expected",
+                expected: "expected a whole number from 1",
             })?;
         let concurrency = usize::try_from(self.concurrency)
             .ok()
@@ -59,16 +59,16 @@ impl Raw {
             .ok_or_else(|| SettingsError::Value {
                 key: "pace.concurrency",
                 found: self.concurrency.to_string(),
-                expected: "a whole number from 1 to 10000 is expected",
+                expected: "expected a whole number from 1 to 10000",
             })?;
         let requests_per_second = rate("pace.requests_per_second", self.requests_per_second)?;
-        let floor = rate("pace.min_requests_per_second", self.min_requests_per_second)?;
+        let lowest = rate("pace.min_requests_per_second", self.min_requests_per_second)?;
         Ok(PaceSettings {
             requests_per_second,
             burst,
             concurrency,
             adaptive: self.adaptive,
-            min_requests_per_second: floor.min(requests_per_second),
+            min_requests_per_second: lowest.min(requests_per_second),
             ban_pause: text::duration("pace.ban_pause", &self.ban_pause)?,
         })
     }
@@ -81,7 +81,7 @@ fn rate(key: &'static str, rate: f64) -> Result<f64, SettingsError> {
     Err(SettingsError::Value {
         key,
         found: rate.to_string(),
-        expected: "a number of requests a second from 0.001 to 1000000 is expected",
+        expected: "expected a number of requests a second from 0.001 to 1000000",
     })
 }
 
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_floor_is_never_above_the_rate() {
+    fn the_lowest_rate_is_never_above_the_rate() {
         let pace = load_text("[pace]\nrequests_per_second = 0.2").unwrap().pace;
         assert!(pace.min_requests_per_second <= pace.requests_per_second);
     }

@@ -1,4 +1,4 @@
-//! `[queue]`: where requests wait.
+//! `[queue]`: the address and names of the queue, and how its workers behave.
 
 use std::time::Duration;
 
@@ -6,35 +6,36 @@ use reqwest::Url;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{Secret, SettingsError, text};
+use super::error::SettingsError;
+use super::secret::Secret;
+use super::text;
 
-/// A worker that says nothing for less than this is not taken for gone: it may be waiting for its Redis.
+/// With a shorter time, a worker that only waits for its Redis would count as gone.
 const MIN_CLAIM_AFTER: Duration = Duration::from_secs(1);
 
 /// The longest journal of a worker, in MiB.
 const MAX_ROTATE_MIB: u64 = 1 << 16;
 
-/// `[queue]`, checked.
 #[derive(Debug, Clone)]
 pub struct QueueSettings {
-    /// The Redis, `redis://` or `rediss://`; it may hold a password, so it is not printed.
+    /// The address of the Redis, `redis://` or `rediss://`. It is a secret, because it can hold a password.
     pub url: Option<SecretString>,
-    /// Its password, where the address does not hold it.
+    /// The password, if the address does not hold it.
     pub password: Option<Secret>,
     /// The stream of requests.
     pub stream: String,
     /// The consumer group.
     pub group: String,
-    /// The stream of entries that cannot be done.
+    /// The stream of dead letters: entries that failed for good.
     pub dead_letter_stream: String,
-    /// After how long a worker that says nothing of an entry is taken for gone: at least a second.
+    /// If a worker does not renew the lease of an entry for this long, another worker takes the entry over. At least a second.
     pub claim_after: Duration,
-    /// How long a worker's journal grows, in bytes.
+    /// A worker starts a new run when its journal has this many bytes.
     pub rotate_bytes: u64,
 }
 
 impl QueueSettings {
-    /// The address of the Redis, which `needed_for` cannot do without.
+    /// The address of the Redis; an error if it is not set. `needed_for` is the command that needs it.
     pub fn needed_url(&self, needed_for: &'static str) -> Result<&SecretString, SettingsError> {
         self.url.as_ref().ok_or(SettingsError::Missing { key: "queue.url", needed_for })
     }
@@ -66,14 +67,14 @@ impl Raw {
             return Err(SettingsError::Value {
                 key: "queue.claim_after",
                 found: format!("{:?}", self.claim_after),
-                expected: "a second or more is expected",
+                expected: "expected a second or more",
             });
         }
         let rotate_mib = u64::try_from(self.rotate_mib).ok().filter(|mib| (1..=MAX_ROTATE_MIB).contains(mib));
         let rotate_mib = rotate_mib.ok_or_else(|| SettingsError::Value {
             key: "queue.rotate_mib",
             found: self.rotate_mib.to_string(),
-            expected: "a whole number from 1 to 65536 is expected",
+            expected: "expected a whole number from 1 to 65536",
         })?;
         Ok(QueueSettings {
             url,
@@ -93,7 +94,7 @@ fn check_url(text: &str) -> Result<SecretString, SettingsError> {
         _ => Err(SettingsError::Value {
             key: "queue.url",
             found: "not the address of a Redis".into(),
-            expected: "redis://host:port or rediss://host:port is expected",
+            expected: "expected redis://host:port or rediss://host:port",
         }),
     }
 }
@@ -108,14 +109,14 @@ mod tests {
         assert!(!format!("{queue:?}").contains("hunter2"));
         let error = load_text("[queue]\nurl = \"http://me:hunter2@redis\"").unwrap_err();
         assert!(
-            error.to_string().starts_with("queue.url is not the address of a Redis: redis://"),
+            error.to_string().starts_with("queue.url is not the address of a Redis: expected redis://"),
             "{error}"
         );
         assert!(!format!("{error:?}").contains("hunter2"));
     }
 
     #[test]
-    fn a_password_stands_in_one_place_and_is_never_shown() {
+    fn a_password_is_set_in_one_place_only_and_is_never_shown() {
         let queue = load_text("[queue]\npassword = \"hunter2\"").unwrap().queue;
         assert!(!format!("{queue:?}").contains("hunter2"));
         let error = load_text("[queue]\npassword = \"hunter2\"\npassword_file = \"p\"").unwrap_err();
@@ -125,7 +126,7 @@ mod tests {
     #[test]
     fn times_and_sizes_out_of_range_are_refused_with_key_and_value() {
         for (line, key) in [
-            ("claim_after = \"10ms\"", "queue.claim_after is \"10ms\": a second or more"),
+            ("claim_after = \"10ms\"", "queue.claim_after is \"10ms\": expected a second or more"),
             ("rotate_mib = 0", "queue.rotate_mib is 0:"),
             ("rotate_mib = 100000", "queue.rotate_mib is 100000:"),
         ] {

@@ -1,23 +1,23 @@
-//! `[retry]`: how often again, and how long between.
+//! `[retry]`: how many attempts a meeting has, and the waits between them.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{SettingsError, text};
+use super::error::SettingsError;
+use super::text;
 
-/// `[retry]`, checked.
 #[derive(Debug, Clone, Copy)]
 pub struct RetrySettings {
     /// Attempts for one meeting, the first included.
     pub max_attempts: u32,
     /// The longest wait before the second attempt.
     pub initial_interval: Duration,
-    /// By how much the longest wait grows with each attempt.
+    /// The factor by which the longest wait grows with each attempt.
     pub multiplier: f64,
-    /// What the longest wait never exceeds.
+    /// The upper limit of the longest wait.
     pub max_interval: Duration,
-    /// What all retries of a run may cost together.
+    /// The retries that a run may spend in total.
     pub budget: u32,
 }
 
@@ -39,7 +39,7 @@ impl Raw {
             return Err(SettingsError::Value {
                 key: "retry.max_interval",
                 found: format!("{:?}", self.max_interval),
-                expected: "no less than retry.initial_interval is expected",
+                expected: "expected no less than retry.initial_interval",
             });
         }
         let max_attempts = u32::try_from(self.max_attempts).ok().filter(|number| (1..=100).contains(number));
@@ -47,21 +47,21 @@ impl Raw {
             max_attempts: max_attempts.ok_or_else(|| SettingsError::Value {
                 key: "retry.max_attempts",
                 found: self.max_attempts.to_string(),
-                expected: "a whole number from 1 to 100 is expected",
+                expected: "expected a whole number from 1 to 100",
             })?,
             initial_interval,
             multiplier: Some(self.multiplier).filter(|factor| (1.0..=100.0).contains(factor)).ok_or_else(
                 || SettingsError::Value {
                     key: "retry.multiplier",
                     found: self.multiplier.to_string(),
-                    expected: "a number from 1 to 100 is expected",
+                    expected: "expected a number from 1 to 100",
                 },
             )?,
             max_interval,
             budget: u32::try_from(self.budget).map_err(|_| SettingsError::Value {
                 key: "retry.budget",
                 found: self.budget.to_string(),
-                expected: "a whole number from 0 is expected",
+                expected: "expected a whole number from 0",
             })?,
         })
     }
@@ -77,7 +77,7 @@ mod tests {
             ("max_attempts = 0", "retry.max_attempts is 0:"),
             ("multiplier = 0.5", "retry.multiplier is 0.5:"),
             ("budget = -1", "retry.budget is -1:"),
-            ("max_interval = \"1ms\"", "retry.max_interval is \"1ms\": no less than"),
+            ("max_interval = \"1ms\"", "retry.max_interval is \"1ms\": expected no less than"),
             ("initial_interval = \"0s\"", "retry.initial_interval is \"0s\":"),
         ] {
             let error = load_text(&format!("[retry]\n{line}")).unwrap_err().to_string();

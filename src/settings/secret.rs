@@ -1,14 +1,15 @@
-//! A secret that can be used and not printed.
+//! A secret that can be used but not printed.
 //!
-//! Invariant: the value leaves only by [`Secret::read`] and `ExposeSecret`; `Debug` shows neither value nor length.
+//! Invariant: only [`Secret::read`] with `ExposeSecret` gives the value. `Debug` shows neither the value nor its length.
 
 use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::SettingsError;
+use super::error::SettingsError;
+use super::text;
 
-/// A secret as the configuration gives it: the value, or a file that holds it.
+/// A secret: its value, or a file that holds the value.
 #[derive(Debug, Clone)]
 pub struct Secret {
     key: &'static str,
@@ -22,18 +23,18 @@ enum Place {
 }
 
 impl Secret {
-    /// A secret given in place, for the stand-in and for tests.
+    /// A secret with this value, for the stand-in and for tests.
     pub fn value(key: &'static str, value: &str) -> Self {
         Self { key, place: Place::Value(value.into()) }
     }
 
-    /// Takes `key` and `key_file`, of which one at most may be set.
+    /// Takes the values of `key` and `key_file`. At most one may be set.
     pub(super) fn from_twins(
         key: &'static str,
         value: SecretString,
         file: &str,
     ) -> Result<Option<Self>, SettingsError> {
-        match (value.expose_secret().is_empty(), super::text::optional_path(file)) {
+        match (value.expose_secret().is_empty(), text::optional_path(file)) {
             (true, None) => Ok(None),
             (false, None) => Ok(Some(Self { key, place: Place::Value(value) })),
             (true, Some(path)) => Ok(Some(Self { key, place: Place::File(path) })),
@@ -41,7 +42,7 @@ impl Secret {
         }
     }
 
-    /// The secret's value as of now: a file is read at each call, its final line break left out.
+    /// The current value. A file is read at each call, without its final line break.
     pub fn read(&self) -> Result<SecretString, SettingsError> {
         let path = match &self.place {
             Place::Value(value) => return Ok(value.clone()),
@@ -51,12 +52,12 @@ impl Secret {
             |problem: String| SettingsError::SecretFile { key: self.key, path: path.clone(), problem };
         let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
         match text.trim() {
-            "" => Err(wrong("it is empty".into())),
+            "" => Err(wrong("the file is empty".into())),
             value => Ok(value.into()),
         }
     }
 
-    /// Whether a second look can find another value.
+    /// Whether a later read can give another value.
     pub fn can_change(&self) -> bool {
         matches!(self.place, Place::File(_))
     }
@@ -86,11 +87,11 @@ mod tests {
             assert_eq!(secret.read().unwrap().expose_secret(), value);
         }
         std::fs::write(file.path(), "\n").unwrap();
-        assert!(secret.read().unwrap_err().to_string().ends_with("it is empty"));
+        assert!(secret.read().unwrap_err().to_string().ends_with("the file is empty"));
     }
 
     #[test]
-    fn both_twins_are_an_error_that_names_them() {
+    fn a_secret_and_its_file_must_not_both_be_set() {
         let error = twins("hunter2", "/run/secret").unwrap_err().to_string();
         assert_eq!(error, "dingtalk.app_secret and dingtalk.app_secret_file are both set");
     }

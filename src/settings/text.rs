@@ -1,20 +1,20 @@
-//! Text in the configuration that stands for something: durations, and "" for "not set".
+//! Parses text values of the configuration: durations, choices, and "" for "not set".
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::fmt::friendly::{Designator, SpanParser, SpanPrinter};
 
-use super::SettingsError;
+use super::error::SettingsError;
 
-/// A duration as people write it: `500ms`, `10s`, `1h30m`. Zero is none.
+/// A duration as people write it: `500ms`, `10s`, `1h30m`. Zero is an error.
 pub(super) fn duration(key: &'static str, text: &str) -> Result<Duration, SettingsError> {
     match SpanParser::new().parse_unsigned_duration(text.trim()) {
         Ok(duration) if !duration.is_zero() => Ok(duration),
         _ => Err(SettingsError::Value {
             key,
             found: format!("{text:?}"),
-            expected: "a duration such as \"500ms\", \"10s\" or \"1h30m\" is expected",
+            expected: "expected a duration such as \"500ms\", \"10s\" or \"1h30m\"",
         }),
     }
 }
@@ -39,12 +39,12 @@ pub(super) fn choice<T: Copy>(
     })
 }
 
-/// A path, or none where the text is empty.
+/// `None` if the text is empty.
 pub(super) fn optional_path(text: &str) -> Option<PathBuf> {
     optional(text).map(PathBuf::from)
 }
 
-/// The text, or none where it is empty.
+/// `None` if the text is empty.
 pub(super) fn optional(text: &str) -> Option<&str> {
     let text = text.trim();
     (!text.is_empty()).then_some(text)
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_written_as_people_do() {
+    fn durations_are_parsed_as_people_write_them() {
         let parse = |text| duration("pace.ban_pause", text).ok();
         assert_eq!(parse("500ms"), Some(Duration::from_millis(500)));
         assert_eq!(parse("10s"), Some(Duration::from_secs(10)));
@@ -64,11 +64,11 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_duration_is_told_with_key_and_value() {
+    fn an_invalid_duration_is_an_error_with_key_and_value() {
         for wrong in ["", "5", "5x", "-5s", "0s"] {
             let error = duration("pace.ban_pause", wrong).unwrap_err().to_string();
             assert!(
-                error.starts_with(&format!("pace.ban_pause is {wrong:?}: a duration such as")),
+                error.starts_with(&format!("pace.ban_pause is {wrong:?}: expected a duration such as")),
                 "{error}"
             );
         }

@@ -118,18 +118,13 @@ mod tests {
             (None, Some(b"u".as_slice()), "the field conference_id is missing"),
             (Some(b"a".as_slice()), None, "the field union_id is missing"),
             (Some(b" "), Some(b"u"), "the field conference_id is empty"),
-            (Some(&long), Some(b"u"), "the field conference_id has 5000 bytes, and an id has at most 256"),
-            (
-                Some(&long[..300]),
-                Some(b"u"),
-                "the field conference_id has 300 bytes, and an id has at most 256",
-            ),
+            (Some(&long), Some(b"u"), "the field conference_id has 5000 bytes; an id has at most 256"),
+            (Some(&long[..300]), Some(b"u"), "the field conference_id has 300 bytes; an id has at most 256"),
             (Some(b"\xff"), Some(b"u"), "the field conference_id is not text in UTF-8"),
             (
                 Some(b"6.07E+23"),
                 Some(b"u"),
-                "the field conference_id is a number that a spreadsheet has rounded: 6.07E+23; add it again as it is in \
-                 DingTalk",
+                "the field conference_id is 6.07E+23, a number that a spreadsheet rounded; add it again as it is in DingTalk",
             ),
         ] {
             let TriagedRow::Unasked { cells, kind, reason, .. } = delivery(conference_id, union_id).row("s")

@@ -57,7 +57,7 @@ async fn a_workbook_is_closed_continued_and_accounted_for_like_any_list() {
         (
             "invalid",
             "6.07452E+23",
-            "[sandbox] column \"会议ID\" is the number 6.07452E+23, which may not be what was typed; format the column \
+            "[sandbox] column \"会议ID\" is the number 6.07452E+23, which may differ from what was typed; format the column \
              as text in the spreadsheet, paste the ids again and save once more"
         )
     );

@@ -39,7 +39,7 @@ async fn a_dry_run_counts_forecasts_and_touches_nothing() {
     let ran = closer.run(&["close", "--dry-run", "--rate", "0.5", "list.csv"]).await;
     let expected = "4 rows: 2 meetings to close, 1 invalid, 1 duplicate\n\
                     about 4s at 0.5 requests a second\n\
-                    2 metered calls, retries not counted, of 5000 that a Standard organisation has in a month\n\
+                    2 metered calls without retries; a Standard organisation has 5000 a month\n\
                     dry run: nothing was called\n";
     assert_eq!((ran.code, ran.stdout.as_str()), (1, expected));
     assert_eq!(ran.stderr, "invalid row list.csv:5: column \"conferenceId\" is empty\n");

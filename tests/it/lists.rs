@@ -84,9 +84,9 @@ async fn a_bad_row_is_invalid_with_its_place_and_reason_and_the_run_goes_on() {
         [
             "2 closed sucess",
             "3 invalid column \"conferenceId\" is empty",
-            "4 invalid column \"conferenceId\" is a number that a spreadsheet has rounded: 6.07E+23; format the column as text in the spreadsheet, paste the ids again and save once more",
-            "5 invalid column \"unionId\" is number 2, and the row has 1; look for a missing delimiter on this line",
-            "6 invalid column \"conferenceId\" holds the control character U+0001; remove the line break or invisible character from the cell",
+            "4 invalid column \"conferenceId\" is 6.07E+23, a number that a spreadsheet rounded; format the column as text in the spreadsheet, paste the ids again, and save the list again",
+            "5 invalid column \"unionId\" is missing: it is column 2, and the row has 1 column; look for a missing delimiter on this line",
+            "6 invalid column \"conferenceId\" contains the control character U+0001; remove the line break or invisible character from the cell",
             "7 closed sucess",
         ]
     );
@@ -119,11 +119,7 @@ async fn digits_only_get_the_hint_that_they_may_be_a_room_code() {
     closer.list(["607452e01401526ee39609e1", "42261597832"]);
     let ran = closer.run(&["close", "--dry-run", "list.csv"]).await;
     assert_eq!(ran.code, 0, "{}", ran.said());
-    assert!(
-        ran.stderr.contains("hint: 1 conference ids have digits only (the first at list.csv:3)"),
-        "{}",
-        ran.said()
-    );
+    assert!(ran.stderr.contains("hint: 1 conference id has only digits (list.csv:3)"), "{}", ran.said());
 }
 
 #[tokio::test(flavor = "multi_thread")]

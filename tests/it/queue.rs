@@ -76,7 +76,7 @@ async fn a_queue_that_cannot_be_reached_is_told_with_its_address_and_without_its
     let ran = enqueue(&closer).await;
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
     assert!(
-        ran.stderr.starts_with("error: queue.url is not set, and enqueue needs it\nhint: "),
+        ran.stderr.starts_with("error: queue.url is not set, but enqueue needs it\nhint: "),
         "{}",
         ran.said()
     );
@@ -135,7 +135,7 @@ async fn status_tells_of_a_queue_that_nobody_has_worked_on_and_of_none() {
     let closer = with_rows(Closer::bare().on(&redis), &names(3));
     let status = |waiting: u64| {
         format!(
-            "waiting                         {waiting:>10}\nin work                                  0\n\
+            "waiting                         {waiting:>10}\nin progress                              0\n\
                  dead                                     0\n"
         )
     };

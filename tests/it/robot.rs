@@ -130,7 +130,7 @@ async fn a_robot_that_cannot_be_used_is_told_before_anything_is_called() {
     for (webhook, expected) in [
         (
             "http://oapi.dingtalk.com/robot/send?access_token=hunter4",
-            "error: notify.robot_webhook is an http URL: https is expected; the token in it would cross the network in the clear\n",
+            "error: notify.robot_webhook is an http URL: expected https, because http would show its access token to the network\n",
         ),
         (
             "hunter4",

@@ -1,7 +1,8 @@
-//! An Excel workbook as a list: one of its sheets.
+//! Reads one sheet of an Excel workbook as a list.
 //!
-//! The sheet is read once, while the list is opened, and its rows are rewritten; from then on it is a list like any
-//! other. Meanwhile calamine holds the workbook's texts in memory, and nothing of it afterwards.
+//! The sheet is read once, when the list is opened, and its rows are rewritten as CSV. After that it is a list like any
+//! other. Only while it is opened does calamine keep the workbook's texts in memory. Invariant: a damaged workbook is
+//! refused whole.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -12,25 +13,24 @@ use std::sync::Arc;
 use calamine::{Reader as _, Sheet, SheetType, SheetVisible, Xlsx, XlsxError};
 
 use self::sheet::SheetRows;
-use super::ListError;
+use super::error::ListError;
 use super::format::{self, Format};
 use super::list::{List, Purpose};
 use super::list_name::ListName;
 use super::spool::{self, Original, Spool};
 use crate::settings::InputSettings;
+use crate::wording::count;
 
 mod sheet;
 mod sheet_cell;
 
-pub(super) use sheet_cell::Kind;
-
 type Workbook<'a> = Xlsx<BufReader<&'a File>>;
 
-/// Copies a workbook, and rewrites the rows of its sheet.
+/// Copies a workbook and rewrites the rows of its sheet.
 pub(super) fn open(name: &ListName, columns: &InputSettings, purpose: Purpose) -> Result<List, ListError> {
     let source: Arc<str> = name.path.to_string_lossy().into();
     let (original, format) = copy(&name.path, &source)?;
-    // calamine counts on what a damaged workbook says of its rows' numbers, without checking for overflow.
+    // calamine computes with the row numbers of a damaged workbook without checking for overflow, and can panic.
     let read = panic::catch_unwind(AssertUnwindSafe(|| {
         let mut workbook: Workbook<'_> =
             Xlsx::new(BufReader::new(&original.file)).map_err(|error| not_opened(&source, format, &error))?;
@@ -40,11 +40,11 @@ pub(super) fn open(name: &ListName, columns: &InputSettings, purpose: Purpose) -
         Ok((sheet, header, rewritten))
     }));
     let (sheet, header, rewritten) = read
-        .unwrap_or_else(|_| Err(ListError::damaged_workbook(&source, &"its cells have no sound places")))?;
+        .unwrap_or_else(|_| Err(ListError::damaged_workbook(&source, &"its cells have invalid positions")))?;
     Ok(List { spool: Spool::of_sheet(source, &sheet, original, rewritten), header })
 }
 
-/// The workbook's own copy, where it may be a workbook.
+/// Copies the file. The error says what the file is if it is not a workbook.
 fn copy(path: &Path, source: &Arc<str>) -> Result<(Original, Format), ListError> {
     let mut start = vec![];
     let original = Original::copy(source, spool::open(path, source)?, |piece| {
@@ -55,15 +55,15 @@ fn copy(path: &Path, source: &Arc<str>) -> Result<(Original, Format), ListError>
         Some(format @ (Format::Zip | Format::CompoundFile)) => Ok((original, format)),
         Some(Format::Gzip) => Err(format::gzip(source)),
         None if start.is_empty() => {
-            Err(ListError::new(source, "it is empty, and an Excel workbook is expected"))
+            Err(ListError::new(source, "expected an Excel workbook (.xlsx), found an empty file"))
         }
-        None => Err(ListError::new(source, "it is no Excel workbook (.xlsx)")
-            .hint("a list in CSV is taken by a name that ends in .csv")),
+        None => Err(ListError::new(source, "expected an Excel workbook (.xlsx), found another format")
+            .hint("if the list is CSV, rename it so that its name ends in .csv")),
     }
 }
 
-/// The name of the sheet that is meant: the one that was named, else the first that can be seen. Exclusions on further
-/// sheets would be missed, so a workbook of exclusions has one.
+/// The name of the sheet to read: the named sheet, or else the first visible one. Exclusions on other sheets would be
+/// missed, so a workbook of exclusions may have only one sheet with rows.
 fn choose(
     source: &Arc<str>,
     workbook: &mut Workbook<'_>,
@@ -75,33 +75,37 @@ fn choose(
     if let Some(named) = named {
         let same = |sheet: &&Sheet| sheet.name.to_lowercase() == named.to_lowercase();
         return sheets.iter().find(same).map(|sheet| sheet.name.clone()).ok_or_else(|| {
-            ListError::new(source, format!("it has no sheet {named:?}"))
+            ListError::new(source, format!("the workbook has no sheet {named:?}"))
                 .hint(format!("its sheets are {}", in_words(&sheets)))
         });
     }
-    let seen: Vec<Sheet> =
+    let visible: Vec<Sheet> =
         sheets.into_iter().filter(|sheet| sheet.visible == SheetVisible::Visible).collect();
-    let first = seen.first().ok_or_else(|| ListError::new(source, "it has no sheet that can be seen"))?;
-    if seen.len() > 1 {
+    let first = visible.first().ok_or_else(|| ListError::new(source, "the workbook has no visible sheet"))?;
+    if visible.len() > 1 {
         match purpose {
             Purpose::ToClose => {
-                tracing::info!(list = %source, "of {} sheets, {:?} is read: --sheet names another", seen.len(), first.name);
+                let sheets = count(visible.len() as u64, "visible sheet");
+                tracing::info!(list = %source, "the workbook has {sheets}; reading {:?} (choose another with --sheet)", first.name);
             }
-            Purpose::Exclusions => refuse_further_sheets(source, workbook, &seen)?,
+            Purpose::Exclusions => refuse_other_sheets(source, workbook, &visible)?,
         }
     }
     Ok(first.name.clone())
 }
 
-fn refuse_further_sheets(
+/// Refuses a workbook of exclusions if a visible sheet after the first has rows.
+fn refuse_other_sheets(
     source: &Arc<str>,
     workbook: &mut Workbook<'_>,
-    seen: &[Sheet],
+    visible: &[Sheet],
 ) -> Result<(), ListError> {
-    for sheet in &seen[1..] {
+    for sheet in &visible[1..] {
         if rows_of(source, workbook, &sheet.name)?.next().is_some() {
-            let problem =
-                format!("it has several sheets, {}, and every exclusion must be readable", in_words(seen));
+            let problem = format!(
+                "the workbook has several sheets ({}), and exclusions on all but the first would be missed",
+                in_words(visible)
+            );
             return Err(ListError::new(source, problem)
                 .hint("keep the exclusions in a workbook with one sheet, or save their sheet as CSV"));
         }
@@ -124,14 +128,16 @@ fn in_words(sheets: &[Sheet]) -> String {
     sheets.iter().map(|sheet| format!("{:?}", sheet.name)).collect::<Vec<_>>().join(", ")
 }
 
-/// Why a file is not opened as a workbook.
+/// The error if calamine cannot open the workbook.
 fn not_opened(source: &Arc<str>, format: Format, error: &XlsxError) -> ListError {
     match (format, error) {
         (_, XlsxError::Password) => {
-            ListError::new(source, "the workbook is encrypted").hint("in Excel, save it without a password")
+            ListError::new(source, "the workbook is encrypted").hint("save it in Excel without a password")
         }
-        (Format::CompoundFile, _) => ListError::new(source, "it is an old Excel workbook (.xls)")
-            .hint("in Excel, save it as \"Excel Workbook (.xlsx)\""),
+        (Format::CompoundFile, _) => {
+            ListError::new(source, "expected an Excel workbook (.xlsx), found an old one (.xls)")
+                .hint("save it in Excel as \"Excel Workbook (.xlsx)\"")
+        }
         (Format::Zip | Format::Gzip, error) => ListError::damaged_workbook(source, error),
     }
 }

@@ -1,6 +1,6 @@
-//! A sheet's rows, and the header among them.
+//! Reads the rows of a sheet, and finds the header among them.
 //!
-//! Invariant: every row below the header in which any cell holds something is a row of the list.
+//! Invariant: every row below the header is a row of the list, unless all its cells are blank.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -10,26 +10,26 @@ use std::sync::Arc;
 use calamine::{XlsxCellReader, XlsxError};
 
 use super::sheet_cell::SheetCell;
-use crate::lists::ListError;
+use crate::lists::error::ListError;
 use crate::lists::header::{self, Columns, Header, HeaderProblem};
 use crate::lists::list::Purpose;
-use crate::lists::rewritten::{self, Rewritten};
-use crate::meeting::{Cells, Origin};
+use crate::lists::rewritten::{self, RewrittenWriter};
+use crate::meeting::Origin;
 use crate::settings::InputSettings;
 
-/// How far down the header is looked for: people put titles and remarks above it.
+/// The header must be in the first rows, but not in the very first: people put titles and remarks above it.
 const HEADER_ROWS: u64 = 20;
 
-/// The rows in which any cell holds something, from the top.
+/// The rows that are not blank, from the top.
 pub(super) struct SheetRows<'a, R: Read + Seek> {
     cells: XlsxCellReader<'a, R>,
     /// The first cell of the next row, with that row's number.
     next: Option<(u64, usize, SheetCell)>,
-    /// Whether there is nothing more to ask the cells for.
+    /// Whether the last cell was read, or reading failed.
     ended: bool,
 }
 
-/// A row with its number as the spreadsheet shows it, and each cell that holds something with its column, from 0.
+/// A row: its number as the spreadsheet shows it, and each cell that is not blank with its column, from 0.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct SheetRow {
     number: u64,
@@ -42,7 +42,7 @@ impl SheetRow {
         cell.map_or(SheetCell::BLANK, |(_, cell)| cell.clone())
     }
 
-    /// The row's texts from the first column to the last that holds something.
+    /// The row's texts, up to the last cell that is not blank.
     fn texts(&self) -> Vec<String> {
         let width = self.cells.iter().map(|(column, _)| column + 1).max().unwrap_or(0);
         let mut texts = vec![String::new(); width];
@@ -58,7 +58,7 @@ impl<'a, R: Read + Seek> SheetRows<'a, R> {
         Self { cells, next: None, ended: false }
     }
 
-    /// The next cell that holds something: its row's number, its column, itself.
+    /// The next cell that is not blank, with its row's number and its column.
     fn cell(&mut self) -> Result<Option<(u64, usize, SheetCell)>, XlsxError> {
         while !self.ended {
             let cell = self.cells.next_cell_with_style_id();
@@ -116,27 +116,27 @@ pub(super) fn rewrite<R: Read + Seek>(
         Some((line, HeaderProblem { problem, hint })) => {
             ListError::new(source, format!("{problem} (sheet {sheet:?})")).at(line).hint(hint)
         }
-        None => ListError::new(source, format!("sheet {sheet:?} has no header row"))
-            .hint(format!("it is looked for in the first {HEADER_ROWS} rows; --sheet names another sheet")),
+        None => ListError::new(source, format!("sheet {sheet:?} has no header row")).hint(format!(
+            "the header must be in the first {HEADER_ROWS} rows; choose another sheet with --sheet"
+        )),
     })?;
     if index > 0 {
-        tracing::info!(list = %source, "the header is row {}, and what stands above it is not read", first[index].number);
+        tracing::info!(list = %source, "the header is row {}; the rows above it are ignored", first[index].number);
     }
     let Columns { conference_id, union_id } = columns;
-    let mut list = Rewritten::new(source)?;
+    let mut list = RewrittenWriter::new(source)?;
     for row in first.drain(index + 1..).map(Ok).chain(rows) {
         let row = row.map_err(unreadable)?;
         let id = row.cell(conference_id.index);
         let host = union_id.as_ref().map_or(SheetCell::BLANK, |column| row.cell(column.index));
         let origin = Origin { source: Arc::clone(source), line: row.number };
-        let kinds = [id.kind, host.kind];
-        list.row(&origin, &Cells { conference_id: id.text, union_id: host.text }, kinds)?;
+        list.write(&origin, (id.kind, &id.text), (host.kind, &host.text))?;
     }
     let header = rewritten::header(&conference_id.name, union_id.as_ref().map(|column| column.name.as_str()));
     Ok((header, list.finish()?))
 }
 
-/// The rows among which the header is looked for.
+/// The rows that may be the header.
 fn first_rows(
     rows: &mut Peekable<impl Iterator<Item = Result<SheetRow, XlsxError>>>,
 ) -> Result<Vec<SheetRow>, XlsxError> {
@@ -146,7 +146,8 @@ fn first_rows(
     std::iter::from_fn(|| rows.next_if(is_near)).collect()
 }
 
-/// The first row that names the columns, or the line of the one that comes nearest and what it lacks.
+/// The first row that names all needed columns. The error is the row that names most of them, with its problem; `None`:
+/// there is no row.
 fn find_header(
     rows: &[SheetRow],
     names: &InputSettings,

@@ -1,4 +1,4 @@
-//! Workbooks as people make them.
+//! Tests of workbooks as people write them.
 
 use std::io::{Cursor, Read as _, Write as _};
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::lists::{Exclusions, ListError, ListName, Lists};
 use crate::meeting::Row;
 use crate::settings::InputSettings;
 
-/// A workbook in a folder of its own.
+/// A workbook file in a temporary folder.
 struct TestWorkbook {
     _folder: tempfile::TempDir,
     path: PathBuf,
@@ -26,7 +26,7 @@ impl TestWorkbook {
         Self { _folder: folder, path }
     }
 
-    /// With one sheet.
+    /// A workbook with one sheet.
     fn with(fill: impl FnOnce(&mut Worksheet) -> Result<(), WriteError>) -> Self {
         let mut workbook = Workbook::new();
         fill(workbook.add_worksheet()).unwrap();
@@ -45,7 +45,7 @@ impl TestWorkbook {
     }
 }
 
-/// What becomes of a sheet of two meetings whose XML is changed so.
+/// Changes the XML of a sheet with two meetings, then opens the workbook and reads all its rows.
 fn damaged(change: impl FnOnce(&mut Vec<u8>)) -> Result<(), String> {
     let rows: [(u32, &[&str]); 3] = [(1, &["conf_id", "host"]), (2, &["a", "u"]), (3, &["b", "u"])];
     let mut workbook = Workbook::new();
@@ -79,17 +79,17 @@ fn write(sheet: &mut Worksheet, rows: &[(u32, &[&str])]) -> Result<(), WriteErro
     Ok(())
 }
 
-/// Line, conference id and union id of the valid rows, line and reason of the others.
+/// Each row's line, with the two ids of a valid row, or the reason of an invalid one.
 fn brief(lists: &Lists) -> Vec<(u64, String)> {
-    let say = |row: Row| match row.request {
+    let brief = |row: Row| match row.request {
         Ok(request) => (row.origin.line, format!("{}+{}", request.conference_id, request.union_id)),
         Err(invalid) => (row.origin.line, invalid.reason),
     };
-    lists.rows().map(Result::unwrap).map(say).collect()
+    lists.rows().map(Result::unwrap).map(brief).collect()
 }
 
 fn expect(lists: &Lists, expected: &[(u64, &str)]) {
-    let expected: Vec<_> = expected.iter().map(|(line, said)| (*line, (*said).to_owned())).collect();
+    let expected: Vec<_> = expected.iter().map(|(line, text)| (*line, (*text).to_owned())).collect();
     assert_eq!(brief(lists), expected);
 }
 
@@ -101,7 +101,7 @@ fn refused<T>(book: &TestWorkbook, result: Result<T, ListError>) -> (String, Str
 }
 
 #[test]
-fn text_ids_are_taken_as_they_are_and_blank_rows_are_none() {
+fn text_ids_are_taken_unchanged_and_blank_rows_are_skipped() {
     let book = TestWorkbook::with(|sheet| {
         sheet.write_blank(3, 0, &Format::new().set_bold())?;
         write(
@@ -120,13 +120,13 @@ fn text_ids_are_taken_as_they_are_and_blank_rows_are_none() {
         &[
             (2, "607452e01401526ee39609e1+张三"),
             (5, "0012345678901234567+u"),
-            (9, "column \"会议ID\" holds the control character U+000A"),
+            (9, "column \"会议ID\" contains the control character U+000A"),
         ],
     );
 }
 
 #[test]
-fn a_row_in_which_only_another_column_holds_something_is_a_row() {
+fn a_row_with_text_in_another_column_only_is_a_row() {
     let book = TestWorkbook::with(|sheet| {
         write(sheet, &[(1, &["conf_id", "host", "title"]), (2, &["", "", "kick-off"]), (3, &["a", "", ""])])
     });
@@ -134,7 +134,7 @@ fn a_row_in_which_only_another_column_holds_something_is_a_row() {
 }
 
 #[test]
-fn a_number_is_an_id_where_its_digits_are_those_that_were_typed() {
+fn a_number_is_an_id_only_if_its_digits_are_those_that_were_typed() {
     let book = TestWorkbook::with(|sheet| {
         write(sheet, &[(1, &["conf_id", "host"])])?;
         let numbers = [
@@ -155,7 +155,7 @@ fn a_number_is_an_id_where_its_digits_are_those_that_were_typed() {
     });
     let lists = book.open(None).unwrap();
     let reason = |column: &str, number: &str| {
-        format!("column \"{column}\" is the number {number}, which may not be what was typed")
+        format!("column \"{column}\" is the number {number}, which may differ from what was typed")
     };
     expect(
         &lists,
@@ -175,7 +175,7 @@ fn a_number_is_an_id_where_its_digits_are_those_that_were_typed() {
 }
 
 #[test]
-fn dates_truth_values_and_errors_are_told_as_what_they_are() {
+fn dates_truth_values_and_errors_are_invalid_and_named_as_such() {
     let book = TestWorkbook::with(|sheet| {
         write(sheet, &[(1, &["conf_id", "host"]), (2, &["", "u"]), (3, &["", "u"]), (4, &["", "u"])])?;
         let day = Format::new().set_num_format("yyyy-mm-dd");
@@ -188,17 +188,17 @@ fn dates_truth_values_and_errors_are_told_as_what_they_are() {
     expect(
         &lists,
         &[
-            (2, "column \"conf_id\" is a date or a time: 2026-11-23"),
+            (2, "column \"conf_id\" is a date or time: 2026-11-23"),
             (3, "column \"conf_id\" is the truth value TRUE"),
-            (4, "column \"conf_id\" is the error #N/A"),
+            (4, "column \"conf_id\" is the formula error #N/A"),
         ],
     );
     let hints: Vec<_> = lists.rows().map(|row| row.unwrap().request.unwrap_err().hint.unwrap()).collect();
-    assert!(hints[0].starts_with("format the column as text") && hints[2].starts_with("mend the formula"));
+    assert!(hints[0].starts_with("format the column as text") && hints[2].starts_with("fix the formula"));
 }
 
 #[test]
-fn a_formula_is_what_it_came_to_when_the_workbook_was_saved() {
+fn a_formula_counts_with_the_value_that_was_saved() {
     let book = TestWorkbook::with(|sheet| {
         write(sheet, &[(1, &["conf_id", "host"]), (2, &["", "u"])])?;
         sheet.write_formula(1, 0, Formula::new("=CONCATENATE(\"a\",\"b\")").set_result("ab"))?;
@@ -208,7 +208,7 @@ fn a_formula_is_what_it_came_to_when_the_workbook_was_saved() {
 }
 
 #[test]
-fn titles_may_stand_above_the_header_seen_or_not() {
+fn rows_above_the_header_are_ignored_even_if_hidden() {
     let book = TestWorkbook::with(|sheet| {
         sheet.set_row_hidden(0)?;
         write(
@@ -237,12 +237,12 @@ fn the_first_row_that_names_the_columns_is_the_header() {
 }
 
 #[test]
-fn a_header_that_is_not_found_is_told_with_the_row_that_comes_nearest() {
+fn a_missing_header_is_reported_with_the_row_that_names_most_columns() {
     let book = TestWorkbook::with(|sheet| {
         write(sheet, &[(1, &["Title"]), (3, &["id", "host"]), (21, &["conf_id", "host"])])
     });
     let (error, hint) = refused(&book, book.open(None));
-    let expected = "list:3: no column for the conference id: found \"id\", \"host\", looked for conferenceId, \
+    let expected = "list:3: no conference id column: found \"id\", \"host\"; expected one of conferenceId, \
                     conference_id, conf_id, meeting id, 会议ID (sheet \"Sheet1\")";
     assert_eq!(error, expected);
     assert!(hint.contains("input.conference_id_column"), "{hint}");
@@ -264,7 +264,7 @@ fn three_sheets() -> Workbook {
 }
 
 #[test]
-fn the_first_sheet_that_can_be_seen_is_read_or_the_one_that_is_named() {
+fn the_first_visible_sheet_or_the_named_sheet_is_read() {
     let book = TestWorkbook::of(&mut three_sheets());
     for (sheet, expected) in
         [(None, "today+u"), (Some("Drafts"), "draft+u"), (Some("today"), "today+u"), (Some("über"), "over+u")]
@@ -272,12 +272,12 @@ fn the_first_sheet_that_can_be_seen_is_read_or_the_one_that_is_named() {
         expect(&book.open(sheet).unwrap(), &[(2, expected)]);
     }
     let (error, hint) = refused(&book, book.open(Some("Tonight")));
-    assert_eq!(error, "list: it has no sheet \"Tonight\"");
+    assert_eq!(error, "list: the workbook has no sheet \"Tonight\"");
     assert_eq!(hint, "its sheets are \"Drafts\", \"Today\", \"Über\"");
 }
 
 #[test]
-fn another_sheet_is_another_list_and_the_first_is_the_same_named_or_not() {
+fn each_sheet_has_a_digest_of_its_own_named_or_not() {
     let book = TestWorkbook::of(&mut three_sheets());
     let digest = |sheet| book.open(sheet).unwrap().digest();
     assert_eq!(digest(None), digest(Some("Today")));
@@ -290,12 +290,12 @@ fn another_sheet_is_another_list_and_the_first_is_the_same_named_or_not() {
 }
 
 #[test]
-fn exclusions_on_a_further_sheet_are_not_missed() {
+fn a_workbook_of_exclusions_with_several_sheets_is_refused() {
     let book = TestWorkbook::of(&mut three_sheets());
     let (error, _) = refused(&book, book.exclusions());
     assert_eq!(
         error,
-        "list: it has several sheets, \"Today\", \"Über\", and every exclusion must be readable"
+        "list: the workbook has several sheets (\"Today\", \"Über\"), and exclusions on all but the first would be missed"
     );
 
     let mut workbook = Workbook::new();
@@ -314,7 +314,7 @@ fn exclusions_on_a_further_sheet_are_not_missed() {
 }
 
 #[test]
-fn a_stray_cell_far_away_costs_no_memory() {
+fn a_cell_in_the_last_row_and_column_costs_no_memory() {
     let book = TestWorkbook::with(|sheet| {
         sheet.write_string(1_048_575, 16_383, "x")?;
         write(sheet, &[(1, &["conf_id", "host"]), (2, &["a", "u"])])
@@ -323,22 +323,22 @@ fn a_stray_cell_far_away_costs_no_memory() {
 }
 
 #[test]
-fn a_workbook_that_is_damaged_is_refused_and_none_of_its_rows_is_taken() {
+fn a_damaged_workbook_is_refused_and_yields_no_row() {
     assert_eq!(damaged(|_| {}), Ok(()));
     for cut in [200, 400, 500] {
         let error = damaged(|xml| xml.truncate(xml.len() - cut)).unwrap_err();
-        assert!(error.starts_with("it cannot be read as an Excel workbook: "), "{error}");
+        assert!(error.starts_with("cannot read the Excel workbook: "), "{error}");
     }
     let error =
         damaged(|xml| *xml = String::from_utf8_lossy(xml).replace("r=\"A3\"", "r=\"A99999999999\"").into());
-    assert_eq!(error.unwrap_err(), "it cannot be read as an Excel workbook: its cells have no sound places");
+    assert_eq!(error.unwrap_err(), "cannot read the Excel workbook: its cells have invalid positions");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_damage_is_rows_or_an_error(
+    fn any_damage_gives_rows_or_an_error(
         places in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4),
     ) {
         let change = |xml: &mut Vec<u8>| for (place, byte) in &places {

@@ -53,13 +53,13 @@ impl Link {
         let address = url.expose_secret().into_connection_info().map_err(|error| SettingsError::Value {
             key: "queue.url",
             found: format!("not the address of a Redis ({})", error.detail().unwrap_or("it cannot be read")),
-            expected: "redis://user:password@host:port/database is expected",
+            expected: "expected redis://user:password@host:port/database",
         })?;
         if address.redis_settings().password().is_some() && settings.password.is_some() {
             return Err(SettingsError::Value {
                 key: "queue.password",
                 found: "set, and queue.url holds a password too".into(),
-                expected: "one of the two is expected",
+                expected: "expected only one of the two",
             });
         }
         let place = match address.addr() {
@@ -194,11 +194,11 @@ mod tests {
 
     #[test]
     fn no_address_and_two_passwords_are_refused_with_the_key() {
-        assert_eq!(link("").err().unwrap().to_string(), "queue.url is not set, and work needs it");
+        assert_eq!(link("").err().unwrap().to_string(), "queue.url is not set, but work needs it");
         let twice = link("url = \"redis://:hunter2@127.0.0.1/\"\npassword = \"hunter2\"").err().unwrap();
         assert_eq!(
             twice.to_string(),
-            "queue.password is set, and queue.url holds a password too: one of the two is expected"
+            "queue.password is set, and queue.url holds a password too: expected only one of the two"
         );
     }
 

@@ -1,0 +1,92 @@
+//! Why a configuration is refused.
+//!
+//! Invariant: no error shows the value of a secret.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::exit::{ExitCode, Failure};
+
+/// The environment variable that names a configuration file.
+pub(crate) const FILE_VARIABLE: &str = "MEETING_CLOSER_CONFIG";
+
+/// Variables `MEETING_CLOSER__SECTION__KEY` set a key.
+pub(super) const VARIABLE_PREFIX: &str = "MEETING_CLOSER";
+
+/// Why a configuration is refused.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    #[error("cannot read the configuration file {}: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    /// The line itself is not shown, because it can hold a secret.
+    #[error("cannot read the configuration file {}: line {line} is not valid TOML: {problem}", path.display())]
+    Syntax {
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        problem: String,
+    },
+    /// A key that does not exist, or a value of the wrong type.
+    #[error("{0}")]
+    Key(String),
+    #[error("{key} is {found}: {expected}")]
+    Value {
+        /// `section.key`.
+        key: &'static str,
+        /// The value, in quotes if it is text.
+        found: String,
+        /// Starts with "expected", in most errors.
+        expected: &'static str,
+    },
+    /// A required key is empty.
+    #[error("{key} is not set, but {needed_for} needs it")]
+    Missing {
+        /// `section.key`.
+        key: &'static str,
+        /// The command or the setting that needs the key.
+        needed_for: &'static str,
+    },
+    /// A key and its twin, which names a file, are both set.
+    #[error("{key} and {key}_file are both set")]
+    Twins {
+        /// `section.key`.
+        key: &'static str,
+    },
+    /// The file of a secret cannot be used.
+    #[error("cannot read {path}, which {key}_file names: {problem}", path = path.display())]
+    SecretFile {
+        /// `section.key`, without `_file`.
+        key: &'static str,
+        path: PathBuf,
+        problem: String,
+    },
+}
+
+impl SettingsError {
+    /// What to do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unreadable { .. } => Some(format!("name a readable file with --config or {FILE_VARIABLE}")),
+            Self::Syntax { .. } => Some("write values in TOML: text in double quotes, numbers without quotes".into()),
+            Self::Key(_) | Self::Value { .. } => {
+                Some("config/default.toml lists and explains every key; the environment uses the same names (MEETING_CLOSER__SECTION__KEY)".into())
+            }
+            Self::Missing { key, .. } => Some(format!("set {key} in the configuration file, or {} in the environment", variable(key))),
+            Self::Twins { key } => Some(format!("keep {key}_file and remove {key}")),
+            Self::SecretFile { key, .. } => Some(format!("{key}_file must name a readable file that holds only the secret")),
+        }
+    }
+}
+
+/// The environment variable that sets `section.key`.
+fn variable(key: &str) -> String {
+    format!("{VARIABLE_PREFIX}__{}", key.replace('.', "__").to_uppercase())
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Self::new(ExitCode::Usage, &error).maybe_hint(error.hint())
+    }
+}

@@ -1,0 +1,163 @@
+//! Lays the layers over each other, and checks the result.
+//!
+//! Invariant: no error shows a value, because a value under a wrong key can be a secret.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use config::{Config, ConfigError, Environment, File, FileFormat, Value};
+use serde::Deserialize;
+
+use super::audit::AuditSettings;
+use super::dingtalk::DingTalkSettings;
+use super::error::{SettingsError, VARIABLE_PREFIX};
+use super::guard::GuardSettings;
+use super::input::InputSettings;
+use super::metrics::MetricsSettings;
+use super::notify::NotifySettings;
+use super::pace::PaceSettings;
+use super::queue::QueueSettings;
+use super::retry::RetrySettings;
+use super::{audit, dingtalk, guard, input, metrics, notify, pace, queue, retry, text};
+
+/// Every key with its default and a comment.
+pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// The whole configuration. Every value in it is valid.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// DingTalk's address, and the credentials.
+    pub dingtalk: DingTalkSettings,
+    /// The rate and concurrency of requests.
+    pub pace: PaceSettings,
+    /// How many retries there are, and the waits between them.
+    pub retry: RetrySettings,
+    /// The names of the lists' columns.
+    pub input: InputSettings,
+    /// The folder of the runs.
+    pub audit: AuditSettings,
+    /// The limits of a run.
+    pub guard: GuardSettings,
+    /// The queue's address and names.
+    pub queue: QueueSettings,
+    /// The robot that reports the end of a run.
+    pub notify: NotifySettings,
+    /// Where metrics are served or written.
+    pub metrics: MetricsSettings,
+}
+
+/// The layers above the defaults.
+#[derive(Debug, Clone, Default)]
+pub struct Layers {
+    /// The configuration file, if there is one.
+    pub file: Option<PathBuf>,
+    /// The variables of the environment.
+    pub environment: HashMap<String, String>,
+    /// The command's options: `section.key` and value.
+    pub options: Vec<(&'static str, Value)>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    dingtalk: dingtalk::Raw,
+    pace: pace::Raw,
+    retry: retry::Raw,
+    input: input::Raw,
+    audit: audit::Raw,
+    guard: guard::Raw,
+    queue: queue::Raw,
+    notify: notify::Raw,
+    metrics: metrics::Raw,
+}
+
+impl Settings {
+    /// Lays the layers over each other and checks the result.
+    pub fn load(layers: &Layers) -> Result<Self, SettingsError> {
+        let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+        if let Some(path) = &layers.file {
+            builder = builder.add_source(File::from_str(&read_toml(path)?, FileFormat::Toml));
+        }
+        builder = builder.add_source(
+            Environment::with_prefix(VARIABLE_PREFIX)
+                .prefix_separator("__")
+                .separator("__")
+                .source(Some(layers.environment.clone().into_iter().collect())),
+        );
+        for (key, value) in &layers.options {
+            builder = builder.set_override(*key, value.clone()).map_err(|error| key_error(&error))?;
+        }
+        let raw: Raw =
+            builder.build().and_then(Config::try_deserialize).map_err(|error| key_error(&error))?;
+        Ok(Self {
+            dingtalk: raw.dingtalk.check()?,
+            pace: raw.pace.check()?,
+            retry: raw.retry.check()?,
+            input: raw.input.check(),
+            audit: raw.audit.check()?,
+            guard: raw.guard.check()?,
+            queue: raw.queue.check()?,
+            notify: raw.notify.check()?,
+            metrics: raw.metrics.check()?,
+        })
+    }
+
+    /// The settings that affect a run, as text for its journal. They contain no secret.
+    pub fn for_journal(&self) -> BTreeMap<String, String> {
+        let (dingtalk, pace, retry) = (&self.dingtalk, &self.pace, &self.retry);
+        let entries = [
+            ("dingtalk.base_url", dingtalk.base_url.to_string()),
+            ("dingtalk.auth", dingtalk.auth_name().to_owned()),
+            ("dingtalk.request_timeout", text::human(dingtalk.request_timeout)),
+            ("pace.requests_per_second", pace.requests_per_second.to_string()),
+            ("pace.burst", pace.burst.to_string()),
+            ("pace.concurrency", pace.concurrency.to_string()),
+            ("pace.adaptive", pace.adaptive.to_string()),
+            ("pace.ban_pause", text::human(pace.ban_pause)),
+            ("retry.max_attempts", retry.max_attempts.to_string()),
+            ("retry.initial_interval", text::human(retry.initial_interval)),
+            ("retry.multiplier", retry.multiplier.to_string()),
+            ("retry.max_interval", text::human(retry.max_interval)),
+            ("retry.budget", retry.budget.to_string()),
+        ];
+        entries.map(|(key, value)| (key.to_owned(), value)).into()
+    }
+}
+
+/// Reads a TOML file and checks that it parses. The error names the line, and leaves out the parser's excerpt of it.
+fn read_toml(path: &Path) -> Result<String, SettingsError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;
+    match text.parse::<toml::Table>() {
+        Ok(_) => Ok(text),
+        Err(error) => {
+            let start = error.span().map_or(0, |span| span.start).min(text.len());
+            Err(SettingsError::Syntax {
+                path: path.to_owned(),
+                line: text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1,
+                problem: error.message().to_owned(),
+            })
+        }
+    }
+}
+
+/// The `config` crate's error without values.
+fn key_error(error: &ConfigError) -> SettingsError {
+    let sentence = match error {
+        ConfigError::Type { expected, key, origin, .. } => {
+            let key = key.as_deref().unwrap_or("a value");
+            format!("{key} has the wrong type: expected {expected}{}", from(origin.as_deref()))
+        }
+        ConfigError::At { error, origin, key } => {
+            let key = key.as_deref().map(|key| format!("{key}: ")).unwrap_or_default();
+            format!("{key}{error}{}", from(origin.as_deref()))
+        }
+        ConfigError::NotFound(key) => format!("{key} is missing"),
+        other => other.to_string(),
+    };
+    SettingsError::Key(format!("the configuration is invalid: {sentence}"))
+}
+
+fn from(origin: Option<&str>) -> String {
+    origin.map(|origin| format!(" (from {origin})")).unwrap_or_default()
+}
