@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::error::SettingsError;
 use super::text;
 
+/// `[pace]`.
 #[derive(Debug, Clone, Copy)]
 pub struct PaceSettings {
     /// Requests a second, retries included: from 0.001 to 1,000,000.

@@ -36,7 +36,7 @@ async fn told(name: &str, closer: &Closer, arguments: &[&str]) {
         (r"\d{8}T\d{6}Z-[0-9a-f]{8}", "RUN"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.\d]*Z", "TIME"),
         (r"\bprocess \d+", "process PID"),
-        (r"calls in [^,\n]+", "calls in TIME"),
+        (r"(calls?) in [^,\n]+", "$1 in TIME"),
         (r", \S+ in pauses", ""),
         (r"(to continue:) \S+", "$1 meeting-closer"),
     ] {
