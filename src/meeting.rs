@@ -10,8 +10,8 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-/// The longest accepted id, in bytes. DingTalk documents no limit, and its ids have 24 to 40 characters. A much longer text
-/// is a paragraph pasted into the wrong cell.
+/// The longest accepted id, in bytes. DingTalk documents no limit, and its ids have 24 to 40 characters. A much longer
+/// text is a paragraph pasted into the wrong cell.
 pub(crate) const MAX_ID_BYTES: usize = 256;
 
 /// Why a cell is not an id. The text says what was found; [`IdProblem::hint`] says what to do.
@@ -132,8 +132,8 @@ fn check(cell: &str) -> Result<(), IdProblem> {
     Ok(())
 }
 
-/// A number in scientific notation with a decimal point or a signed exponent (`6.07E+23`, `6,07E+23`). `6e23` is no such
-/// number: it can be a hex id.
+/// A number in scientific notation with a decimal point or a signed exponent (`6.07E+23`, `6,07E+23`). `6e23` is no
+/// such number: it can be a hex id.
 fn is_mangled_number(cell: &str) -> bool {
     let Some((mantissa, exponent)) = cell.split_once(['e', 'E']) else { return false };
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());

@@ -25,8 +25,8 @@ pub(super) struct Header {
     pub(super) conference_id: Column,
     /// `None` in an exclusion list without such a column.
     pub(super) union_id: Option<Column>,
-    /// Whether this is a rewritten list ([`super::rewritten`]). Its rows hold their origin and the kinds of their cells,
-    /// and its cells are already clean.
+    /// Whether this is a rewritten list ([`super::rewritten`]). Its rows hold their origin and the kinds of their
+    /// cells, and its cells are already clean.
     pub(super) is_rewritten: bool,
 }
 
@@ -51,8 +51,8 @@ pub(super) struct Columns {
     pub(super) union_id: Option<Column>,
 }
 
-/// Reads a header line, which is line `number` of the list. Of all delimiters, it takes the one that gives the most known
-/// columns.
+/// Reads a header line, which is line `number` of the list. Of all delimiters, it takes the one that gives the most
+/// known columns.
 pub(super) fn read(
     number: u64,
     line: &str,

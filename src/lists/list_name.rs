@@ -20,8 +20,8 @@ impl From<PathBuf> for ListName {
 }
 
 impl ListName {
-    /// These lists. `sheet` applies to each workbook among them. A sheet without a workbook is an error, because the user
-    /// meant another list.
+    /// These lists. `sheet` applies to each workbook among them. A sheet without a workbook is an error, because the
+    /// user meant another list.
     pub(crate) fn all(paths: &[PathBuf], sheet: Option<&str>) -> Result<Vec<Self>, ListError> {
         if let Some(sheet) = sheet
             && !paths.iter().any(|path| is_workbook(path))

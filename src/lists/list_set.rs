@@ -73,7 +73,8 @@ impl Lists {
         self.lists.iter().map(facts).collect()
     }
 
-    /// One digest of all lists. The same bytes and sheets in the same order give the same digest; file names do not count.
+    /// One digest of all lists. The same bytes and sheets in the same order give the same digest; file names do not
+    /// count.
     pub(crate) fn digest(&self) -> String {
         let mut digest = Sha256::new();
         for list in &self.lists {

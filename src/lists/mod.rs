@@ -1,11 +1,11 @@
 //! The lists of meetings: opens and copies them, reads their rows, and sorts the rows.
 //!
-//! Opening a list copies it once to a file without a name, and computes its digest. Everything later reads that copy. So
-//! the run closes exactly the rows that were counted, even if the original file changes. It also means that standard input
-//! can be read twice. A workbook is different: its sheet is rewritten as CSV when it is opened ([`rewritten`]).
+//! Opening a list copies it once to a file without a name, and computes its digest. Everything later reads that copy.
+//! So the run closes exactly the rows that were counted, even if the original file changes. It also means that standard
+//! input can be read twice. A workbook is different: its sheet is rewritten as CSV when it is opened ([`rewritten`]).
 //!
-//! Invariant: [`Lists::rows`] yields every row of a list, valid or not, with the line on which the row begins. A list is
-//! refused if its rows cannot be separated with certainty.
+//! Invariant: [`Lists::rows`] yields every row of a list, valid or not, with the line on which the row begins. A list
+//! is refused if its rows cannot be separated with certainty.
 
 mod carried_over;
 mod cell;

@@ -1,7 +1,7 @@
 //! The temporary copy of a list, with the list's digest and encoding.
 //!
-//! The copy of a workbook holds the rewritten rows of its sheet. Invariant: the copy is a file without a name, so no other
-//! program can change it, and the system removes it when the process ends.
+//! The copy of a workbook holds the rewritten rows of its sheet. Invariant: the copy is a file without a name, so no
+//! other program can change it, and the system removes it when the process ends.
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};
@@ -125,8 +125,8 @@ impl Read for CopyReader {
     }
 }
 
-/// Finds a text's encoding from its pieces. A byte order mark decides. Without one, the encoding is UTF-8 if all bytes are
-/// valid UTF-8, and otherwise GB18030, in which Excel in Chinese saves CSV.
+/// Finds a text's encoding from its pieces. A byte order mark decides. Without one, the encoding is UTF-8 if all bytes
+/// are valid UTF-8, and otherwise GB18030, in which Excel in Chinese saves CSV.
 #[derive(Debug, Default)]
 struct Sniffer {
     start: Vec<u8>,

@@ -1,8 +1,8 @@
 //! A reader between the text and the csv crate. It refuses broken quotes, and makes every line break a `\n`.
 //!
-//! The csv crate accepts broken quotes: if a cell `"title` has no closing quote, the cell takes in all rows up to the next
-//! quote. So it is an error if a quote is never closed, or if it is closed on a later line in the middle of a cell.
-//! Invariant: the last line, too, ends with a line break.
+//! The csv crate accepts broken quotes: if a cell `"title` has no closing quote, the cell takes in all rows up to the
+//! next quote. So it is an error if a quote is never closed, or if it is closed on a later line in the middle of a
+//! cell. Invariant: the last line, too, ends with a line break.
 
 use std::io::{self, Read};
 use std::sync::Arc;

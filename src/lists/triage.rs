@@ -47,8 +47,8 @@ impl Triage {
         Self { exclusions, seen: FingerprintSet::default() }
     }
 
-    /// Sorts the next row. If an excluded meeting is repeated, each of its rows is `excluded`, not `duplicate`: people look
-    /// for that reason.
+    /// Sorts the next row. If an excluded meeting is repeated, each of its rows is `excluded`, not `duplicate`: people
+    /// look for that reason.
     pub(crate) fn sort(&mut self, row: Row) -> TriagedRow {
         let Row { origin, cells, request } = row;
         let (kind, reason) = match request {

@@ -219,8 +219,8 @@ fn secret(
 }
 
 impl BaseUrl {
-    /// Parses a URL that has no path. `http://` is accepted for loopback only: on a network, others could read the access
-    /// token.
+    /// Parses a URL that has no path. `http://` is accepted for loopback only: on a network, others could read the
+    /// access token.
     pub fn parse(text: &str) -> Result<Self, SettingsError> {
         let wrong = |expected| SettingsError::Value {
             key: "dingtalk.base_url",

@@ -1,7 +1,7 @@
 //! The configuration: its layers in, checked [`Settings`] out.
 //!
-//! From lowest to highest, the layers are: `config/default.toml` (built in), a file, `MEETING_CLOSER__SECTION__KEY` in the
-//! environment, and the command's options. Invariant: every [`Settings`] is valid, and no error shows a secret.
+//! From lowest to highest, the layers are: `config/default.toml` (built in), a file, `MEETING_CLOSER__SECTION__KEY` in
+//! the environment, and the command's options. Invariant: every [`Settings`] is valid, and no error shows a secret.
 
 mod audit;
 mod dingtalk;

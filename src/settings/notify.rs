@@ -63,8 +63,8 @@ impl NotifySettings {
     }
 }
 
-/// Whether the webhook is on this machine. An error does not show the webhook, because it holds an access token. For the
-/// same reason, `http` is accepted for loopback only.
+/// Whether the webhook is on this machine. An error does not show the webhook, because it holds an access token. For
+/// the same reason, `http` is accepted for loopback only.
 fn check_webhook(webhook: &str) -> Result<bool, SettingsError> {
     let wrong = |found: &str, expected| {
         Err(SettingsError::Value { key: "notify.robot_webhook", found: found.to_owned(), expected })

@@ -28,7 +28,8 @@ pub struct QueueSettings {
     pub group: String,
     /// The stream of dead letters: entries that failed for good.
     pub dead_letter_stream: String,
-    /// If a worker does not renew the lease of an entry for this long, another worker takes the entry over. At least a second.
+    /// If a worker does not renew the lease of an entry for this long, another worker takes the entry over. At least a
+    /// second.
     pub claim_after: Duration,
     /// A worker starts a new run when its journal has this many bytes.
     pub rotate_bytes: u64,

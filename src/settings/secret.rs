@@ -1,6 +1,7 @@
 //! A secret that can be used but not printed.
 //!
-//! Invariant: only [`Secret::read`] with `ExposeSecret` gives the value. `Debug` shows neither the value nor its length.
+//! Invariant: only [`Secret::read`] with `ExposeSecret` gives the value. `Debug` shows neither the value nor its
+//! length.
 
 use std::path::PathBuf;
 

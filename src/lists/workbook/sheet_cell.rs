@@ -41,8 +41,8 @@ impl SheetCell {
     }
 }
 
-/// A whole number of up to fifteen digits is taken as text. Other numbers are not: one that is shown with an exponent may
-/// have been typed as `6e12`, one that is shown with leading zeros has lost them, and the rest have lost digits.
+/// A whole number of up to fifteen digits is taken as text. Other numbers are not: one that is shown with an exponent
+/// may have been typed as `6e12`, one that is shown with leading zeros has lost them, and the rest have lost digits.
 fn number_cell(number: f64, format: &str) -> SheetCell {
     let cell = |kind, text| SheetCell { kind, text };
     if is_scientific(format) || !number.is_finite() || number.abs() >= FIRST_INEXACT {

@@ -64,9 +64,9 @@ fn damaged(change: impl FnOnce(&mut Vec<u8>)) -> Result<(), String> {
         changed.write_all(&content).unwrap();
     }
     let folder = tempfile::tempdir().unwrap();
-    let book = TestWorkbook { path: folder.path().join("list.xlsx"), _folder: folder };
-    std::fs::write(&book.path, changed.finish().unwrap().into_inner()).unwrap();
-    let lists = book.open(None).map_err(|error| error.problem)?;
+    let workbook = TestWorkbook { path: folder.path().join("list.xlsx"), _folder: folder };
+    std::fs::write(&workbook.path, changed.finish().unwrap().into_inner()).unwrap();
+    let lists = workbook.open(None).map_err(|error| error.problem)?;
     lists.rows().try_for_each(|row| row.map(drop)).map_err(|error| error.problem)
 }
 
@@ -94,15 +94,15 @@ fn expect(lists: &Lists, expected: &[(u64, &str)]) {
 }
 
 /// The error without the workbook's path, and its hint.
-fn refused<T>(book: &TestWorkbook, result: Result<T, ListError>) -> (String, String) {
+fn refused<T>(workbook: &TestWorkbook, result: Result<T, ListError>) -> (String, String) {
     let error = result.err().unwrap();
-    let text = error.to_string().replace(book.path.to_str().unwrap(), "list");
+    let text = error.to_string().replace(workbook.path.to_str().unwrap(), "list");
     (text, error.hint.unwrap_or_default())
 }
 
 #[test]
 fn text_ids_are_taken_unchanged_and_blank_rows_are_skipped() {
-    let book = TestWorkbook::with(|sheet| {
+    let workbook = TestWorkbook::with(|sheet| {
         sheet.write_blank(3, 0, &Format::new().set_bold())?;
         write(
             sheet,
@@ -116,7 +116,7 @@ fn text_ids_are_taken_unchanged_and_blank_rows_are_skipped() {
         )
     });
     expect(
-        &book.open(None).unwrap(),
+        &workbook.open(None).unwrap(),
         &[
             (2, "607452e01401526ee39609e1+张三"),
             (5, "0012345678901234567+u"),
@@ -127,15 +127,18 @@ fn text_ids_are_taken_unchanged_and_blank_rows_are_skipped() {
 
 #[test]
 fn a_row_with_text_in_another_column_only_is_a_row() {
-    let book = TestWorkbook::with(|sheet| {
+    let workbook = TestWorkbook::with(|sheet| {
         write(sheet, &[(1, &["conf_id", "host", "title"]), (2, &["", "", "kick-off"]), (3, &["a", "", ""])])
     });
-    expect(&book.open(None).unwrap(), &[(2, "column \"conf_id\" is empty"), (3, "column \"host\" is empty")]);
+    expect(
+        &workbook.open(None).unwrap(),
+        &[(2, "column \"conf_id\" is empty"), (3, "column \"host\" is empty")],
+    );
 }
 
 #[test]
 fn a_number_is_an_id_only_if_its_digits_are_those_that_were_typed() {
-    let book = TestWorkbook::with(|sheet| {
+    let workbook = TestWorkbook::with(|sheet| {
         write(sheet, &[(1, &["conf_id", "host"])])?;
         let numbers = [
             (42_261_597_832.0, "General"),
@@ -153,7 +156,7 @@ fn a_number_is_an_id_only_if_its_digits_are_those_that_were_typed() {
         sheet.write_string(7, 0, "a")?;
         Ok(())
     });
-    let lists = book.open(None).unwrap();
+    let lists = workbook.open(None).unwrap();
     let reason = |column: &str, number: &str| {
         format!("column \"{column}\" is the number {number}, which may differ from what was typed")
     };
@@ -176,7 +179,7 @@ fn a_number_is_an_id_only_if_its_digits_are_those_that_were_typed() {
 
 #[test]
 fn dates_truth_values_and_errors_are_invalid_and_named_as_such() {
-    let book = TestWorkbook::with(|sheet| {
+    let workbook = TestWorkbook::with(|sheet| {
         write(sheet, &[(1, &["conf_id", "host"]), (2, &["", "u"]), (3, &["", "u"]), (4, &["", "u"])])?;
         let day = Format::new().set_num_format("yyyy-mm-dd");
         sheet.write_datetime_with_format(1, 0, ExcelDateTime::from_ymd(2026, 11, 23)?, &day)?;
@@ -184,7 +187,7 @@ fn dates_truth_values_and_errors_are_invalid_and_named_as_such() {
         sheet.write_formula(3, 0, Formula::new("=NA()").set_result("#N/A"))?;
         Ok(())
     });
-    let lists = book.open(None).unwrap();
+    let lists = workbook.open(None).unwrap();
     expect(
         &lists,
         &[
@@ -199,17 +202,17 @@ fn dates_truth_values_and_errors_are_invalid_and_named_as_such() {
 
 #[test]
 fn a_formula_counts_with_the_value_that_was_saved() {
-    let book = TestWorkbook::with(|sheet| {
+    let workbook = TestWorkbook::with(|sheet| {
         write(sheet, &[(1, &["conf_id", "host"]), (2, &["", "u"])])?;
         sheet.write_formula(1, 0, Formula::new("=CONCATENATE(\"a\",\"b\")").set_result("ab"))?;
         Ok(())
     });
-    expect(&book.open(None).unwrap(), &[(2, "ab+u")]);
+    expect(&workbook.open(None).unwrap(), &[(2, "ab+u")]);
 }
 
 #[test]
 fn rows_above_the_header_are_ignored_even_if_hidden() {
-    let book = TestWorkbook::with(|sheet| {
+    let workbook = TestWorkbook::with(|sheet| {
         sheet.set_row_hidden(0)?;
         write(
             sheet,
@@ -222,33 +225,33 @@ fn rows_above_the_header_are_ignored_even_if_hidden() {
             ],
         )
     });
-    expect(&book.open(None).unwrap(), &[(21, "a+u"), (30, "b+u")]);
+    expect(&workbook.open(None).unwrap(), &[(21, "a+u"), (30, "b+u")]);
 }
 
 #[test]
 fn the_first_row_that_names_the_columns_is_the_header() {
-    let book = TestWorkbook::with(|sheet| {
+    let workbook = TestWorkbook::with(|sheet| {
         write(
             sheet,
             &[(2, &["conf_id", "host"]), (3, &["a", "u"]), (5, &["conf_id", "host"]), (6, &["b", "u"])],
         )
     });
-    expect(&book.open(None).unwrap(), &[(3, "a+u"), (5, "conf_id+host"), (6, "b+u")]);
+    expect(&workbook.open(None).unwrap(), &[(3, "a+u"), (5, "conf_id+host"), (6, "b+u")]);
 }
 
 #[test]
 fn a_missing_header_is_reported_with_the_row_that_names_most_columns() {
-    let book = TestWorkbook::with(|sheet| {
+    let workbook = TestWorkbook::with(|sheet| {
         write(sheet, &[(1, &["Title"]), (3, &["id", "host"]), (21, &["conf_id", "host"])])
     });
-    let (error, hint) = refused(&book, book.open(None));
+    let (error, hint) = refused(&workbook, workbook.open(None));
     let expected = "list:3: no conference id column: found \"id\", \"host\"; expected one of conferenceId, \
                     conference_id, conf_id, meeting id, 会议ID (sheet \"Sheet1\")";
     assert_eq!(error, expected);
     assert!(hint.contains("input.conference_id_column"), "{hint}");
     for rows in [&[][..], &[(21, &["conf_id", "host"][..])]] {
-        let book = TestWorkbook::with(|sheet| write(sheet, rows));
-        assert_eq!(refused(&book, book.open(None)).0, "list: sheet \"Sheet1\" has no header row");
+        let workbook = TestWorkbook::with(|sheet| write(sheet, rows));
+        assert_eq!(refused(&workbook, workbook.open(None)).0, "list: sheet \"Sheet1\" has no header row");
     }
 }
 
@@ -265,34 +268,34 @@ fn three_sheets() -> Workbook {
 
 #[test]
 fn the_first_visible_sheet_or_the_named_sheet_is_read() {
-    let book = TestWorkbook::of(&mut three_sheets());
+    let workbook = TestWorkbook::of(&mut three_sheets());
     for (sheet, expected) in
         [(None, "today+u"), (Some("Drafts"), "draft+u"), (Some("today"), "today+u"), (Some("über"), "over+u")]
     {
-        expect(&book.open(sheet).unwrap(), &[(2, expected)]);
+        expect(&workbook.open(sheet).unwrap(), &[(2, expected)]);
     }
-    let (error, hint) = refused(&book, book.open(Some("Tonight")));
+    let (error, hint) = refused(&workbook, workbook.open(Some("Tonight")));
     assert_eq!(error, "list: the workbook has no sheet \"Tonight\"");
     assert_eq!(hint, "its sheets are \"Drafts\", \"Today\", \"Über\"");
 }
 
 #[test]
 fn each_sheet_has_a_digest_of_its_own_named_or_not() {
-    let book = TestWorkbook::of(&mut three_sheets());
-    let digest = |sheet| book.open(sheet).unwrap().digest();
+    let workbook = TestWorkbook::of(&mut three_sheets());
+    let digest = |sheet| workbook.open(sheet).unwrap().digest();
     assert_eq!(digest(None), digest(Some("Today")));
     assert_ne!(digest(None), digest(Some("Drafts")));
-    let facts = book.open(None).unwrap().facts();
+    let facts = workbook.open(None).unwrap().facts();
     assert_eq!(facts[0].sheet.as_deref(), Some("Today"));
-    let bytes = std::fs::read(&book.path).unwrap();
+    let bytes = std::fs::read(&workbook.path).unwrap();
     let sha256 = const_hex::encode(&<sha2::Sha256 as sha2::Digest>::digest(&bytes));
     assert_eq!((facts[0].bytes, facts[0].sha256.as_str()), (bytes.len() as u64, sha256.as_str()));
 }
 
 #[test]
 fn a_workbook_of_exclusions_with_several_sheets_is_refused() {
-    let book = TestWorkbook::of(&mut three_sheets());
-    let (error, _) = refused(&book, book.exclusions());
+    let workbook = TestWorkbook::of(&mut three_sheets());
+    let (error, _) = refused(&workbook, workbook.exclusions());
     assert_eq!(
         error,
         "list: the workbook has several sheets (\"Today\", \"Über\"), and exclusions on all but the first would be missed"
@@ -303,23 +306,23 @@ fn a_workbook_of_exclusions_with_several_sheets_is_refused() {
     workbook.add_worksheet();
     assert!(TestWorkbook::of(&mut workbook).exclusions().is_ok());
 
-    let book = TestWorkbook::with(|sheet| {
+    let workbook = TestWorkbook::with(|sheet| {
         write(sheet, &[(1, &["meeting id"])])?;
         sheet.write_number(1, 0, 6e23)?;
         Ok(())
     });
-    let (error, hint) = refused(&book, book.exclusions());
+    let (error, hint) = refused(&workbook, workbook.exclusions());
     assert!(error.starts_with("list:2: column \"meeting id\" is the number 6E+23"), "{error}");
     assert!(hint.starts_with("format the column as text"), "{hint}");
 }
 
 #[test]
 fn a_cell_in_the_last_row_and_column_costs_no_memory() {
-    let book = TestWorkbook::with(|sheet| {
+    let workbook = TestWorkbook::with(|sheet| {
         sheet.write_string(1_048_575, 16_383, "x")?;
         write(sheet, &[(1, &["conf_id", "host"]), (2, &["a", "u"])])
     });
-    expect(&book.open(None).unwrap(), &[(2, "a+u"), (1_048_576, "column \"conf_id\" is empty")]);
+    expect(&workbook.open(None).unwrap(), &[(2, "a+u"), (1_048_576, "column \"conf_id\" is empty")]);
 }
 
 #[test]
