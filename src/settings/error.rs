@@ -66,16 +66,25 @@ pub enum SettingsError {
 
 impl SettingsError {
     /// What to do.
-    pub fn hint(&self) -> Option<String> {
+    pub fn hint(&self) -> String {
         match self {
-            Self::Unreadable { .. } => Some(format!("name a readable file with --config or {FILE_VARIABLE}")),
-            Self::Syntax { .. } => Some("write values in TOML: text in double quotes, numbers without quotes".into()),
-            Self::Key(_) | Self::Value { .. } => {
-                Some("config/default.toml lists and explains every key; the environment uses the same names (MEETING_CLOSER__SECTION__KEY)".into())
+            Self::Unreadable { .. } => format!("name a readable file with --config or {FILE_VARIABLE}"),
+            Self::Syntax { .. } => {
+                "write values in TOML: text in double quotes, numbers without quotes".into()
             }
-            Self::Missing { key, .. } => Some(format!("set {key} in the configuration file, or {} in the environment", variable(key))),
-            Self::Twins { key } => Some(format!("keep {key}_file and remove {key}")),
-            Self::SecretFile { key, .. } => Some(format!("{key}_file must name a readable file that holds only the secret")),
+            Self::Key(_) | Self::Value { .. } => {
+                "config/default.toml lists and explains every key; the environment uses the same names \
+                 (MEETING_CLOSER__SECTION__KEY)"
+                    .into()
+            }
+            Self::Missing { key, .. } => {
+                let variable = variable(key);
+                format!("set {key} in the configuration file, or {variable} in the environment")
+            }
+            Self::Twins { key } => format!("keep {key}_file and remove {key}"),
+            Self::SecretFile { key, .. } => {
+                format!("{key}_file must name a readable file that holds only the secret")
+            }
         }
     }
 }
@@ -87,6 +96,6 @@ fn variable(key: &str) -> String {
 
 impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
-        Self::new(ExitCode::Usage, &error).maybe_hint(error.hint())
+        Self::new(ExitCode::Usage, &error).hint(error.hint())
     }
 }

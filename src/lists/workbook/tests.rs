@@ -288,7 +288,7 @@ fn each_sheet_has_a_digest_of_its_own_named_or_not() {
     let facts = workbook.open(None).unwrap().facts();
     assert_eq!(facts[0].sheet.as_deref(), Some("Today"));
     let bytes = std::fs::read(&workbook.path).unwrap();
-    let sha256 = const_hex::encode(&<sha2::Sha256 as sha2::Digest>::digest(&bytes));
+    let sha256 = const_hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&bytes));
     assert_eq!((facts[0].bytes, facts[0].sha256.as_str()), (bytes.len() as u64, sha256.as_str()));
 }
 
