@@ -118,7 +118,7 @@ async fn attempts_that_run_out_fail_the_row_with_the_last_answer() {
     let row = &closer.audit()[0];
     assert_eq!((ran.code, row["attempts"].as_str(), sandbox.statistics().close_calls), (1, "3", 3));
     assert_eq!(row["message"], "[sandbox] given up after 3 attempts: systemError");
-    assert!(ran.stderr.contains("hint: systemError (1 rows): "), "{}", ran.said());
+    assert!(ran.stderr.contains("hint: systemError (1 row): "), "{}", ran.said());
 }
 
 #[tokio::test(flavor = "multi_thread")]

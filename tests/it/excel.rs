@@ -32,7 +32,11 @@ async fn a_workbook_is_closed_continued_and_accounted_for_like_any_list() {
     workbook(&closer, "list.xlsx", &[("Tonight", 60), ("Other", 1)]);
     let first = closer.run(&["close", "--yes", "--deadline", "500ms", "list.xlsx"]).await;
     assert_eq!(first.code, 4, "{}", first.said());
-    assert!(first.stderr.contains("of 2 sheets, \"Tonight\" is read"), "{}", first.said());
+    assert!(
+        first.stderr.contains("the workbook has 2 visible sheets; reading \"Tonight\""),
+        "{}",
+        first.said()
+    );
     assert!(first.stderr.contains("the header is row 3"), "{}", first.said());
     let done = sandbox.statistics().close_calls;
     assert!((1..60).contains(&done));
@@ -58,7 +62,7 @@ async fn a_workbook_is_closed_continued_and_accounted_for_like_any_list() {
             "invalid",
             "6.07452E+23",
             "[sandbox] column \"会议ID\" is the number 6.07452E+23, which may differ from what was typed; format the column \
-             as text in the spreadsheet, paste the ids again and save once more"
+             as text in the spreadsheet, paste the ids again, and save the list again"
         )
     );
     assert_eq!(closer.summary()["lists"][0]["sheet"], "Tonight");

@@ -61,7 +61,7 @@ async fn several_lists_and_standard_input_are_one_run_in_their_order() {
             "gb.csv:2 c 张三 closed",
         ]
     );
-    assert!(ran.stderr.contains("read as GB18030"), "{}", ran.said());
+    assert!(ran.stderr.contains("reading it as GB18030"), "{}", ran.said());
 }
 
 #[tokio::test(flavor = "multi_thread")]

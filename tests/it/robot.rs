@@ -134,7 +134,7 @@ async fn a_robot_that_cannot_be_used_is_told_before_anything_is_called() {
         ),
         (
             "hunter4",
-            "error: notify.robot_webhook is no URL: https://oapi.dingtalk.com/robot/send?access_token=",
+            "error: notify.robot_webhook is no URL: expected https://oapi.dingtalk.com/robot/send?access_token=",
         ),
     ] {
         let closer = Closer::at(&sandbox).set("NOTIFY__ROBOT_WEBHOOK_FILE", "webhook");

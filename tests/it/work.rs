@@ -46,7 +46,7 @@ async fn an_entry_that_cannot_be_a_meeting_is_buried_with_its_reason_and_holds_n
     redis.add_meeting("good");
     let ran = closer.run(&["work", "--drain"]).await;
     assert_eq!(ran.code, 1, "{}", ran.said());
-    assert!(ran.stderr.contains("hint: permissionError (1 rows): "), "{}", ran.said());
+    assert!(ran.stderr.contains("hint: permissionError (1 row): "), "{}", ran.said());
     assert!(sandbox.has_ended("good") && sandbox.statistics().close_calls == 2);
     assert_eq!((redis.length(STREAM), redis.pending(), redis.length(DEAD)), (0, vec![], 6));
 
