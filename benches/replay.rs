@@ -82,7 +82,7 @@ fn write(path: &Path) {
             union_id,
             kind: OutcomeKind::Closed,
             ended_by: Some(EndedBy::ThisRun),
-            said: ReplyDetails {
+            details: ReplyDetails {
                 code: "200".into(),
                 http_status: Some(200),
                 message: "sucess".into(),

@@ -50,7 +50,7 @@ pub struct Judgement {
     /// Why this verdict, in a few words.
     pub reason: &'static str,
     /// What was said.
-    pub answer: ReplyDetails,
+    pub details: ReplyDetails,
     /// How long DingTalk asked us to wait, if it did.
     pub retry_after: Option<Duration>,
 }
@@ -158,7 +158,7 @@ pub struct Outcome {
     /// Who ended the meeting, where it ended.
     pub ended_by: Option<EndedBy>,
     /// The last answer.
-    pub said: ReplyDetails,
+    pub details: ReplyDetails,
     /// Attempts that counted against `retry.max_attempts`.
     pub attempts: u32,
     /// When the first request left.
@@ -176,7 +176,7 @@ impl Outcome {
             union_id: cells.union_id,
             kind,
             ended_by: None,
-            said: ReplyDetails { message: reason, ..ReplyDetails::default() },
+            details: ReplyDetails { message: reason, ..ReplyDetails::default() },
             attempts: 0,
             first_attempt_at: None,
             finished_at: at,

@@ -79,9 +79,9 @@ impl Observe for RunLog {
                 run_id,
                 conference_id = %request.conference_id,
                 attempt,
-                code = judgement.answer.code,
-                http_status = judgement.answer.http_status,
-                request_id = judgement.answer.request_id,
+                code = judgement.details.code,
+                http_status = judgement.details.http_status,
+                request_id = judgement.details.request_id,
                 elapsed_ms = millis(*elapsed),
                 "{}", judgement.reason
             ),
@@ -89,8 +89,8 @@ impl Observe for RunLog {
                 run_id,
                 conference_id = %request.conference_id,
                 attempt,
-                code = judgement.answer.code,
-                request_id = judgement.answer.request_id,
+                code = judgement.details.code,
+                request_id = judgement.details.request_id,
                 wait_ms = millis(*wait),
                 "asked again after a while: {}", judgement.reason
             ),
@@ -100,13 +100,13 @@ impl Observe for RunLog {
                     row = %outcome.origin,
                     conference_id = outcome.conference_id,
                     attempt = outcome.attempts,
-                    code = outcome.said.code,
-                    request_id = outcome.said.request_id,
-                    "not closed: {}", outcome.said.message
+                    code = outcome.details.code,
+                    request_id = outcome.details.request_id,
+                    "not closed: {}", outcome.details.message
                 ),
                 // They were named before the run.
                 OutcomeKind::Invalid => {
-                    debug!(run_id, row = %outcome.origin, "invalid row: {}", outcome.said.message);
+                    debug!(run_id, row = %outcome.origin, "invalid row: {}", outcome.details.message);
                 }
                 OutcomeKind::Closed
                 | OutcomeKind::AlreadyClosed

@@ -106,7 +106,7 @@ impl Observe for RowSpans {
                 let row = row(&self.tracer, outcome, &self.run_id);
                 let mut span = self.tracer.build_with_context(row, &self.run);
                 if outcome.kind == OutcomeKind::Failed {
-                    span.set_status(Status::error(outcome.said.message.clone()));
+                    span.set_status(Status::error(outcome.details.message.clone()));
                 }
                 span.end_with_timestamp(system_time(outcome.finished_at));
             }
@@ -130,7 +130,7 @@ fn row(tracer: &SdkTracer, outcome: &Outcome, run_id: &str) -> SpanBuilder {
         KeyValue::new("meeting_closer.conference_id", outcome.conference_id.clone()),
         KeyValue::new("meeting_closer.outcome", outcome.kind.name()),
         KeyValue::new("meeting_closer.attempts", i64::from(outcome.attempts)),
-        KeyValue::new("meeting_closer.code", outcome.said.code.clone()),
+        KeyValue::new("meeting_closer.code", outcome.details.code.clone()),
     ])
 }
 

@@ -73,9 +73,9 @@ pub(super) fn read_grant(exchange: &Exchange, sent: &[SecretString]) -> Result<T
         message: match exchange {
             // The start of an unreadable body is not shown: on this path it may be a token.
             Exchange::Answered(answer) => message(answer).unwrap_or_else(|| judgement.reason.to_owned()),
-            Exchange::NoReply(_) => judgement.answer.message,
+            Exchange::NoReply(_) => judgement.details.message,
         },
-        ..judgement.answer
+        ..judgement.details
     };
     let said = ReplyDetails { message: redact(said.message, sent), code: redact(said.code, sent), ..said };
     match judgement.verdict {

@@ -267,10 +267,10 @@ impl From<&Outcome> for OutcomeRecord {
             union_id: outcome.union_id.clone(),
             outcome: outcome.kind,
             ended_by: outcome.ended_by,
-            code: outcome.said.code.clone(),
-            http_status: outcome.said.http_status,
-            message: outcome.said.message.clone(),
-            request_id: outcome.said.request_id.clone(),
+            code: outcome.details.code.clone(),
+            http_status: outcome.details.http_status,
+            message: outcome.details.message.clone(),
+            request_id: outcome.details.request_id.clone(),
             attempts: outcome.attempts,
             first_attempt_at: outcome.first_attempt_at,
             finished_at: outcome.finished_at,
@@ -287,7 +287,7 @@ impl From<OutcomeRecord> for Outcome {
             union_id: record.union_id,
             kind: record.outcome,
             ended_by: record.ended_by,
-            said: ReplyDetails {
+            details: ReplyDetails {
                 code: record.code,
                 http_status: record.http_status,
                 message: record.message,
@@ -354,7 +354,7 @@ mod tests {
             union_id: "u".into(),
             kind: OutcomeKind::AlreadyClosed,
             ended_by: Some(EndedBy::Unknown),
-            said: ReplyDetails {
+            details: ReplyDetails {
                 code: "resourceClose".into(),
                 http_status: Some(400),
                 message: "The meeting has ended".into(),

@@ -104,7 +104,7 @@ impl Pauses {
     /// Notes what an answer says about bans and outages: anything but a ban that comes through ends the bans, and anything but
     /// trouble ends an outage.
     pub fn heard(&mut self, judgement: &Judgement, now: Instant) {
-        let is_answer = judgement.verdict != Verdict::Banned && judgement.answer.http_status.is_some();
+        let is_answer = judgement.verdict != Verdict::Banned && judgement.details.http_status.is_some();
         if is_answer && self.current(now).is_none() {
             self.bans_in_a_row = 0;
         }

@@ -91,7 +91,7 @@ impl Job {
             union_id: self.request.union_id.to_string(),
             kind,
             ended_by,
-            said: self.last,
+            details: self.last,
             attempts: self.attempts,
             first_attempt_at: self.first_attempt_at,
             finished_at: at,

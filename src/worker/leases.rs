@@ -295,7 +295,7 @@ mod tests {
             union_id: "u".into(),
             kind,
             ended_by: None,
-            said: ReplyDetails {
+            details: ReplyDetails {
                 code: "permissionError".into(),
                 http_status: Some(404),
                 ..ReplyDetails::default()

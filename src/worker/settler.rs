@@ -58,7 +58,7 @@ impl Observe for QueueObserver {
         let RunEvent::RowEnded { outcome } = event else { return };
         // Nobody read the queue to its end before, as somebody did a list.
         if outcome.kind == OutcomeKind::Invalid {
-            warn!(row = %outcome.origin, "no meeting can be closed for this entry: {}", outcome.said.message);
+            warn!(row = %outcome.origin, "no meeting can be closed for this entry: {}", outcome.details.message);
         }
         let settled = self.leases.lock().ended(outcome, &self.run_id);
         self.leases.free();

@@ -135,7 +135,7 @@ fn outcome(row: &IncomingRow, kind: OutcomeKind) -> Outcome {
         union_id: request.union_id.to_string(),
         kind,
         ended_by: None,
-        said: ReplyDetails::default(),
+        details: ReplyDetails::default(),
         attempts: 1,
         first_attempt_at: Some(Timestamp::UNIX_EPOCH),
         finished_at: Timestamp::UNIX_EPOCH,

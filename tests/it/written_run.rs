@@ -66,7 +66,7 @@ fn outcome(row: u64) -> Outcome {
         union_id: if asked { format!("host{:04}", row % 500) } else { String::new() },
         kind,
         ended_by,
-        said: ReplyDetails {
+        details: ReplyDetails {
             code: code.into(),
             http_status: status,
             message: message.into(),

@@ -39,7 +39,7 @@ pub(crate) fn judge(exchange: &Exchange) -> Judgement {
                 message: one_line(&lost.to_string()),
                 ..ReplyDetails::default()
             };
-            Judgement { verdict, reason, answer: said, retry_after: None }
+            Judgement { verdict, reason, details: said, retry_after: None }
         }
     }
 }
@@ -51,7 +51,7 @@ fn judge_answer(answer: &HttpAnswer) -> Judgement {
         verdict,
         reason,
         retry_after: answer.retry_after,
-        answer: ReplyDetails {
+        details: ReplyDetails {
             code: body.code_for_people(answer, verdict),
             http_status: Some(answer.status),
             message: body.message_for_people(answer, reason),

@@ -11,7 +11,7 @@ fn verdict(status: u16, body: &str) -> Verdict {
 }
 
 fn code(status: u16, body: &str) -> String {
-    judge(&Exchange::Answered(answer(status, body))).answer.code
+    judge(&Exchange::Answered(answer(status, body))).details.code
 }
 
 /// The eight codes of the API's page, with their status and what becomes of the row.
@@ -38,7 +38,7 @@ fn each_documented_code_has_its_verdict_in_the_documented_form() {
             message: format!("{name}:x"),
             request_id: "R-1".into(),
         };
-        assert_eq!(judgement.answer, said);
+        assert_eq!(judgement.details, said);
     }
 }
 
@@ -52,7 +52,10 @@ fn each_documented_code_has_its_verdict_in_the_capitalised_form() {
             );
             let judgement = judge(&Exchange::Answered(answer(status, &body)));
             assert_eq!(judgement.verdict, expected, "{name}");
-            assert_eq!((judgement.answer.code.as_str(), judgement.answer.request_id.as_str()), (name, "R-1"));
+            assert_eq!(
+                (judgement.details.code.as_str(), judgement.details.request_id.as_str()),
+                (name, "R-1")
+            );
         }
     }
 }
@@ -235,14 +238,14 @@ fn an_unknown_refusal_fails_the_row_with_status_and_the_bodys_start() {
     let body = format!("\u{1b}[31mno such\nthing{}", "x".repeat(9_000));
     let judgement = judge(&Exchange::Answered(answer(418, &body)));
     assert_eq!(judgement.verdict, Verdict::Refused);
-    assert_eq!(judgement.answer.code, "http_418");
+    assert_eq!(judgement.details.code, "http_418");
     assert!(
-        judgement.answer.message.contains("the body begins:  [31mno such thing"),
+        judgement.details.message.contains("the body begins:  [31mno such thing"),
         "{}",
-        judgement.answer.message
+        judgement.details.message
     );
-    assert_eq!(judgement.answer.message.chars().count(), MAX_MESSAGE_CHARS);
-    assert!(!judgement.answer.message.contains(char::is_control));
+    assert_eq!(judgement.details.message.chars().count(), MAX_MESSAGE_CHARS);
+    assert!(!judgement.details.message.contains(char::is_control));
 }
 
 #[test]
@@ -254,8 +257,8 @@ fn a_lost_request_is_retried_and_says_how_it_was_lost() {
         (NoReply::Untrusted("UnknownIssuer".into()), Verdict::Unreachable, "certificate_untrusted"),
     ] {
         let judgement = judge(&Exchange::NoReply(lost));
-        assert_eq!((judgement.verdict, judgement.answer.code.as_str()), (verdict, code));
-        assert_eq!(judgement.answer.http_status, None);
+        assert_eq!((judgement.verdict, judgement.details.code.as_str()), (verdict, code));
+        assert_eq!(judgement.details.http_status, None);
     }
 }
 
@@ -263,7 +266,7 @@ fn a_lost_request_is_retried_and_says_how_it_was_lost() {
 fn the_request_id_is_taken_from_the_body_else_from_the_head() {
     let id = |head: Option<&str>, body| {
         let answer = HttpAnswer { request_id: head.map(str::to_owned), ..answer(400, body) };
-        judge(&Exchange::Answered(answer)).answer.request_id
+        judge(&Exchange::Answered(answer)).details.request_id
     };
     assert_eq!(id(Some("H"), r#"{"code":"x","requestid":"B"}"#), "B");
     assert_eq!(id(Some("H"), r#"{"code":"x"}"#), "H");

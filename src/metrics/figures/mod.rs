@@ -184,7 +184,7 @@ impl Observe for MetricsWatcher {
             }
             RunEvent::AttemptEnded { judgement, elapsed, .. } => {
                 metrics.in_flight.dec();
-                metrics.attempts.get_or_create(&self.label(&judgement.answer.code)).inc();
+                metrics.attempts.get_or_create(&self.label(&judgement.details.code)).inc();
                 metrics.attempt_duration.observe(elapsed.as_secs_f64());
                 if is_throttled(judgement.verdict) {
                     metrics.throttled.inc();

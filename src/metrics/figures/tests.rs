@@ -13,8 +13,8 @@ fn request(conference_id: &str) -> CloseRequest {
 }
 
 fn judgement(verdict: Verdict, code: &str) -> Judgement {
-    let answer = ReplyDetails { code: code.into(), ..ReplyDetails::default() };
-    Judgement { verdict, reason: "", answer, retry_after: None }
+    let details = ReplyDetails { code: code.into(), ..ReplyDetails::default() };
+    Judgement { verdict, reason: "", details, retry_after: None }
 }
 
 fn outcome(conference_id: &str, kind: OutcomeKind, attempts: u32) -> Outcome {

@@ -47,7 +47,7 @@ fn outcome(line: u64, kind: OutcomeKind, code: &str) -> Record {
     let cells = Cells { conference_id: format!("c{line}"), union_id: "u".into() };
     let mut outcome =
         Outcome::unasked(origin, cells, kind, format!("{HOSTILE} {line}"), Timestamp::UNIX_EPOCH);
-    outcome.said = ReplyDetails { code: code.into(), ..outcome.said };
+    outcome.details = ReplyDetails { code: code.into(), ..outcome.details };
     Record::Outcome(Box::new(OutcomeRecord::from(&outcome)))
 }
 

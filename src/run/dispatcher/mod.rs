@@ -146,7 +146,7 @@ impl Dispatcher {
         now: Instant,
     ) -> AfterAttempt {
         self.in_flight -= 1;
-        job.last = judgement.answer.clone();
+        job.last = judgement.details.clone();
         job.token_refusals = match judgement.verdict {
             Verdict::TokenRefused => job.token_refusals + 1,
             Verdict::Closed

@@ -67,13 +67,13 @@ fn job(name: &str) -> Job {
 }
 
 fn judgement(verdict: Verdict) -> Judgement {
-    let answer = ReplyDetails {
+    let details = ReplyDetails {
         code: "x".into(),
         http_status: Some(500),
         message: "m".into(),
         ..ReplyDetails::default()
     };
-    Judgement { verdict, reason: "r", answer, retry_after: None }
+    Judgement { verdict, reason: "r", details, retry_after: None }
 }
 
 /// Takes the row that goes next.

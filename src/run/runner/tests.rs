@@ -158,7 +158,7 @@ async fn what_does_not_finish_within_ten_seconds_is_left_in_doubt() {
     let (_, heard, _) = scene.play().await;
     assert_eq!(start.elapsed(), Duration::from_secs(11));
     assert_eq!(heard.brief(), [("a", OutcomeKind::NotAttempted, 1), ("b", OutcomeKind::NotAttempted, 1)]);
-    assert!(heard.outcomes.iter().all(|o| o.said.code == "timeout"));
+    assert!(heard.outcomes.iter().all(|o| o.details.code == "timeout"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -367,7 +367,7 @@ async fn a_row_that_another_worker_took_over_is_never_sent_and_spends_no_permit(
         api.calls.lock().unwrap().iter().map(|(name, at)| (name.clone(), at.as_millis())).collect();
     assert_eq!(calls, [("ours".into(), 50), ("ours-later".into(), 20_000)]);
     for (outcome, row) in heard.outcomes.iter().zip(["lost", "ours", "lost-later", "ours-later"]) {
-        let told = (outcome.conference_id.as_str(), outcome.kind, outcome.said.message.as_str());
+        let told = (outcome.conference_id.as_str(), outcome.kind, outcome.details.message.as_str());
         if row.starts_with("lost") {
             assert_eq!(told, (row, OutcomeKind::NotAttempted, "another worker took it over"));
         } else {
@@ -389,6 +389,6 @@ async fn a_row_that_is_taken_over_while_it_waits_is_not_repeated_and_may_be_the_
     });
     let (end, heard, _) = scene.play().await;
     assert_eq!(heard.brief(), [("a", OutcomeKind::NotAttempted, 1)]);
-    assert_eq!(heard.outcomes[0].said.message, "not repeated, another worker took it over: systemError");
+    assert_eq!(heard.outcomes[0].details.message, "not repeated, another worker took it over: systemError");
     assert_eq!((end.totals.calls, end.taken_over), (1, 1));
 }
