@@ -1,23 +1,23 @@
-//! What happens in a run, as far as anybody who watches it may know.
+//! The events of a run, for its observers.
 //!
-//! Invariant: progress, logs and metrics see these events and nothing else of a run.
+//! Invariant: progress, logs, metrics and traces see these events and nothing else of a run.
 
 use std::time::Duration;
 
 use crate::meeting::CloseRequest;
 use crate::outcome::{Judgement, Outcome};
 
-/// One thing that happened.
+/// An event of a run.
 #[derive(Debug, Clone, Copy)]
 pub enum RunEvent<'a> {
-    /// A request is leaving.
+    /// A request is being sent.
     AttemptStarted {
         /// For which meeting.
         request: &'a CloseRequest,
         /// Which attempt, from 1.
         attempt: u32,
     },
-    /// An answer came, or was lost.
+    /// An answer came, or the request failed.
     AttemptEnded {
         /// For which meeting.
         request: &'a CloseRequest,
@@ -25,10 +25,10 @@ pub enum RunEvent<'a> {
         attempt: u32,
         /// What it means.
         judgement: &'a Judgement,
-        /// From the request's leaving to the answer.
+        /// From sending the request to its answer or failure.
         elapsed: Duration,
     },
-    /// The row will be asked again.
+    /// The row will be retried.
     RetryPlanned {
         /// For which meeting.
         request: &'a CloseRequest,
@@ -39,12 +39,12 @@ pub enum RunEvent<'a> {
         /// After how long.
         wait: Duration,
     },
-    /// A row has its outcome, and the journal has it too.
+    /// A row has its outcome, and the outcome is in the journal.
     RowEnded {
         /// The outcome.
         outcome: &'a Outcome,
     },
-    /// Nothing leaves for this long.
+    /// No request is sent for this long.
     Paused {
         /// Why.
         reason: &'a str,
@@ -53,32 +53,32 @@ pub enum RunEvent<'a> {
     },
     /// The pause is over.
     Resumed,
-    /// Requests leave at another rate from now on.
+    /// The rate has changed.
     RateChanged {
         /// The rate, in requests a second.
         per_second: f64,
         /// Why.
         reason: &'a str,
     },
-    /// An access token was had.
+    /// An access token was fetched.
     TokenFetched,
-    /// No access token was had this time.
+    /// A request for an access token failed.
     TokenFetchFailed {
         /// The reason.
         problem: &'a str,
-        /// When it is tried again.
+        /// How long until the next request for one.
         wait: Duration,
     },
-    /// Nothing new is started any more.
+    /// The run starts no new attempt from now on.
     Stopping {
         /// Why.
         reason: &'a str,
     },
 }
 
-/// Watches a run.
+/// An observer of a run.
 pub trait Observe: Send {
-    /// Hears of one thing that happened. It must be quick: the run waits for it.
+    /// Receives an event. It must be quick, because the run waits for it.
     fn observe(&mut self, event: &RunEvent<'_>);
 }
 

@@ -1,6 +1,6 @@
-//! The accept loop of the HTTP servers: the metrics listener and the stand-in. It imports nothing of ours.
+//! The accept loop of both HTTP servers: the metrics listener and the stand-in. It imports nothing of ours.
 //!
-//! Invariant: a client that is slow, silent or gone holds up neither the process nor another client.
+//! Invariant: a client that is slow, silent or gone delays neither the process nor another client.
 
 use std::error::Error;
 use std::io;
@@ -23,8 +23,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Limits {
     /// Connections at once. The next one waits until one of them ends.
     pub connections: usize,
-    /// How long a client may take to send the head of a request.
-    pub head: Duration,
+    /// How long a client may take to send the head of its next request. This also ends a connection without a next request.
+    /// `None`: as long as it likes.
+    pub head: Option<Duration>,
 }
 
 /// A running server. Dropping it ends it, with every connection.
@@ -87,7 +88,7 @@ async fn accept<F, E>(
 
 async fn serve<F, E>(
     stream: TcpStream,
-    head: Duration,
+    head: Option<Duration>,
     answer: impl Fn(Request<Incoming>) -> F + Send + 'static,
 ) where
     F: Future<Output = Result<Response<Full<Bytes>>, E>> + Send + 'static,
@@ -96,7 +97,9 @@ async fn serve<F, E>(
     // Otherwise an answer waits until the client acknowledges the one before it.
     let _ = stream.set_nodelay(true);
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(head);
+    if let Some(head) = head {
+        http.timer(TokioTimer::new()).header_read_timeout(head);
+    }
     // The client broke the connection off, or `answer` closed it on purpose.
     let _ = http.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
 }

@@ -1,4 +1,4 @@
-//! What became of one attempt ([`Judgement`]) and of one row ([`Outcome`]).
+//! The result of one attempt ([`Judgement`]) and of one row ([`Outcome`]).
 //!
 //! Invariant: every row of a list ends in exactly one [`OutcomeKind`].
 
@@ -10,46 +10,46 @@ use serde::{Deserialize, Serialize};
 
 use crate::meeting::{Cells, Origin};
 
-/// What one answer of DingTalk, or the lack of one, means for the row and for the run.
+/// What an answer of DingTalk, or no answer, means for the row and for the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// This call closed the meeting.
     Closed,
     /// The meeting had ended before this call.
     AlreadyEnded,
-    /// The meeting's state is unknown or DingTalk has trouble: ask again.
+    /// The meeting's state is unknown, or DingTalk has trouble: retry.
     Retry,
-    /// No connection could be made, so the request never left, and no row is to blame: ask again. Costs no row an attempt.
+    /// No connection could be made, so no request was sent: retry. Costs the row no attempt.
     Unreachable,
-    /// DingTalk refused the call unread, for its rate: slow down and ask again.
+    /// DingTalk refused the request for its rate, without reading it: slow down and retry.
     Throttled(Throttle),
-    /// DingTalk refuses this address for every call: pause the whole run. Costs no row an attempt.
+    /// DingTalk refuses every call of this address: pause the whole run. Costs the row no attempt.
     Banned,
-    /// The access token is not valid: fetch one and ask again. Costs no row an attempt.
+    /// The access token is not valid: fetch one and retry. Costs the row no attempt.
     TokenRefused,
-    /// This meeting will not be closed, however often it is asked.
+    /// DingTalk will not close this meeting, and a retry would not help.
     Refused,
-    /// Every row would hear the same: stop the run.
+    /// Every row would get the same refusal: stop the run.
     Halt,
 }
 
-/// Which quota a throttled call ran into; each resets in its own time.
+/// The quota that a throttled request exceeded. Each resets in its own time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Throttle {
-    /// A rate a second, or one that is not named.
+    /// A rate a second, or an unknown one.
     Second,
     /// A rate a minute.
     Minute,
 }
 
-/// A verdict with its reason and with what DingTalk said, for the audit.
+/// A verdict with its reason and with the details of the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {
     /// What to do.
     pub verdict: Verdict,
-    /// Why this verdict, in a few words.
+    /// The reason for the verdict, in a few words.
     pub reason: &'static str,
-    /// What was said.
+    /// What the audit keeps of the answer.
     pub details: ReplyDetails,
     /// How long DingTalk asked us to wait, if it did.
     pub retry_after: Option<Duration>,
@@ -58,10 +58,10 @@ pub struct Judgement {
 /// The parts of an answer that the audit keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReplyDetails {
-    /// DingTalk's own code (`200`, `resourceClose`, …) or, where there was none, ours: `timeout`, `connection_lost`,
+    /// DingTalk's code (`200`, `resourceClose`, …) or, if there was none, ours: `timeout`, `connection_lost`,
     /// `connect_failed`, `certificate_untrusted`, `unreadable_answer`, `address_banned`, `http_<status>`.
     pub code: String,
-    /// The HTTP status, where an answer came.
+    /// The HTTP status, if an answer came.
     pub http_status: Option<u16>,
     /// DingTalk's message, or a sentence of ours: one line of at most 500 characters.
     pub message: String,
@@ -69,7 +69,7 @@ pub struct ReplyDetails {
     pub request_id: String,
 }
 
-/// The outcome of a row. The names are fixed: dashboards and scripts read them.
+/// The outcome of a row. The names are fixed, because dashboards and scripts read them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeKind {
@@ -81,9 +81,9 @@ pub enum OutcomeKind {
     Failed,
     /// The row itself is unusable.
     Invalid,
-    /// The same conference id and union id stood earlier in the lists.
+    /// An earlier row of the lists has the same conference id and union id.
     Duplicate,
-    /// Named by the exclusion list.
+    /// The exclusion list names it.
     Excluded,
     /// The run ended first.
     NotAttempted,
@@ -127,9 +127,9 @@ impl fmt::Display for OutcomeKind {
 pub enum EndedBy {
     /// DingTalk answered this run that it closed the meeting.
     ThisRun,
-    /// It had ended when this run first asked.
+    /// It had ended before this run's first request.
     Earlier,
-    /// It was found ended, but an earlier attempt of this run may have been what ended it.
+    /// It has ended, and an earlier attempt of this run without an answer may have ended it.
     Unknown,
 }
 
@@ -144,31 +144,31 @@ impl EndedBy {
     }
 }
 
-/// What became of one row: a line of the audit report.
+/// The result of one row: a line of the audit report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// Where the row stood.
+    /// The row's place in the lists.
     pub origin: Origin,
     /// The conference id column, as read.
     pub conference_id: String,
     /// The union id column, as read.
     pub union_id: String,
-    /// What became of it.
+    /// Its outcome.
     pub kind: OutcomeKind,
-    /// Who ended the meeting, where it ended.
+    /// Who ended the meeting, if it ended.
     pub ended_by: Option<EndedBy>,
     /// The last answer.
     pub details: ReplyDetails,
     /// Attempts that counted against `retry.max_attempts`.
     pub attempts: u32,
-    /// When the first request left.
+    /// When the first request was sent.
     pub first_attempt_at: Option<Timestamp>,
     /// When the outcome was known.
     pub finished_at: Timestamp,
 }
 
 impl Outcome {
-    /// The outcome of a row of which nothing was asked.
+    /// The outcome of a row without a request.
     pub fn unasked(origin: Origin, cells: Cells, kind: OutcomeKind, reason: String, at: Timestamp) -> Self {
         Self {
             origin,

@@ -1,6 +1,6 @@
-//! Logs: what happened to each request, with ids as fields.
+//! Logs a run's events on standard error, with ids as fields.
 //!
-//! Invariant: no field is ever a secret; tokens and credentials are types that cannot be printed.
+//! Invariant: no field is a secret. Access tokens and credentials are types that cannot be printed.
 
 use std::io::{self, Write};
 
@@ -12,33 +12,44 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
-use crate::cli::{GlobalArgs, LogFormat};
 use crate::events::{Observe, RunEvent};
 use crate::outcome::OutcomeKind;
+use crate::wording;
 
-/// Begins to log to standard error, around whatever `terminal` draws there.
-pub(crate) fn start(global: &GlobalArgs, terminal: &MultiProgress) {
-    let level = match (global.quiet, global.verbose) {
+/// The form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogForm {
+    Text,
+    Json,
+}
+
+/// The level for so many `-q` and `-v`.
+pub(crate) const fn level(quiet: u8, verbose: u8) -> LevelFilter {
+    match (quiet, verbose) {
         (0, 0) => LevelFilter::INFO,
         (0, 1) => LevelFilter::DEBUG,
         (0, _) => LevelFilter::TRACE,
         (1, _) => LevelFilter::WARN,
         (_, _) => LevelFilter::ERROR,
-    };
+    }
+}
+
+/// Starts to log on standard error. The bar that `terminal` draws there stays below the lines.
+pub(crate) fn start(level: LevelFilter, form: LogForm, terminal: &MultiProgress) {
     let ours = Targets::new().with_default(LevelFilter::WARN.min(level)).with_target("meeting_closer", level);
     let terminal = terminal.clone();
     let writer = move || AroundTheBar(terminal.clone());
-    let layer = match global.log_format {
-        LogFormat::Text => {
+    let layer = match form {
+        LogForm::Text => {
             let ansi = crate::printer::can_redraw()
                 && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
             fmt::layer().with_writer(writer).with_target(false).with_ansi(ansi).boxed()
         }
-        LogFormat::Json => {
+        LogForm::Json => {
             fmt::layer().with_writer(writer).json().flatten_event(true).with_target(false).boxed()
         }
     };
-    // A second start (in tests) keeps the first.
+    // In tests there is a second start. The first one stays.
     let _ = tracing_subscriber::registry().with(layer.with_filter(ours)).try_init();
 }
 
@@ -62,7 +73,6 @@ pub(crate) struct RunLog {
 }
 
 impl RunLog {
-    /// For the run of that id.
     pub(crate) fn new(run_id: &str) -> Self {
         Self { run_id: run_id.to_owned() }
     }
@@ -73,7 +83,7 @@ impl Observe for RunLog {
         let run_id = self.run_id.as_str();
         match event {
             RunEvent::AttemptStarted { request, attempt } => {
-                trace!(run_id, conference_id = %request.conference_id, attempt, "a request leaves");
+                trace!(run_id, conference_id = %request.conference_id, attempt, "sending");
             }
             RunEvent::AttemptEnded { request, attempt, judgement, elapsed } => debug!(
                 run_id,
@@ -83,7 +93,7 @@ impl Observe for RunLog {
                 http_status = judgement.details.http_status,
                 request_id = judgement.details.request_id,
                 elapsed_ms = millis(*elapsed),
-                "{}", judgement.reason
+                "attempt ended: {}", judgement.reason
             ),
             RunEvent::RetryPlanned { request, attempt, judgement, wait } => debug!(
                 run_id,
@@ -92,7 +102,7 @@ impl Observe for RunLog {
                 code = judgement.details.code,
                 request_id = judgement.details.request_id,
                 wait_ms = millis(*wait),
-                "asked again after a while: {}", judgement.reason
+                "retrying in {}: {}", wording::duration(millis(*wait)), judgement.reason
             ),
             RunEvent::RowEnded { outcome } => match outcome.kind {
                 OutcomeKind::Failed => warn!(
@@ -104,7 +114,7 @@ impl Observe for RunLog {
                     request_id = outcome.details.request_id,
                     "not closed: {}", outcome.details.message
                 ),
-                // They were named before the run.
+                // The preview of the run shows them.
                 OutcomeKind::Invalid => {
                     debug!(run_id, row = %outcome.origin, "invalid row: {}", outcome.details.message);
                 }
@@ -117,17 +127,22 @@ impl Observe for RunLog {
                 }
             },
             RunEvent::Paused { reason, wait } => {
-                warn!(run_id, wait_ms = millis(*wait), "everything pauses: {reason}");
+                warn!(
+                    run_id,
+                    wait_ms = millis(*wait),
+                    "paused for {}: {reason}",
+                    wording::duration(millis(*wait))
+                );
             }
             RunEvent::Resumed => info!(run_id, "the pause is over"),
             RunEvent::RateChanged { per_second, reason } => {
-                info!(run_id, "{per_second:.1} requests a second from now on: {reason}");
+                info!(run_id, "rate is now {per_second:.1} requests a second: {reason}");
             }
-            RunEvent::TokenFetched => debug!(run_id, "an access token was fetched"),
+            RunEvent::TokenFetched => debug!(run_id, "fetched an access token"),
             RunEvent::TokenFetchFailed { problem, wait } => {
                 warn!(run_id, wait_ms = millis(*wait), "{problem}");
             }
-            RunEvent::Stopping { reason } => info!(run_id, "nothing new is started: {reason}"),
+            RunEvent::Stopping { reason } => info!(run_id, "stopping: {reason}"),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! A run as OpenTelemetry sees it, over OTLP: one span of the run, and in it one of each row, from its first request to its
-//! outcome. Built with the feature `otlp` alone.
+//! Exports a run's traces over OTLP: one span for the run, and in it one span for each row, from its first request to its
+//! outcome. Only the feature `otlp` builds this.
 //!
-//! Invariant: nothing is exported unless the environment names a collector, and no trouble with one changes a run.
+//! Invariant: nothing is exported unless the environment names a collector, and no failure of the collector changes a run.
 
 use std::env;
 use std::time::{Duration, SystemTime};
@@ -38,8 +38,8 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Begins the run's span, where the environment names a collector. `OTEL_SDK_DISABLED=true` turns it off. Everything
-    /// else that the environment says (headers, sampling, batches, the service's name) is OpenTelemetry's own to read.
+    /// Starts the run's span if the environment names a collector. `OTEL_SDK_DISABLED=true` turns it off. OpenTelemetry itself
+    /// reads its other variables: headers, sampling, batches, the service's name.
     pub fn start(run_id: &str, sandbox: bool, clock: &Clock) -> Result<Option<Self>, String> {
         let is = |name: &str, value: &str| env::var(name).is_ok_and(|text| text.eq_ignore_ascii_case(value));
         let named = |name: &&str| env::var(name).is_ok_and(|text| !text.is_empty());
@@ -47,7 +47,7 @@ impl Traces {
             return Ok(None);
         }
         let exporter = SpanExporter::builder().with_http().with_http_client(Transport::new()?);
-        // Its own error shows the collector's address, which can hold a password.
+        // The exporter's error shows the collector's address, which can contain a password.
         let exporter = exporter.build().map_err(|_| {
             format!("{} or another variable of the exporter cannot be used", ENDPOINTS.join(", "))
         })?;
@@ -69,12 +69,12 @@ impl Traces {
         Ok(Some(Self { provider, tracer, run, run_id: run_id.to_owned() }))
     }
 
-    /// What makes a span of every row.
+    /// The observer that makes a span of every row.
     pub fn observer(&self) -> impl Observe + use<> {
         RowSpans { tracer: self.tracer.clone(), run: self.run.clone(), run_id: self.run_id.clone() }
     }
 
-    /// Ends the run's span and hands on what is left; it takes no longer than 5 seconds.
+    /// Ends the run's span and exports the rest. It takes no longer than 5 seconds.
     pub async fn end(self, exit_code: u8, clock: &Clock) -> Result<(), String> {
         let span = self.run.span();
         span.set_attribute(KeyValue::new("meeting_closer.exit_code", i64::from(exit_code)));
@@ -83,13 +83,13 @@ impl Traces {
         }
         span.end_with_timestamp(system_time(clock.timestamp()));
         let provider = self.provider;
-        let left = tokio::task::spawn_blocking(move || {
-            // Shutting down alone would not tell of a failure; after one, it is not waited for.
+        let export = tokio::task::spawn_blocking(move || {
+            // A shutdown alone would not report a failure. After a failure, it is not waited for.
             let flushed = provider.force_flush();
             let _ = provider.shutdown_with_timeout(if flushed.is_ok() { MAX_TIME } else { Duration::ZERO });
             flushed
         });
-        left.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
+        export.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
     }
 }
 
@@ -138,17 +138,17 @@ fn system_time(at: Timestamp) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(at.as_millisecond()).unwrap_or(0))
 }
 
-/// The exporter's requests, over the client that asks DingTalk too: one TLS for everything.
+/// The exporter's requests, over the HTTP client that DingTalk's requests use: there is one TLS stack.
 #[derive(Debug)]
 struct Transport {
     client: reqwest::Client,
-    /// The exporter calls from a thread of its own.
+    /// The exporter calls from its own thread.
     runtime: Handle,
 }
 
 impl Transport {
     fn new() -> Result<Self, String> {
-        // A second call finds the provider in place, which is as good.
+        // A second call fails because the first one has installed the provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(MAX_TIME).redirect(reqwest::redirect::Policy::none());
         let client = client.build().map_err(|error| error.to_string())?;
@@ -167,7 +167,7 @@ impl HttpClient for Transport {
             (*response.status_mut(), *response.headers_mut()) = (status, headers);
             Ok(response)
         };
-        // The collector's URL can hold a password.
+        // The collector's URL can contain a password.
         self.runtime.spawn(sent).await?.map_err(|error: reqwest::Error| error.without_url().into())
     }
 }

@@ -1,84 +1,79 @@
-//! A first contact with DingTalk, judged: who answered, whose clock is right, and whether there is a token.
+//! Judges a first contact with DingTalk: who answered, whether the clocks agree, and whether an access token came.
+//!
+//! Invariant: a clock is only called wrong as far as the answer proves it.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Finding, Side};
-use crate::dingtalk::hint;
-use crate::dingtalk::{FirstContact, NoReply, Reachability, TokenError, TokenGrant, TokenKeeper};
+use crate::dingtalk::{FirstContact, Reachability, TokenError, TokenGrant, TokenKeeper, hint};
 
-/// How far apart two clocks may be before it is said: the audit's times are evidence.
-const CLOCK_DOUBT: SignedDuration = SignedDuration::from_secs(5);
-/// How far apart they may be at all: DingTalk's robots refuse a signature of another hour.
+/// From this difference of the clocks on, the check warns: the audit's times are evidence.
+const CLOCK_WARNING: SignedDuration = SignedDuration::from_secs(5);
+/// From this difference on, a run would not work: DingTalk's robots refuse a signature that is older than an hour.
 const CLOCK_LIMIT: SignedDuration = SignedDuration::from_hours(1);
 
-/// A first contact, and when it was made by this machine's clock.
+const TROUBLE_ADVICE: &str = "check again in a few minutes; a proxy on the way may also answer like this";
+const BASE_URL_ADVICE: &str = "check dingtalk.base_url and the proxy; if both are right, DingTalk has banned this address for five minutes";
+
+/// A first contact, with its times by this machine's clock.
 #[derive(Debug)]
 pub(crate) struct Contact {
-    /// Where: scheme and host.
+    /// Scheme and host.
     pub address: String,
-    /// `dingtalk.auth`; none where a credential is lacking, and nothing can be said of the token.
+    /// `dingtalk.auth`. `None` if a credential is missing, and so nothing is known of the access token.
     pub auth: Option<&'static str>,
-    /// What it showed.
-    pub showed: FirstContact,
-    /// When the request left.
-    pub left_at: Timestamp,
-    /// When its answer was there.
+    pub first_contact: FirstContact,
+    /// When the request was sent.
+    pub sent_at: Timestamp,
+    /// When its answer came.
     pub answered_at: Timestamp,
 }
 
 /// The findings of a first contact.
 pub(crate) fn contact(contact: &Contact) -> Vec<Finding> {
-    let Contact { address, auth, showed, left_at, answered_at } = contact;
-    let mut findings = vec![met(address, &showed.met)];
-    if let Reachability::DingTalk(served_at) = &showed.met {
+    let Contact { address, auth, first_contact, sent_at, answered_at } = contact;
+    let mut findings = vec![reached(address, &first_contact.reachability)];
+    if let Reachability::DingTalk(served_at) = &first_contact.reachability {
         findings.push(match served_at {
-            Some(served_at) => clock(ahead(*left_at, *answered_at, *served_at)),
-            None => Finding::doubtful(
+            Some(served_at) => clock(ahead(*sent_at, *answered_at, *served_at)),
+            None => Finding::warning(
                 "clock",
-                "DingTalk's answer told no time",
-                "compare with a clock that is right",
+                "DingTalk's answer has no time",
+                "compare this machine's clock with a correct one",
             ),
         });
-        findings.extend(auth.map(|auth| token(auth, showed.token.as_ref())));
+        findings.extend(auth.map(|auth| token(auth, first_contact.token.as_ref())));
     }
     findings
 }
 
-fn met(address: &str, met: &Reachability) -> Finding {
-    let wrong = |found: String, advice: &str| Finding::wrong(Side::DingTalks, "dingtalk", found, advice);
-    let hint = |code| hint(code).unwrap_or_default();
-    match met {
-        Reachability::DingTalk(_) => Finding::fine("dingtalk", format!("{address} answers")),
-        Reachability::NoSuchPath => {
-            wrong(format!("{address} answers, and does not know how to give a token"), hint("404"))
+fn reached(address: &str, reachability: &Reachability) -> Finding {
+    let code = reachability.code();
+    let wrong = |found: String, advice: &str| {
+        Finding::wrong(Side::DingTalk, "dingtalk", found, code.and_then(hint).unwrap_or(advice))
+    };
+    match reachability {
+        Reachability::DingTalk(_) => Finding::ok("dingtalk", format!("{address} answers")),
+        Reachability::NoSuchApi => {
+            wrong(format!("{address} answers, and has no API for access tokens"), BASE_URL_ADVICE)
         }
         Reachability::Banned => {
-            wrong(format!("{address} has banned this address for five minutes"), hint("address_banned"))
+            wrong(format!("{address} has banned this address for five minutes"), TROUBLE_ADVICE)
         }
-        Reachability::Trouble(status) => wrong(
-            format!("{address} has trouble (HTTP {status})"),
-            "check again in a few minutes; a proxy on the way answers so too",
-        ),
-        Reachability::Stranger(status) => wrong(
-            format!("who answers at {address} is no DingTalk API (HTTP {status})"),
-            "check dingtalk.base_url and the proxy; where both are right, DingTalk has banned this address for five minutes",
-        ),
-        Reachability::Nobody(lost) => {
-            let code = match lost {
-                NoReply::NoConnection(_) => "connect_failed",
-                NoReply::Untrusted(_) => "certificate_untrusted",
-                NoReply::Timeout => "timeout",
-                NoReply::Broken(_) => "connection_lost",
-            };
-            wrong(format!("{address}: {lost}"), hint(code))
+        Reachability::Trouble(status) => {
+            wrong(format!("{address} has trouble (HTTP {status})"), TROUBLE_ADVICE)
         }
+        Reachability::NotDingTalk(status) => {
+            wrong(format!("the server at {address} is no DingTalk API (HTTP {status})"), BASE_URL_ADVICE)
+        }
+        Reachability::NoReply(no_reply) => wrong(format!("{address}: {no_reply}"), TROUBLE_ADVICE),
     }
 }
 
-/// How far this machine's clock is ahead of the other end's, at the least. That end's time is told to the second, and was
-/// told at some time while this machine waited.
-fn ahead(left_at: Timestamp, answered_at: Timestamp, served_at: Timestamp) -> SignedDuration {
-    let at_least = left_at.duration_since(served_at) - SignedDuration::from_secs(1);
+/// How far this machine's clock is ahead of the server's, at least. The server wrote its time, to the second, at some moment
+/// while this machine waited.
+fn ahead(sent_at: Timestamp, answered_at: Timestamp, served_at: Timestamp) -> SignedDuration {
+    let at_least = sent_at.duration_since(served_at) - SignedDuration::from_secs(1);
     let at_most = answered_at.duration_since(served_at);
     SignedDuration::ZERO.max(at_least).min(at_most)
 }
@@ -88,23 +83,23 @@ fn clock(ahead: SignedDuration) -> Finding {
     let found = format!("{:#} {direction} DingTalk's", SignedDuration::from_secs(ahead.abs().as_secs()));
     let advice = "let the machine keep its time (timedatectl set-ntp true)";
     if ahead.abs() > CLOCK_LIMIT {
-        let found = format!("{found}, and a robot's signature is good for an hour");
-        Finding::wrong(Side::Ours, "clock", found, advice)
-    } else if ahead.abs() > CLOCK_DOUBT {
-        Finding::doubtful("clock", format!("{found}: the audit's times would be wrong"), advice)
+        let found = format!("{found}, and a robot's signature is valid for one hour");
+        Finding::wrong(Side::Local, "clock", found, advice)
+    } else if ahead.abs() > CLOCK_WARNING {
+        Finding::warning("clock", format!("{found}: the audit's times would be wrong"), advice)
     } else {
-        Finding::fine("clock", "agrees with DingTalk's")
+        Finding::ok("clock", "agrees with DingTalk's")
     }
 }
 
 fn token(auth: &str, token: Option<&Result<TokenGrant, TokenError>>) -> Finding {
     let refused = |error: &TokenError| {
         let code = error.details().code;
-        let advice = hint(&code).unwrap_or("look the code up in DingTalk's documentation of access tokens");
-        Finding::wrong(Side::DingTalks, "token", error.to_string(), advice)
+        let advice = hint(&code).unwrap_or("look up the code in DingTalk's documentation of access tokens");
+        Finding::wrong(Side::DingTalk, "token", error.to_string(), advice)
     };
     match token {
-        None => Finding::fine("token", format!("{auth} names one; only its use can prove it")),
+        None => Finding::ok("token", format!("{auth} has one; only a request can prove that it is valid")),
         Some(Err(error)) => refused(error),
         Some(Ok(grant)) => {
             if let Err(unusable) = TokenKeeper::default().fetched(grant, tokio::time::Instant::now()) {
@@ -112,9 +107,9 @@ fn token(auth: &str, token: Option<&Result<TokenGrant, TokenError>>) -> Finding 
             }
             let lifetime = SignedDuration::try_from(grant.lifetime).unwrap_or(SignedDuration::MAX);
             let found = format!(
-                "fetched by {auth}, good for {lifetime:#}; only its use can prove the permission to close meetings"
+                "fetched with {auth}, valid for {lifetime:#}; only a close request can prove the permission to close meetings"
             );
-            Finding::fine("token", found)
+            Finding::ok("token", found)
         }
     }
 }
@@ -125,32 +120,33 @@ mod tests {
 
     use super::*;
     use crate::check::findings::Grade;
+    use crate::dingtalk::NoReply;
     use crate::outcome::ReplyDetails;
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millisecond(1_795_000_000_000 + millis).unwrap()
     }
 
-    fn lines(met: Reachability, token: Option<Result<TokenGrant, TokenError>>) -> Vec<String> {
-        let showed = FirstContact { met, token };
+    fn lines(reachability: Reachability, token: Option<Result<TokenGrant, TokenError>>) -> Vec<String> {
+        let first_contact = FirstContact { reachability, token };
         let made = Contact {
             address: "https://api.dingtalk.io".into(),
             auth: Some("internal_app"),
-            showed,
-            left_at: at(100),
+            first_contact,
+            sent_at: at(100),
             answered_at: at(900),
         };
         contact(&made).iter().map(ToString::to_string).collect()
     }
 
     fn refusal(code: &str) -> Result<TokenGrant, TokenError> {
-        let said = ReplyDetails { code: code.into(), message: "no".into(), ..ReplyDetails::default() };
-        Err(TokenError::Refused(said))
+        let details = ReplyDetails { code: code.into(), message: "no".into(), ..ReplyDetails::default() };
+        Err(TokenError::Refused(details))
     }
 
     #[test]
-    fn a_clock_is_judged_by_what_is_certain_alone() {
-        let ahead = |left, answered, served| ahead(at(left), at(answered), at(served)).as_millis();
+    fn only_a_certain_difference_of_the_clocks_counts() {
+        let ahead = |sent, answered, served| ahead(at(sent), at(answered), at(served)).as_millis();
         // Served within the second that 0 names, while this machine waited from -3000 to 3000: nothing is certain.
         assert_eq!(ahead(-3_000, 3_000, 0), 0);
         assert_eq!(ahead(500, 600, 0), 0);
@@ -159,35 +155,39 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_seconds_off_is_a_doubt_and_an_hour_is_wrong() {
+    fn a_clock_that_is_seconds_off_gives_a_warning_and_one_that_is_an_hour_off_is_wrong() {
         let grade = |seconds| clock(SignedDuration::from_secs(seconds)).grade;
         for seconds in [0, 5, -5] {
-            assert_eq!(grade(seconds), Grade::Fine, "{seconds}");
+            assert_eq!(grade(seconds), Grade::Ok, "{seconds}");
         }
         for seconds in [6, -6, 3_600, -3_600] {
-            assert!(matches!(grade(seconds), Grade::Doubtful(_)), "{seconds}");
+            assert!(matches!(grade(seconds), Grade::Warning(_)), "{seconds}");
         }
         for seconds in [3_601, -3_601] {
-            assert!(matches!(grade(seconds), Grade::Wrong(Side::Ours, _)), "{seconds}");
+            assert!(matches!(grade(seconds), Grade::Wrong(Side::Local, _)), "{seconds}");
         }
         let found = clock(SignedDuration::from_secs(-75)).found;
         assert_eq!(found, "1m 15s behind DingTalk's: the audit's times would be wrong");
     }
 
     #[test]
-    fn a_token_is_told_by_its_lifetime_and_never_shown() {
+    fn an_access_token_is_described_by_its_lifetime_and_never_shown() {
         let grant = TokenGrant { token: "hunter2".into(), lifetime: Duration::from_hours(2) };
         let lines = lines(Reachability::DingTalk(Some(at(0))), Some(Ok(grant)));
         assert_eq!(
             lines[..2],
             ["ok     dingtalk: https://api.dingtalk.io answers", "ok     clock: agrees with DingTalk's"]
         );
-        assert!(lines[2].starts_with("ok     token: fetched by internal_app, good for 2h; "), "{}", lines[2]);
+        assert!(
+            lines[2].starts_with("ok     token: fetched with internal_app, valid for 2h; "),
+            "{}",
+            lines[2]
+        );
         assert!(!lines[2].contains("hunter2"));
     }
 
     #[test]
-    fn a_refusal_carries_the_hint_of_its_code() {
+    fn a_refusal_has_the_hint_of_its_code() {
         for code in [
             "invalidClientIdOrSecret",
             "invalidSuiteKey",
@@ -208,38 +208,44 @@ mod tests {
             assert_eq!(lines[2], expected);
         }
         assert!(
-            lines(Reachability::DingTalk(None), Some(refusal("new")))[2].contains("; hint: look the code up")
+            lines(Reachability::DingTalk(None), Some(refusal("new")))[2].contains("; hint: look up the code")
         );
     }
 
     #[test]
-    fn whoever_is_not_dingtalk_is_one_wrong_line_of_its_own() {
-        let lost = |lost| Reachability::Nobody(lost);
+    fn every_answer_that_is_not_dingtalks_is_one_wrong_line() {
+        let no_reply = Reachability::NoReply;
         let answers = [
-            (Reachability::NoSuchPath, "does not know how to give a token"),
+            (Reachability::NoSuchApi, "has no API for access tokens"),
             (Reachability::Banned, "has banned this address"),
             (Reachability::Trouble(502), "has trouble (HTTP 502)"),
-            (Reachability::Stranger(200), "is no DingTalk API (HTTP 200)"),
+            (Reachability::NotDingTalk(200), "is no DingTalk API (HTTP 200)"),
             (
-                lost(NoReply::NoConnection("refused".into())),
+                no_reply(NoReply::NoConnection("refused".into())),
                 "could not connect: refused; hint: check the network",
             ),
             (
-                lost(NoReply::Untrusted("UnknownIssuer".into())),
+                no_reply(NoReply::Untrusted("UnknownIssuer".into())),
                 "the certificate is not trusted: UnknownIssuer; hint: install",
             ),
-            (lost(NoReply::Timeout), "no answer in time; hint: no answer in time: check the network"),
-            (lost(NoReply::Broken("reset".into())), "the connection broke: reset; hint: connections broke"),
+            (no_reply(NoReply::Timeout), "no answer in time; hint: check the network, or raise"),
+            (
+                no_reply(NoReply::Broken("reset".into())),
+                "the connection broke: reset; hint: check the network and the proxy",
+            ),
         ];
-        for (met, part) in answers {
-            let lines = lines(met, Some(refusal("404")));
+        for (reachability, part) in answers {
+            let lines = lines(reachability, Some(refusal("404")));
             assert_eq!(lines.len(), 1, "{lines:?}");
             assert!(lines[0].starts_with("wrong  dingtalk: ") && lines[0].contains(part), "{}", lines[0]);
         }
     }
 
     #[test]
-    fn a_token_that_is_fetched_elsewhere_is_not_called_proven() {
-        assert!(lines(Reachability::DingTalk(None), None)[2].ends_with("only its use can prove it"));
+    fn an_access_token_that_is_fetched_elsewhere_is_not_called_proven() {
+        assert!(
+            lines(Reachability::DingTalk(None), None)[2]
+                .ends_with("only a request can prove that it is valid")
+        );
     }
 }

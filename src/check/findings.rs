@@ -1,82 +1,77 @@
-//! The findings of a check, and the exit code that they come to.
+//! The findings of a check, and their exit code.
 //!
-//! Invariant: a finding that is not fine says what to do.
+//! Invariant: a finding that is not ok says what to do.
 
 use std::fmt;
 
 use crate::exit::ExitCode;
 
-/// What was found out about one thing.
+/// What the check found about one thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
     /// The thing, in a word or two.
     pub about: &'static str,
-    /// How it stands.
+    /// Its state.
     pub grade: Grade,
     /// What was found.
     pub found: String,
 }
 
-/// How a thing stands.
+/// The state of a thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Grade {
-    /// As it should be.
-    Fine,
-    /// A run would work, and this is to be done all the same.
-    Doubtful(String),
-    /// A run would not work before somebody has done this.
+    Ok,
+    /// A run would work. The text is advice.
+    Warning(String),
+    /// A run would not work. The text is advice.
     Wrong(Side, String),
 }
 
-/// On whose side it is wrong: the two exit codes.
+/// Where a thing is wrong. Each has its own exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     /// On this machine: configuration, files, folders, the clock.
-    Ours,
-    /// Every row would meet the same answer, or none.
-    DingTalks,
+    Local,
+    /// At DingTalk: every row would get the same answer, or none.
+    DingTalk,
 }
 
 impl Finding {
-    /// Something as it should be.
-    pub(crate) fn fine(about: &'static str, found: impl Into<String>) -> Self {
-        Self { about, grade: Grade::Fine, found: found.into() }
+    pub(crate) fn ok(about: &'static str, found: impl Into<String>) -> Self {
+        Self { about, grade: Grade::Ok, found: found.into() }
     }
 
-    /// Something that a run survives.
-    pub(crate) fn doubtful(about: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { about, grade: Grade::Doubtful(advice.into()), found: found.into() }
+    pub(crate) fn warning(about: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { about, grade: Grade::Warning(advice.into()), found: found.into() }
     }
 
-    /// Something that a run does not survive.
     pub(crate) fn wrong(
-        whose: Side,
+        side: Side,
         about: &'static str,
         found: impl Into<String>,
         advice: impl Into<String>,
     ) -> Self {
-        Self { about, grade: Grade::Wrong(whose, advice.into()), found: found.into() }
+        Self { about, grade: Grade::Wrong(side, advice.into()), found: found.into() }
     }
 }
 
-/// One line: how it stands, what, and where it is not fine, what to do.
+/// One line: the state, the thing, what was found, and advice if it is not ok.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { about, grade, found } = self;
         match grade {
-            Grade::Fine => write!(f, "ok     {about}: {found}"),
-            Grade::Doubtful(advice) => write!(f, "warn   {about}: {found}; hint: {advice}"),
+            Grade::Ok => write!(f, "ok     {about}: {found}"),
+            Grade::Warning(advice) => write!(f, "warn   {about}: {found}; hint: {advice}"),
             Grade::Wrong(_, advice) => write!(f, "wrong  {about}: {found}; hint: {advice}"),
         }
     }
 }
 
-/// All that a check found.
+/// All findings of a check.
 #[derive(Debug, Default)]
 pub(crate) struct Findings(Vec<Finding>);
 
 impl Findings {
-    /// One more.
     pub(crate) fn push(&mut self, finding: Finding) {
         self.0.push(finding);
     }
@@ -86,9 +81,9 @@ impl Findings {
         let any = |whose| {
             self.0.iter().any(|finding| matches!(&finding.grade, Grade::Wrong(of, _) if *of == whose))
         };
-        if any(Side::Ours) {
+        if any(Side::Local) {
             ExitCode::Usage
-        } else if any(Side::DingTalks) {
+        } else if any(Side::DingTalk) {
             ExitCode::Halted
         } else {
             ExitCode::Done
@@ -100,33 +95,33 @@ impl Findings {
 mod tests {
     use super::*;
 
-    fn fine() -> Finding {
-        Finding::fine("token", "fetched")
+    fn ok() -> Finding {
+        Finding::ok("token", "fetched")
     }
 
-    fn wrong(whose: Side) -> Finding {
-        Finding::wrong(whose, "clock", "two hours ahead", "set it")
+    fn wrong(side: Side) -> Finding {
+        Finding::wrong(side, "clock", "two hours ahead", "set it")
     }
 
     #[test]
-    fn what_is_wrong_here_stands_above_what_dingtalk_says_and_a_doubt_is_no_failure() {
-        let doubt = Finding::doubtful("clock", "9s ahead", "set it");
+    fn a_local_fault_decides_before_dingtalks_refusal_and_a_warning_is_no_failure() {
+        let warning = Finding::warning("clock", "9s ahead", "set it");
         for (findings, code) in [
             (vec![], 0),
-            (vec![fine(), doubt], 0),
-            (vec![wrong(Side::DingTalks), fine()], 3),
-            (vec![wrong(Side::DingTalks), wrong(Side::Ours)], 2),
-            (vec![wrong(Side::Ours), fine()], 2),
+            (vec![ok(), warning], 0),
+            (vec![wrong(Side::DingTalk), ok()], 3),
+            (vec![wrong(Side::DingTalk), wrong(Side::Local)], 2),
+            (vec![wrong(Side::Local), ok()], 2),
         ] {
             assert_eq!(Findings(findings.clone()).exit_code().number(), code, "{findings:?}");
         }
     }
 
     #[test]
-    fn a_finding_is_one_line_and_says_what_to_do_unless_it_is_fine() {
-        assert_eq!(fine().to_string(), "ok     token: fetched");
-        assert_eq!(wrong(Side::Ours).to_string(), "wrong  clock: two hours ahead; hint: set it");
-        let doubt = Finding::doubtful("clock", "9s ahead", "set it");
-        assert_eq!(doubt.to_string(), "warn   clock: 9s ahead; hint: set it");
+    fn a_finding_is_one_line_and_says_what_to_do_unless_it_is_ok() {
+        assert_eq!(ok().to_string(), "ok     token: fetched");
+        assert_eq!(wrong(Side::Local).to_string(), "wrong  clock: two hours ahead; hint: set it");
+        let warning = Finding::warning("clock", "9s ahead", "set it");
+        assert_eq!(warning.to_string(), "warn   clock: 9s ahead; hint: set it");
     }
 }

@@ -1,4 +1,4 @@
-//! The folders that a run writes to: tried as a run would use them, in files that are gone afterwards.
+//! Tries the folders that a run writes to, in the way in which a run uses them. The files are removed afterwards.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -9,27 +9,27 @@ use super::{Finding, Side};
 use crate::journal::{FileStorage, Storage as _};
 use crate::settings::GuardSettings;
 
-/// What a row leaves on the disk: 0.95 KB in the journal and 0.2 KB in each report, and a third of a KB for each retry.
+/// What a row takes on the disk: 0.95 KB in the journal and 0.2 KB in each report, and a third of a KB for each retry.
 const BYTES_A_ROW: u64 = 2_000;
-/// How many rows there must be room for where nothing says how many come: what a Standard organisation has in a month.
+/// The rows that must have room if `guard.max_meetings` is not set: the month's calls of a Standard organisation.
 const ROWS_EXPECTED: u64 = 5_000;
 
-/// What was seen of an audit folder in which everything worked.
+/// The facts of an audit folder in which everything worked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FolderFacts {
-    /// Its permission bits; none where it is not there yet, and could be made.
+    /// Its permission bits. `None` if it does not exist yet and can be created.
     pub mode: Option<u32>,
-    /// Bytes that are free on its disk for who runs this.
+    /// Bytes that are free on its disk for this user.
     pub free_bytes: u64,
 }
 
-/// Does in the audit folder what a run does: makes a folder, and in it a file that is locked, written and put on the disk.
-/// Where the audit folder is not there yet, that happens where it would be made: a check that made it as another user
-/// would take it away from the one who runs the job.
+/// Does in the audit folder what a run does: creates a folder and a file in it, locks the file, writes it and syncs it. If the
+/// audit folder does not exist yet, this happens in the folder above it. A check of another user must not create the audit
+/// folder, because the job could not write to it then.
 pub(crate) fn probe_audit_dir(dir: &Path) -> io::Result<FolderFacts> {
-    let there = nearest_existing(dir)?;
-    let mode = if there == dir { Some(fs::metadata(dir)?.permissions().mode() & 0o777) } else { None };
-    let trial = tempfile::Builder::new().prefix(".check-").tempdir_in(on_disk(&there))?;
+    let existing = nearest_existing(dir)?;
+    let mode = if existing == dir { Some(fs::metadata(dir)?.permissions().mode() & 0o777) } else { None };
+    let trial = tempfile::Builder::new().prefix(".check-").tempdir_in(on_disk(&existing))?;
     let file = FileStorage::create(&trial.path().join("trial"))?;
     file.append(b"trial\n")?;
     file.sync()?;
@@ -39,11 +39,11 @@ pub(crate) fn probe_audit_dir(dir: &Path) -> io::Result<FolderFacts> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(io::Error::new(error.kind(), format!("its file .lock: {error}"))),
     }
-    let disk = rustix::fs::statvfs(on_disk(&there))?;
+    let disk = rustix::fs::statvfs(on_disk(&existing))?;
     Ok(FolderFacts { mode, free_bytes: disk.f_bavail.saturating_mul(disk.f_frsize) })
 }
 
-/// The folder itself, or the one in which it would have to be made.
+/// The folder itself, or the nearest one above it that exists.
 fn nearest_existing(dir: &Path) -> io::Result<PathBuf> {
     for folder in dir.ancestors() {
         if on_disk(folder).try_exists()? {
@@ -53,63 +53,65 @@ fn nearest_existing(dir: &Path) -> io::Result<PathBuf> {
     Err(io::ErrorKind::NotFound.into())
 }
 
-/// The last ancestor of a relative path is empty, and means the working directory.
+/// The last ancestor of a relative path is empty. It means the working directory.
 fn on_disk(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
-/// The audit folder, judged.
 pub(crate) fn audit_folder(dir: &Path, probed: &io::Result<FolderFacts>) -> Finding {
     let shown = dir.display();
     match probed {
         Err(error) => Finding::wrong(
-            Side::Ours,
+            Side::Local,
             "audit",
             format!("cannot write the audit to {shown}: {error}"),
-            "make the folder writable for who runs the job, or name another with --audit-dir (audit.dir)",
+            "make the folder writable for the user of the job, or name another one with --audit-dir (audit.dir)",
         ),
-        Ok(FolderFacts { mode: Some(mode), .. }) if mode & 0o077 != 0 => Finding::doubtful(
+        Ok(FolderFacts { mode: Some(mode), .. }) if mode & 0o077 != 0 => Finding::warning(
             "audit",
-            format!("{shown} is open to others (mode {mode:04o}), and run ids stand in it"),
+            format!("other users can read {shown} (mode {mode:04o}), and it shows the ids of runs"),
             format!("chmod 700 {shown}"),
         ),
         Ok(FolderFacts { mode: Some(_), .. }) => {
-            Finding::fine("audit", format!("{shown} can be written and locked"))
+            Finding::ok("audit", format!("{shown} can be written and locked"))
         }
         Ok(FolderFacts { mode: None, .. }) => {
-            Finding::fine("audit", format!("{shown} is not there yet, and can be made, written and locked"))
+            Finding::ok("audit", format!("{shown} does not exist yet; it can be created, written and locked"))
         }
     }
 }
 
-/// The room on the audit's disk, judged.
 pub(crate) fn room(free_bytes: u64, guard: &GuardSettings) -> Finding {
     let rows = guard.max_meetings.unwrap_or(ROWS_EXPECTED);
     let needed = rows.saturating_mul(BYTES_A_ROW);
     let found = format!("{} free; {rows} rows need about {}", bytes(free_bytes), bytes(needed));
     if free_bytes < needed {
-        Finding::wrong(Side::Ours, "room", found, "make room, or keep the audit on another disk (audit.dir)")
+        Finding::wrong(
+            Side::Local,
+            "room",
+            found,
+            "free disk space, or keep the audit on another disk (audit.dir)",
+        )
     } else {
-        Finding::fine("room", found)
+        Finding::ok("room", found)
     }
 }
 
-/// Tries to make a file beside the textfile, as replacing it does.
+/// Tries to create a file beside the textfile, as replacing the textfile does.
 pub(crate) fn probe_textfile(path: &Path) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new(""));
     tempfile::Builder::new().prefix(".check-").tempfile_in(on_disk(folder))?.close()
 }
 
-/// The textfile's folder, judged.
 pub(crate) fn textfile(path: &Path, probed: &io::Result<()>) -> Finding {
     let shown = path.display();
     match probed {
-        Ok(()) => Finding::fine("metrics", format!("{shown} can be written")),
+        Ok(()) => Finding::ok("metrics", format!("{shown} can be written")),
         Err(error) => Finding::wrong(
-            Side::Ours,
+            Side::Local,
             "metrics",
             format!("cannot write {shown}, which metrics.textfile names: {error}"),
-            "make its folder writable for who runs the job",
+            "make its folder writable for the user of the job",
         ),
     }
 }
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_tried_where_it_is_or_would_be_and_nothing_stays() {
+    fn a_folder_is_tried_where_it_is_or_would_be_created_and_no_file_stays() {
         let root = tempfile::tempdir().unwrap();
         let missing = probe_audit_dir(&root.path().join("a/b")).unwrap();
         assert!(missing.mode.is_none() && missing.free_bytes > 0);
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_folder_cannot_hold_an_audit_or_a_textfile() {
+    fn a_file_cannot_be_the_folder_of_an_audit_or_a_textfile() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();
@@ -147,24 +149,27 @@ mod tests {
         assert!(probe_audit_dir(&file.join("audit")).is_err());
         assert!(probe_textfile(&file.join("x.prom")).is_err());
         assert!(probe_textfile(&root.path().join("missing/x.prom")).is_err());
-        // A lock that is somebody else's shows as one that cannot be opened; a folder in its place does so for everybody.
+        // The lock of another user cannot be opened. A folder in its place gives the same error, also to root.
         fs::create_dir(root.path().join(".lock")).unwrap();
         assert!(probe_audit_dir(root.path()).unwrap_err().to_string().contains(".lock"));
     }
 
     #[test]
-    fn a_folder_that_others_can_read_is_a_doubt() {
+    fn a_folder_that_others_can_read_gives_a_warning() {
         let line =
             |mode| audit_folder(Path::new("audit"), &Ok(FolderFacts { mode, free_bytes: 0 })).to_string();
         assert_eq!(line(Some(0o700)), "ok     audit: audit can be written and locked");
-        assert_eq!(line(None), "ok     audit: audit is not there yet, and can be made, written and locked");
+        assert_eq!(
+            line(None),
+            "ok     audit: audit does not exist yet; it can be created, written and locked"
+        );
         for mode in [0o701, 0o750, 0o755] {
             assert!(line(Some(mode)).ends_with("; hint: chmod 700 audit"), "{}", line(Some(mode)));
         }
     }
 
     #[test]
-    fn room_is_for_the_rows_that_may_come() {
+    fn room_is_needed_for_the_rows_that_a_run_may_have() {
         let guard = |max_meetings| GuardSettings { max_meetings, deadline: None };
         let enough = room(10_000_000, &guard(None)).to_string();
         assert_eq!(enough, "ok     room: 10.00 MB free; 5000 rows need about 10.00 MB");

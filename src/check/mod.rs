@@ -1,6 +1,6 @@
-//! What has to be right before a run: probed without closing anything, and judged apart from the probing.
+//! Checks what a run needs, without closing a meeting. Trying and judging are separate functions.
 //!
-//! Invariant: a probe leaves nothing behind, and no finding holds a secret.
+//! Invariant: a check leaves no file behind, and no finding contains a secret.
 
 mod contact;
 mod findings;

@@ -21,7 +21,7 @@ pub(super) async fn run(args: CheckArgs, config: Option<PathBuf>) -> Result<Exit
     match super::settings(config.clone(), audit_dir.into_iter().collect()) {
         Err(failure) => tell(ours("configuration", failure)),
         Ok(settings) => {
-            tell(Finding::fine("configuration", layers(config)));
+            tell(Finding::ok("configuration", layers(config)));
             let (auth, lacking) = match settings.dingtalk.auth() {
                 Ok(auth) => (Some(auth), None),
                 Err(error) => (None, Some(error)),
@@ -37,7 +37,7 @@ pub(super) async fn run(args: CheckArgs, config: Option<PathBuf>) -> Result<Exit
 
 fn ours(about: &'static str, failure: Failure) -> Finding {
     let advice = failure.hint.unwrap_or_else(|| "make it readable for who runs the job".into());
-    Finding::wrong(Side::Ours, about, failure.problem, advice)
+    Finding::wrong(Side::Local, about, failure.problem, advice)
 }
 
 /// The layers above the defaults that there are.
@@ -55,7 +55,7 @@ fn layers(file: Option<PathBuf>) -> String {
 fn secrets(settings: &Settings, lacking: Option<SettingsError>) -> Vec<Finding> {
     let mut findings = vec![match lacking {
         None => {
-            Finding::fine("credentials", format!("all that {} needs is there", settings.dingtalk.auth_name()))
+            Finding::ok("credentials", format!("all that {} needs is there", settings.dingtalk.auth_name()))
         }
         Some(error) => ours("credentials", error.into()),
     }];
@@ -63,12 +63,12 @@ fn secrets(settings: &Settings, lacking: Option<SettingsError>) -> Vec<Finding> 
     let read: Result<Vec<_>, _> = of_robot.into_iter().flatten().map(Secret::read).collect();
     match read {
         Ok(read) if read.is_empty() => {}
-        Ok(_) => findings.push(Finding::fine("robot", "its secrets can be read")),
+        Ok(_) => findings.push(Finding::ok("robot", "its secrets can be read")),
         Err(error) => findings.push(ours("robot", error.into())),
     }
     if let Some(path) = &settings.audit.hmac_key_file {
         findings.push(match hasher(settings) {
-            Ok(_) => Finding::fine("hmac key", format!("{} can be read", path.display())),
+            Ok(_) => Finding::ok("hmac key", format!("{} can be read", path.display())),
             Err(failure) => ours("hmac key", failure),
         });
     }
@@ -85,11 +85,11 @@ async fn queue(settings: &Settings) -> Option<Finding> {
     Some(match looked {
         Ok(snapshot) => {
             let stream = &settings.queue.stream;
-            Finding::fine("queue", format!("{stream} is reached, {} requests wait there", snapshot.waiting))
+            Finding::ok("queue", format!("{stream} is reached, {} requests wait there", snapshot.waiting))
         }
         Err(failure) => {
             let advice = failure.hint.unwrap_or_else(|| "see that Redis runs there, and queue.url".into());
-            Finding::wrong(Side::Ours, "queue", failure.problem, advice)
+            Finding::wrong(Side::Local, "queue", failure.problem, advice)
         }
     })
 }
@@ -115,14 +115,14 @@ async fn contact(settings: &Settings, auth: Option<Auth>) -> Vec<Finding> {
         Ok(api) => api,
         Err(error) => return vec![ours("dingtalk", error.into())],
     };
-    let left_at = clock.timestamp();
+    let sent_at = clock.timestamp();
     match api.first_contact().await {
         Err(error) => vec![ours("credentials", error.into())],
-        Ok(showed) => check::contact(&Contact {
+        Ok(first_contact) => check::contact(&Contact {
             address: settings.dingtalk.base_url.to_string(),
             auth: name,
-            showed,
-            left_at,
+            first_contact,
+            sent_at,
             answered_at: clock.timestamp(),
         }),
     }

@@ -14,15 +14,20 @@ use std::path::PathBuf;
 
 use indicatif::MultiProgress;
 
-use crate::cli::{Cli, Command, QueueCommand, RunArgs};
+use crate::cli::{Cli, Command, LogFormat, QueueCommand, RunArgs};
 use crate::exit::{ExitCode, Failure};
 use crate::lifecycle;
 use crate::settings::{Layers, Settings};
+use crate::telemetry::{self, LogForm};
 
 /// Does what the command line says.
 pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let terminal = MultiProgress::new();
-    crate::telemetry::start(&cli.global, &terminal);
+    let form = match cli.global.log_format {
+        LogFormat::Text => LogForm::Text,
+        LogFormat::Json => LogForm::Json,
+    };
+    telemetry::start(telemetry::level(cli.global.quiet, cli.global.verbose), form, &terminal);
     match cli.command {
         Command::Close(args) => close::run(args, cli.global.config, &terminal).await,
         Command::Check(args) => check::run(args, cli.global.config).await,

@@ -1,7 +1,7 @@
-//! The requests themselves, over reqwest.
+//! Sends the requests, over reqwest.
 //!
-//! Invariant: ids are percent-encoded whole, so whatever a list holds reaches DingTalk as an id and never as a path, a
-//! query or a fragment.
+//! Invariant: ids are percent-encoded whole. So every text of a list reaches DingTalk as an id, and never as a path, a query or
+//! a fragment.
 
 use std::error::Error;
 use std::io;
@@ -24,13 +24,13 @@ use crate::exit::{ExitCode, Failure};
 use crate::meeting::CloseRequest;
 use crate::settings::{Auth, BaseUrl, DingTalkSettings, SettingsError};
 
-/// Where an internal app asks for a token.
+/// Where an internal app requests an access token.
 const INTERNAL_TOKEN_PATH: &str = "/v1.0/oauth2/accessToken";
 
 /// The header that carries the access token.
 const TOKEN_HEADER: &str = "x-acs-dingtalk-access-token";
 
-/// What RFC 3986 calls unreserved stays as it is; everything else is encoded.
+/// Everything is encoded, except for what RFC 3986 calls unreserved.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// DingTalk over HTTP.
@@ -45,16 +45,16 @@ pub struct HttpApi {
 /// Why no client could be made.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// The company's certificate authority cannot be read.
+    /// The file with the company's certificate authority cannot be read.
     #[error("cannot read {}, which dingtalk.ca_file names: {source}", path.display())]
     CaUnreadable {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The cause.
         source: io::Error,
     },
-    /// The company's certificate authority is not PEM.
-    #[error("{}, which dingtalk.ca_file names, holds no certificate in PEM form", path.display())]
+    /// The file with the company's certificate authority is not PEM.
+    #[error("{}, which dingtalk.ca_file names, has no certificate in PEM form", path.display())]
     CaNotPem {
         /// The file.
         path: PathBuf,
@@ -95,17 +95,17 @@ impl HttpApi {
         exchange(request, &self.clock).await
     }
 
-    /// Asks once for a token; where tokens are fetched elsewhere, with no credentials, which every DingTalk refuses in its
-    /// own words. Neither is metered, and neither closes anything.
+    /// Sends one request for an access token. If access tokens are fetched elsewhere, the request has no credentials, and
+    /// DingTalk refuses it in its own form. DingTalk meters neither request, and neither closes a meeting.
     pub async fn first_contact(&self) -> Result<FirstContact, SettingsError> {
-        Ok(match self.ask_for_token().await? {
+        Ok(match self.request_token().await? {
             TokenReply::Answered { exchange, sent } => {
                 let token = Some(read_grant(&exchange, &sent));
-                FirstContact { met: Reachability::of(&exchange), token }
+                FirstContact { reachability: Reachability::of(&exchange), token }
             }
             TokenReply::Elsewhere(_) => {
                 let exchange = self.post(INTERNAL_TOKEN_PATH, &json!({})).await;
-                FirstContact { met: Reachability::of(&exchange), token: None }
+                FirstContact { reachability: Reachability::of(&exchange), token: None }
             }
         })
     }
@@ -120,7 +120,7 @@ impl HttpApi {
         self.exchange(request).await
     }
 
-    async fn ask_for_token(&self) -> Result<TokenReply, SettingsError> {
+    async fn request_token(&self) -> Result<TokenReply, SettingsError> {
         let (path, body, sent) = match &self.auth {
             Auth::InternalApp { app_key, app_secret } => {
                 let secret = app_secret.read()?;
@@ -153,21 +153,21 @@ impl HttpApi {
     }
 }
 
-/// What asking for a token came to.
+/// The reply to a request for an access token.
 enum TokenReply {
     /// A request was sent, with these secrets.
     Answered { exchange: Exchange, sent: Vec<SecretString> },
-    /// Nothing was sent: the token is fetched elsewhere.
+    /// No request was sent: the access token is fetched elsewhere.
     Elsewhere(SecretString),
 }
 
-/// A client that keeps up to `idle` connections to a server that is on this machine or is not. Nothing is sent yet.
+/// A client that keeps up to `idle` connections. Nothing is sent yet. On loopback it uses no proxy and no certificates.
 pub(super) fn http_client(
     settings: &DingTalkSettings,
     is_loopback: bool,
     idle: usize,
 ) -> Result<Client, ClientError> {
-    // A second call finds the provider in place, which is as good.
+    // A second call fails because the first one has installed the provider already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder()
         .user_agent(concat!("meeting-closer/", env!("CARGO_PKG_VERSION")))
@@ -177,10 +177,10 @@ pub(super) fn http_client(
         // A lost HTTP/1.1 connection leaves one meeting in doubt, not all that are in flight.
         .http1_only()
         .redirect(Policy::none())
-        // A request that is sent again in silence is a call that the audit does not know.
+        // A request that reqwest repeats by itself would be missing in the audit.
         .retry(reqwest::retry::never());
     let builder = if is_loopback {
-        // No proxy and no certificates for a stand-in on this machine: it must work where there are neither.
+        // The stand-in on this machine must work where there is no proxy and there are no certificates.
         builder.no_proxy().tls_certs_only([])
     } else {
         builder.https_only(true)
@@ -241,9 +241,9 @@ impl super::Api for HttpApi {
     }
 
     async fn fetch_token(&self) -> Result<TokenGrant, TokenError> {
-        match self.ask_for_token().await? {
+        match self.request_token().await? {
             TokenReply::Answered { exchange, sent } => read_grant(&exchange, &sent),
-            // Whoever put the token there knows its end; here it lasts until DingTalk refuses it.
+            // Its lifetime is unknown here. It is used until DingTalk refuses it.
             TokenReply::Elsewhere(token) => Ok(TokenGrant { token, lifetime: A_YEAR }),
         }
     }
@@ -268,8 +268,8 @@ fn company_certificates(settings: &DingTalkSettings) -> Result<Vec<Certificate>,
     }
 }
 
-/// Whether a certificate is what kept a connection from being made. An I/O error that wraps another does not count it
-/// among its sources, so it is opened.
+/// Whether a certificate is the reason why no connection was made. An I/O error that wraps another error does not name it as
+/// its source, so it is unwrapped here.
 fn is_distrust(error: &(dyn Error + 'static)) -> bool {
     if let Some(tls) = error.downcast_ref::<rustls::Error>() {
         return matches!(tls, rustls::Error::InvalidCertificate(_));
@@ -280,7 +280,7 @@ fn is_distrust(error: &(dyn Error + 'static)) -> bool {
     }
 }
 
-/// An error with its causes, without its URL: the ids in it stand in the audit already.
+/// The causes of an error, without its URL: the audit has the ids in it already.
 fn chain(error: &reqwest::Error) -> String {
     let mut causes = vec![];
     let mut cause = error.source();
@@ -340,6 +340,6 @@ mod tests {
             make("/nowhere/ca.pem").starts_with("cannot read /nowhere/ca.pem, which dingtalk.ca_file names")
         );
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(make(file.path().to_str().unwrap()).ends_with("holds no certificate in PEM form"));
+        assert!(make(file.path().to_str().unwrap()).ends_with("has no certificate in PEM form"));
     }
 }

@@ -1,120 +1,339 @@
-//! What to do about each code: the action, or the key, that helps.
+//! The one table of codes: what each code means, why, and what to do about it.
 //!
-//! Invariant: every code of DingTalk's page that does not end a meeting has a hint.
+//! The table has three kinds of codes: those that DingTalk answers to a close request, those that it answers to a request
+//! for an access token, and our own for a request without a usable answer. To support another DingTalk code, add one row to
+//! [`CODES`]: verdict, reason and hint all come from it.
+//!
+//! Invariant: every code that does not end a meeting has a hint.
+//!
+//! Sources: DingTalk's page "Close a video meeting" for the eight codes of that call, its global error codes for
+//! `Forbidden.*` and the authentication codes, its pages on access tokens, and reports from the field for the rest.
 
-/// What a code asks for.
+use super::exchange::NoReply;
+use crate::outcome::{Throttle, Verdict};
+
+/// DingTalk puts this before the codes of its gateway. It is no part of a name in the table.
+const GATEWAY_PREFIX: &str = "Forbidden.AccessDenied.";
+
+/// Who writes a code. DingTalk's answer may hold any text, so an answer is never looked up among our own codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hint {
-    /// The code.
-    pub code: &'static str,
-    /// What to do.
-    pub advice: &'static str,
+enum Writer {
+    DingTalk,
+    Ours,
 }
 
-/// The codes with their hints.
-const HINTS: &[Hint] = &[
-    Hint {
-        code: "permissionError",
-        advice: "the union id must be the meeting's host; the host may have handed the meeting on: look the host up among the meeting's members",
-    },
-    Hint {
-        code: "unknownUserError",
-        advice: "the same person has another union id in every developer account: look it up with the app that closes the meeting (dingtalk.app_key)",
-    },
-    Hint {
-        code: "orgAccessForbidden",
-        advice: "DingTalk restricts this organisation: ask its administrator, or DingTalk's support with the request id",
-    },
-    Hint {
-        code: "paramsError",
-        advice: "check the conference id: the digits that people see are the room code, not the id",
-    },
-    Hint {
-        code: "paramsTitleError",
-        advice: "quote the request id to DingTalk's support: closing sends no title",
-    },
-    Hint {
-        code: "systemError",
-        advice: "DingTalk had trouble: run the same rows again later, or raise retry.max_attempts",
-    },
-    Hint {
-        code: "waterLimitError",
-        advice: "too much at once for the number of participants: lower pace.requests_per_second",
-    },
-    Hint {
-        code: "Forbidden.AccessDenied.AccessTokenPermissionDenied",
-        advice: "grant the app the permission VideoConference.Conference.Write in DingTalk's developer console",
-    },
-    Hint {
-        code: "Forbidden.AccessDenied.IpNotInWhiteList",
-        advice: "add this machine's outgoing address to the app's list of allowed ones in DingTalk's developer console",
-    },
-    Hint {
-        code: "Forbidden.AccessDenied.ApiCountLimitForOrg",
-        advice: "the month's quota of calls is spent: wait for the next month or raise the plan, then run the same command again",
-    },
-    Hint {
-        code: "InvalidAuthentication",
-        advice: "DingTalk refuses a fresh token too: check dingtalk.base_url (api.dingtalk.io for international accounts, api.dingtalk.com for China) and dingtalk.auth",
-    },
-    Hint {
-        code: "invalidClientIdOrSecret",
-        advice: "check dingtalk.app_key and dingtalk.app_secret, and that dingtalk.base_url is the account's own region",
-    },
-    Hint {
-        code: "invalid.client",
-        advice: "check dingtalk.app_key, dingtalk.app_secret and dingtalk.corp_id, and that dingtalk.base_url is the account's own region",
-    },
-    Hint {
-        code: "unauthorized.client",
-        advice: "check dingtalk.app_key, dingtalk.app_secret and dingtalk.corp_id, and that dingtalk.base_url is the account's own region",
-    },
-    Hint {
-        code: "unknownError",
-        advice: "DingTalk says so of a wrong organisation too: check dingtalk.corp_id",
-    },
-    Hint {
-        code: "invalidSuiteKey",
-        advice: "check dingtalk.suite_key and dingtalk.suite_secret, and that dingtalk.base_url is the account's own region",
-    },
-    Hint {
-        code: "invalidAuthInfo",
-        advice: "check dingtalk.corp_id: that organisation must have authorised the app",
-    },
-    Hint {
-        code: "invalidSuiteTicket",
-        advice: "the suite ticket is stale: DingTalk pushes one about every five hours; write it to dingtalk.suite_ticket_file",
-    },
-    Hint {
-        code: "address_banned",
-        advice: "DingTalk bans an address that sends too much: lower pace.requests_per_second, and look what else calls from here",
-    },
-    Hint {
-        code: "timeout",
-        advice: "no answer in time: check the network, or raise dingtalk.request_timeout",
-    },
-    Hint { code: "connect_failed", advice: "check the network, HTTPS_PROXY, and dingtalk.base_url" },
-    Hint {
-        code: "certificate_untrusted",
-        advice: "install the system's certificates (ca-certificates), or name the authority of a company's own proxy in dingtalk.ca_file; a wrong clock makes good certificates look expired",
-    },
-    Hint {
-        code: "connection_lost",
-        advice: "connections broke: check the network and the proxy, then run the same rows again",
-    },
-    Hint {
-        code: "unreadable_answer",
-        advice: "something between here and DingTalk answered in its place: check the proxy",
-    },
-    Hint { code: "404", advice: "the address is no DingTalk API: check dingtalk.base_url" },
+/// One row of the table.
+#[derive(Debug)]
+pub(super) struct Code {
+    writer: Writer,
+    /// The names, compared without letter case: DingTalk writes both `permissionError` and `PermissionError`. A name that
+    /// ends in `*` stands for every code that begins so.
+    names: &'static [&'static str],
+    /// What the code means, with any HTTP status. `None`: the status decides.
+    pub verdict: Option<Verdict>,
+    pub reason: &'static str,
+    hint: Option<&'static str>,
+}
+
+impl Code {
+    const fn dingtalk(
+        names: &'static [&'static str],
+        verdict: Option<Verdict>,
+        reason: &'static str,
+        hint: Option<&'static str>,
+    ) -> Self {
+        Self { writer: Writer::DingTalk, names, verdict, reason, hint }
+    }
+
+    const fn ours(
+        names: &'static [&'static str],
+        verdict: Verdict,
+        reason: &'static str,
+        hint: &'static str,
+    ) -> Self {
+        Self { writer: Writer::Ours, names, verdict: Some(verdict), reason, hint: Some(hint) }
+    }
+
+    /// The code as the audit has it.
+    pub(super) fn name(&self) -> &'static str {
+        self.names[0]
+    }
+
+    fn has_name(&self, code: &str) -> bool {
+        self.names.iter().any(|name| match name.strip_suffix('*') {
+            Some(prefix) => strip_prefix(code, prefix).is_some(),
+            None => name.eq_ignore_ascii_case(code),
+        })
+    }
+}
+
+/// No connection, so no request was sent.
+const CONNECT_FAILED: Code = Code::ours(
+    &["connect_failed"],
+    Verdict::Unreachable,
+    "no connection",
+    "check the network, HTTPS_PROXY, and dingtalk.base_url",
+);
+
+/// The other end could not prove that it is DingTalk, so no request was sent.
+const CERTIFICATE_UNTRUSTED: Code = Code::ours(
+    &["certificate_untrusted"],
+    Verdict::Unreachable,
+    "the certificate is not trusted",
+    "install the system's certificates (ca-certificates), or name the authority of a company's own proxy in dingtalk.ca_file; a wrong clock makes good certificates look expired",
+);
+
+const TIMEOUT: Code = Code::ours(
+    &["timeout"],
+    Verdict::Retry,
+    "no answer in time: the meeting's state is unknown",
+    "check the network, or raise dingtalk.request_timeout",
+);
+
+const CONNECTION_LOST: Code = Code::ours(
+    &["connection_lost"],
+    Verdict::Retry,
+    "the connection broke: the meeting's state is unknown",
+    "check the network and the proxy, then run the same rows again",
+);
+
+/// An answer without a readable body, or without a code in it.
+pub(super) const UNREADABLE_ANSWER: Code = Code::ours(
+    &["unreadable_answer"],
+    Verdict::Retry,
+    "the answer has no readable code: the meeting's state is unknown",
+    "something between this machine and DingTalk answered in its place: check the proxy",
+);
+
+/// The wall in front of DingTalk refuses every call of this address.
+pub(super) const ADDRESS_BANNED: Code = Code::ours(
+    &["address_banned"],
+    Verdict::Banned,
+    "this address is banned for a while, for every call",
+    "DingTalk bans an address that sends too much: lower pace.requests_per_second, and find out what else calls from this address",
+);
+
+/// `{"errcode":404}`: a host of DingTalk's without this API.
+pub(super) const NO_SUCH_API: Code = Code::ours(
+    &["404"],
+    Verdict::Halt,
+    "the address or path is wrong",
+    "the address is no DingTalk API: check dingtalk.base_url",
+);
+
+/// DingTalk's access token has characters that no header can carry.
+pub(super) const UNUSABLE_TOKEN: Code = Code::ours(
+    &["unusable_token"],
+    Verdict::Halt,
+    "the access token has characters that no header can carry",
+    "check dingtalk.base_url and dingtalk.auth; an access token is one line of visible ASCII characters",
+);
+
+/// The file of a credential cannot be read.
+pub(super) const CREDENTIAL_UNREADABLE: Code = Code::ours(
+    &["credential_unreadable"],
+    Verdict::Halt,
+    "a credential cannot be read",
+    "a run reads the files of credentials again for each access token: keep them in place and readable while it lasts",
+);
+
+/// The table.
+static CODES: &[Code] = &[
+    // The codes of the page "Close a video meeting".
+    Code::dingtalk(
+        &["resourceClose", "confClosed", "roomClosed"],
+        Some(Verdict::AlreadyEnded),
+        "the meeting had ended",
+        None,
+    ),
+    Code::dingtalk(
+        &["permissionError"],
+        Some(Verdict::Refused),
+        "the union id is not this meeting's host",
+        Some(
+            "the union id must be the meeting's host; the host may have handed the meeting on: look the host up among the meeting's members",
+        ),
+    ),
+    Code::dingtalk(
+        &["unknownUserError"],
+        Some(Verdict::Refused),
+        "the union id is not known in this developer account",
+        Some(
+            "the same person has another union id in every developer account: look it up with the app that closes the meeting (dingtalk.app_key)",
+        ),
+    ),
+    Code::dingtalk(
+        &["orgAccessForbidden"],
+        Some(Verdict::Refused),
+        "the organisation is restricted",
+        Some(
+            "DingTalk restricts this organisation: ask its administrator, or DingTalk's support with the request id",
+        ),
+    ),
+    Code::dingtalk(
+        &["paramsError"],
+        Some(Verdict::Refused),
+        "DingTalk calls a parameter wrong",
+        Some("check the conference id: the digits that people see are the room code, not the id"),
+    ),
+    Code::dingtalk(
+        &["paramsTitleError"],
+        Some(Verdict::Refused),
+        "DingTalk calls a parameter wrong",
+        Some("quote the request id to DingTalk's support: closing sends no title"),
+    ),
+    Code::dingtalk(
+        &["systemError", "system.error"],
+        Some(Verdict::Retry),
+        "trouble on DingTalk's side",
+        Some("DingTalk had trouble: run the same rows again later, or raise retry.max_attempts"),
+    ),
+    Code::dingtalk(
+        &["waterLimitError"],
+        Some(Verdict::Throttled(Throttle::Second)),
+        "rate limit for the number of participants",
+        Some("too much at once for the number of participants: lower pace.requests_per_second"),
+    ),
+    // The global codes.
+    Code::dingtalk(
+        &["QpsLimitFor*"],
+        Some(Verdict::Throttled(Throttle::Second)),
+        "rate limit a second",
+        Some("the rate is above what DingTalk allows: lower pace.requests_per_second"),
+    ),
+    Code::dingtalk(
+        &["QpmLimitFor*"],
+        Some(Verdict::Throttled(Throttle::Minute)),
+        "rate limit a minute",
+        Some("the rate is above what DingTalk allows: lower pace.requests_per_second"),
+    ),
+    Code::dingtalk(
+        &["ApiCountLimitForOrg"],
+        Some(Verdict::Halt),
+        "the organisation's quota for the month is spent",
+        Some(
+            "the month's quota of calls is spent: wait for the next month or raise the plan, then run the same command again",
+        ),
+    ),
+    Code::dingtalk(
+        &["AccessTokenPermissionDenied"],
+        Some(Verdict::Halt),
+        "the app lacks the permission to close meetings",
+        Some("grant the app the permission VideoConference.Conference.Write in DingTalk's developer console"),
+    ),
+    Code::dingtalk(
+        &["IpNotInWhiteList"],
+        Some(Verdict::Halt),
+        "this address is not on the app's list of allowed ones",
+        Some(
+            "add this machine's outgoing address to the app's list of allowed ones in DingTalk's developer console",
+        ),
+    ),
+    Code::dingtalk(
+        &["InvalidAuthentication"],
+        Some(Verdict::TokenRefused),
+        "the access token is invalid or has expired",
+        Some(
+            "DingTalk refuses a fresh access token too: check dingtalk.base_url (api.dingtalk.io for international accounts, api.dingtalk.com for China) and dingtalk.auth",
+        ),
+    ),
+    Code::dingtalk(
+        &["AuthenticationFailed.MissingParameter"],
+        Some(Verdict::Halt),
+        "the access token did not arrive",
+        Some("something between this machine and DingTalk removes a header: check the proxy"),
+    ),
+    // The codes of a request for an access token. The status says whether the next request can succeed.
+    Code::dingtalk(
+        &["invalidClientIdOrSecret"],
+        None,
+        "the app key or the app secret is wrong",
+        Some(
+            "check dingtalk.app_key and dingtalk.app_secret, and that dingtalk.base_url is the account's own region",
+        ),
+    ),
+    Code::dingtalk(
+        &["invalid.client", "unauthorized.client"],
+        None,
+        "the client id or the client secret is wrong",
+        Some(
+            "check dingtalk.app_key, dingtalk.app_secret and dingtalk.corp_id, and that dingtalk.base_url is the account's own region",
+        ),
+    ),
+    Code::dingtalk(
+        &["unknownError"],
+        None,
+        "DingTalk does not say why",
+        Some("DingTalk also answers this to a wrong organisation: check dingtalk.corp_id"),
+    ),
+    Code::dingtalk(
+        &["invalidSuiteKey"],
+        None,
+        "the suite key or the suite secret is wrong",
+        Some(
+            "check dingtalk.suite_key and dingtalk.suite_secret, and that dingtalk.base_url is the account's own region",
+        ),
+    ),
+    Code::dingtalk(
+        &["invalidAuthInfo"],
+        None,
+        "the organisation has not authorised the app",
+        Some("check dingtalk.corp_id: that organisation must have authorised the app"),
+    ),
+    Code::dingtalk(
+        &["invalidSuiteTicket"],
+        None,
+        "the suite ticket is wrong or stale",
+        Some(
+            "the suite ticket is stale: DingTalk pushes one about every five hours; write it to dingtalk.suite_ticket_file",
+        ),
+    ),
+    // Our own.
+    CONNECT_FAILED,
+    CERTIFICATE_UNTRUSTED,
+    TIMEOUT,
+    CONNECTION_LOST,
+    UNREADABLE_ANSWER,
+    ADDRESS_BANNED,
+    NO_SUCH_API,
+    UNUSABLE_TOKEN,
+    CREDENTIAL_UNREADABLE,
 ];
 
-/// The hint for a code. Rates a second and a minute share one.
-pub fn hint(code: &str) -> Option<&'static str> {
-    if code.contains("QpsLimitFor") || code.contains("QpmLimitFor") {
-        return Some("the rate is above what DingTalk allows: lower pace.requests_per_second");
+/// The row of a code in an answer of DingTalk.
+pub(super) fn lookup(code: &str) -> Option<&'static Code> {
+    row(code).filter(|row| row.writer == Writer::DingTalk)
+}
+
+/// The row of a request that got no reply.
+pub(super) const fn of_no_reply(no_reply: &NoReply) -> &'static Code {
+    match no_reply {
+        NoReply::NoConnection(_) => &CONNECT_FAILED,
+        NoReply::Untrusted(_) => &CERTIFICATE_UNTRUSTED,
+        NoReply::Timeout => &TIMEOUT,
+        NoReply::Broken(_) => &CONNECTION_LOST,
     }
-    HINTS.iter().find(|hint| hint.code.eq_ignore_ascii_case(code)).map(|hint| hint.advice)
+}
+
+/// What to do about a code of the audit: the action that helps, or the configuration key.
+pub fn hint(code: &str) -> Option<&'static str> {
+    row(code)?.hint
+}
+
+/// Whether a code of the audit says that the meeting has ended.
+pub(crate) fn says_ended(code: &str) -> bool {
+    code == "200" || lookup(code).is_some_and(|row| row.verdict == Some(Verdict::AlreadyEnded))
+}
+
+fn row(code: &str) -> Option<&'static Code> {
+    let name = strip_prefix(code, GATEWAY_PREFIX).unwrap_or(code);
+    CODES.iter().find(|row| row.has_name(name))
+}
+
+/// The text after a prefix, which is compared without letter case.
+fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let (start, rest) = text.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
 #[cfg(test)]
@@ -122,7 +341,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_failure_of_the_apis_page_has_a_hint() {
+    fn every_code_that_does_not_end_a_meeting_has_a_hint() {
+        for code in CODES {
+            let ends = code.verdict == Some(Verdict::AlreadyEnded);
+            assert_eq!(code.hint.is_some(), !ends, "{}", code.name());
+        }
         for code in [
             "orgAccessForbidden",
             "unknownUserError",
@@ -140,9 +363,37 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_in_the_table_once() {
+        let names: Vec<_> =
+            CODES.iter().flat_map(|code| code.names).map(|name| name.to_lowercase()).collect();
+        for name in &names {
+            assert_eq!(names.iter().filter(|other| *other == name).count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_found_in_any_letter_case_and_with_or_without_the_gateways_prefix() {
+        for code in
+            ["IpNotInWhiteList", "forbidden.accessdenied.ipnotinwhitelist", "QPSLIMITFORX", "qpmLimitFor"]
+        {
+            assert!(lookup(code).is_some(), "{code}");
+        }
+        for code in ["", "Forbidden.AccessDenied.", "QpsLimit", "会议会议会议会议会议会议"] {
+            assert!(lookup(code).is_none() && hint(code).is_none(), "{code}");
+        }
+    }
+
+    #[test]
+    fn an_answer_with_one_of_our_own_codes_is_unknown() {
+        for code in ["timeout", "address_banned", "404"] {
+            assert!(lookup(code).is_none() && hint(code).is_some(), "{code}");
+        }
+    }
+
+    #[test]
     fn a_key_that_a_hint_names_exists() {
         let defaults: toml::Table = crate::settings::DEFAULTS.parse().unwrap();
-        for Hint { advice, .. } in HINTS {
+        for advice in CODES.iter().filter_map(|code| code.hint) {
             for word in advice.split([' ', ',', ';', ':', '(', ')']) {
                 if let Some((section, key)) = word.split_once('.')
                     && let Some(section) = defaults.get(section).and_then(toml::Value::as_table)

@@ -1,52 +1,54 @@
-//! One request's end, before anything is made of it: the answer as it came, or how it was lost.
+//! The end of one request, before it is judged: the answer as it came, or the reason why none came.
+//!
+//! Invariant: an answer is bounded, in size and in the wait that it may ask for.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use thiserror::Error;
 
-/// How much of a body is read. DingTalk's answers have a few hundred bytes; more is a page that nobody asked for.
+/// How much of a body is read. DingTalk's answers have a few hundred bytes; a longer one is not from DingTalk's API.
 pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The longest wait that a server may ask for: DingTalk's longest documented block. A longer one is cut to this, so that
-/// a wrong header cannot hold a run for a day.
+/// a wrong header cannot stop a run for a day.
 pub(super) const MAX_SERVER_WAIT: Duration = Duration::from_mins(5);
 
-/// One request's end.
+/// The end of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exchange {
-    /// An answer's head came; its body may still be cut off.
+    /// The head of an answer came. Its body may be cut off.
     Answered(HttpAnswer),
     /// No answer came.
     NoReply(NoReply),
 }
 
-/// An answer of whoever stood at the other end.
+/// An answer, from DingTalk or from another server on the way.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HttpAnswer {
     /// The HTTP status.
     pub status: u16,
     /// The body, up to [`MAX_BODY_BYTES`].
     pub body: Vec<u8>,
-    /// Whether that is the whole body.
+    /// Whether `body` is whole.
     pub complete: bool,
-    /// Whether the head calls the body HTML.
+    /// Whether the header `content-type` says HTML.
     pub is_html: bool,
     /// The header `x-acs-request-id`.
     pub request_id: Option<String>,
-    /// How long the server asked us to wait, not longer than [`MAX_SERVER_WAIT`].
+    /// How long the server asked us to wait: at most [`MAX_SERVER_WAIT`].
     pub retry_after: Option<Duration>,
-    /// The other end's time, to the second: the header `Date`.
+    /// The server's time, to the second: the header `Date`.
     pub served_at: Option<Timestamp>,
 }
 
-/// How a request was lost.
+/// Why a request got no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NoReply {
-    /// No connection could be made, so the request never left.
+    /// No connection could be made, so no request was sent.
     #[error("could not connect: {0}")]
     NoConnection(String),
-    /// Whoever answered could not prove to be DingTalk, so the request never left.
+    /// The server could not prove that it is DingTalk, so no request was sent.
     #[error("the certificate is not trusted: {0}")]
     Untrusted(String),
     /// The request may have arrived, but no answer came in time.
@@ -57,7 +59,7 @@ pub enum NoReply {
     Broken(String),
 }
 
-/// `Retry-After` as RFC 9110 has it: seconds, or an HTTP date.
+/// `Retry-After` of RFC 9110: seconds, or an HTTP date.
 pub(super) fn parse_retry_after(header: &str, now: Timestamp) -> Option<Duration> {
     let header = header.trim();
     let wait = if let Ok(seconds) = header.parse() {
@@ -68,7 +70,7 @@ pub(super) fn parse_retry_after(header: &str, now: Timestamp) -> Option<Duration
     Some(wait.min(MAX_SERVER_WAIT))
 }
 
-/// A date as RFC 9110 has it.
+/// A date in the form of RFC 9110.
 pub(super) fn parse_date(header: &str) -> Option<Timestamp> {
     Some(jiff::fmt::rfc2822::parse(header.trim()).ok()?.timestamp())
 }
@@ -78,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn retry_after_is_seconds_or_a_date_and_is_clamped() {
+    fn retry_after_is_seconds_or_a_date_and_has_a_limit() {
         let now: Timestamp = "2026-11-23T18:00:00Z".parse().unwrap();
         let parse = |header| parse_retry_after(header, now);
         assert_eq!(parse("7"), Some(Duration::from_secs(7)));

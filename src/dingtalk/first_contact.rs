@@ -1,62 +1,70 @@
-//! A first contact: who stands at the other end, before anything is asked of it.
+//! The first contact of a check: who answers at the configured address.
 //!
-//! Invariant: what is kept of an answer holds nothing of its body, which on this path may be a token.
+//! Invariant: nothing of the answer's body is kept, because it may contain an access token.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 
+use super::body::Body;
+use super::codes::{self, ADDRESS_BANNED, NO_SUCH_API};
 use super::exchange::{Exchange, HttpAnswer, NoReply};
 use super::token_grant::{TokenError, TokenGrant};
 
 /// What a first contact showed.
 #[derive(Debug)]
 pub struct FirstContact {
-    /// Who was met.
-    pub met: Reachability,
-    /// The token, or why there is none; nothing where tokens are fetched elsewhere.
+    /// Who answered.
+    pub reachability: Reachability,
+    /// The access token, or why there is none. `None` if access tokens are fetched elsewhere.
     pub token: Option<Result<TokenGrant, TokenError>>,
 }
 
-/// Who was met, told by the form of the answer.
+/// Who answered, as the form of the answer shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reachability {
-    /// DingTalk's API; its time, to the second, where it told it.
+    /// DingTalk's API, with its time to the second if the answer has one.
     DingTalk(Option<Timestamp>),
     /// A host of DingTalk's without this API: HTTP 200 with `{"errcode":404}`.
-    NoSuchPath,
+    NoSuchApi,
     /// The wall in front of DingTalk, which has banned this address for a while.
     Banned,
-    /// Trouble, with this HTTP status: DingTalk's own, or a gateway's on the way there.
+    /// A server with trouble, with this HTTP status: DingTalk, or a gateway before it.
     Trouble(u16),
-    /// Something else, with this HTTP status.
-    Stranger(u16),
-    /// Nobody.
-    Nobody(NoReply),
+    /// Another server, with this HTTP status.
+    NotDingTalk(u16),
+    /// No answer came.
+    NoReply(NoReply),
 }
 
 impl Reachability {
-    /// Tells from how a request ended.
     pub(super) fn of(exchange: &Exchange) -> Self {
         match exchange {
-            Exchange::Answered(answer) => Self::whose(answer),
-            Exchange::NoReply(lost) => Self::Nobody(lost.clone()),
+            Exchange::Answered(answer) => Self::of_answer(answer),
+            Exchange::NoReply(no_reply) => Self::NoReply(no_reply.clone()),
         }
     }
 
-    fn whose(answer: &HttpAnswer) -> Self {
-        let fields: Map<String, Value> = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let has_text =
-            |names: &[&str]| names.iter().any(|name| fields.get(*name).is_some_and(Value::is_string));
-        if fields.get("punish").is_some() || fields.get("status").and_then(Value::as_i64) == Some(1111) {
+    fn of_answer(answer: &HttpAnswer) -> Self {
+        let body = Body::read(answer);
+        if body.is_ban() {
             Self::Banned
-        } else if has_text(&["accessToken", "access_token", "code", "Code"]) {
+        } else if body.text(&["accessToken", "access_token", "code", "Code"]).is_some() {
             Self::DingTalk(answer.served_at)
-        } else if fields.get("errcode").and_then(Value::as_i64) == Some(404) {
-            Self::NoSuchPath
+        } else if body.errcode() == Some(404) {
+            Self::NoSuchApi
         } else if answer.status >= 500 {
             Self::Trouble(answer.status)
         } else {
-            Self::Stranger(answer.status)
+            Self::NotDingTalk(answer.status)
+        }
+    }
+
+    /// The code of the audit for it, if it has one.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::NoSuchApi => Some(NO_SUCH_API.name()),
+            Self::Banned => Some(ADDRESS_BANNED.name()),
+            Self::NoReply(no_reply) => Some(codes::of_no_reply(no_reply).name()),
+            Self::DingTalk(_) | Self::Trouble(_) | Self::NotDingTalk(_) => None,
         }
     }
 }
@@ -65,13 +73,13 @@ impl Reachability {
 mod tests {
     use super::*;
 
-    fn met(status: u16, body: &str) -> Reachability {
+    fn reachability(status: u16, body: &str) -> Reachability {
         let answer = HttpAnswer { status, body: body.into(), complete: true, ..HttpAnswer::default() };
         Reachability::of(&Exchange::Answered(answer))
     }
 
     #[test]
-    fn dingtalk_is_known_by_its_grants_and_by_its_refusals() {
+    fn dingtalk_is_recognised_by_its_grants_and_by_its_refusals() {
         for (status, body) in [
             (200, r#"{"accessToken":"t","expireIn":7200}"#),
             (200, r#"{"access_token":"t","expires_in":7200}"#),
@@ -79,24 +87,36 @@ mod tests {
             (403, r#"{"Code":"Forbidden.AccessDenied.IpNotInWhiteList","Message":"x"}"#),
             (500, r#"{"code":"unknownError","message":"x"}"#),
         ] {
-            assert_eq!(met(status, body), Reachability::DingTalk(None), "{body}");
+            assert_eq!(reachability(status, body), Reachability::DingTalk(None), "{body}");
         }
     }
 
     #[test]
-    fn whoever_else_answers_is_told_apart() {
-        assert_eq!(met(200, r#"{"errcode":404,"errmsg":"x"}"#), Reachability::NoSuchPath);
+    fn every_other_answer_has_its_own_kind() {
+        assert_eq!(reachability(200, r#"{"errcode":404,"errmsg":"x"}"#), Reachability::NoSuchApi);
         assert_eq!(
-            met(200, r#"{"status":1111,"wait":5,"source":"x5","punish":"deny"}"#),
+            reachability(200, r#"{"status":1111,"wait":5,"source":"x5","punish":"deny"}"#),
             Reachability::Banned
         );
-        assert_eq!(met(502, "<html>"), Reachability::Trouble(502));
-        assert_eq!(met(200, "<html>"), Reachability::Stranger(200));
-        assert_eq!(met(404, r#"{"error":"not found"}"#), Reachability::Stranger(404));
-        assert_eq!(met(301, ""), Reachability::Stranger(301));
+        assert_eq!(reachability(502, "<html>"), Reachability::Trouble(502));
+        assert_eq!(reachability(200, "<html>"), Reachability::NotDingTalk(200));
+        assert_eq!(reachability(404, r#"{"error":"not found"}"#), Reachability::NotDingTalk(404));
+        assert_eq!(reachability(301, ""), Reachability::NotDingTalk(301));
         assert_eq!(
             Reachability::of(&Exchange::NoReply(NoReply::Timeout)),
-            Reachability::Nobody(NoReply::Timeout)
+            Reachability::NoReply(NoReply::Timeout)
         );
+    }
+
+    #[test]
+    fn a_kind_that_a_run_would_meet_too_has_the_code_that_the_run_would_give() {
+        for (reachability, code) in [
+            (Reachability::NoSuchApi, Some("404")),
+            (Reachability::Banned, Some("address_banned")),
+            (Reachability::NoReply(NoReply::Timeout), Some("timeout")),
+            (Reachability::Trouble(502), None),
+        ] {
+            assert_eq!(reachability.code(), code);
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! DingTalk: one request out, one verdict back, the access token that requests carry, and the group robot.
 //!
-//! Invariant: a call of [`Api::close`] is at most one request on the wire; but for the robot's message, nothing here waits,
-//! retries or paces.
+//! Invariant: a call of [`Api::close`] sends at most one request. Except for the robot's message, nothing here waits, retries
+//! or limits a rate.
 
+mod body;
 mod client;
 mod codes;
 mod exchange;
@@ -16,9 +17,10 @@ use std::future::Future;
 
 pub use client::HttpApi;
 pub use codes::hint;
+pub(crate) use codes::says_ended;
 pub use exchange::{Exchange, HttpAnswer, NoReply};
 pub(crate) use first_contact::{FirstContact, Reachability};
-pub(crate) use judge::{judge, says_ended};
+pub(crate) use judge::judge;
 pub(crate) use robot::{Message, Robot};
 pub use token_grant::{TokenError, TokenGrant};
 pub use token_keeper::AccessToken;
@@ -26,11 +28,11 @@ pub(crate) use token_keeper::{TokenKeeper, TokenSupply};
 
 use crate::meeting::CloseRequest;
 
-/// DingTalk as a run sees it; a test puts a simulated one in its place.
+/// DingTalk as a run sees it. Tests replace it with a simulated one.
 pub trait Api: Send + Sync + 'static {
-    /// Asks once to close one meeting.
+    /// Sends one request to close one meeting.
     fn close(&self, request: &CloseRequest, token: &AccessToken) -> impl Future<Output = Exchange> + Send;
 
-    /// Asks once for an access token.
+    /// Sends one request for an access token.
     fn fetch_token(&self) -> impl Future<Output = Result<TokenGrant, TokenError>> + Send;
 }

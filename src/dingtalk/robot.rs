@@ -1,8 +1,9 @@
-//! The group robot: one short message, signed, with DingTalk's answer to it.
+//! The group robot: sends one short, signed message and reads DingTalk's answer.
 //!
-//! A robot takes no key by which it would know a message again, so one is sent again only where it is certain that the
-//! group does not have it: no connection came about, or DingTalk answered that its system is busy. A lost answer is not
-//! asked for again. Invariant: neither the webhook's token nor the robot's secret is in any error.
+//! A robot cannot recognise a message that it had before. So a message is sent again only if the group certainly does not have
+//! it: no connection could be made, or DingTalk answered that its system is busy. If the answer is lost, it is not sent again.
+//!
+//! Invariant: no error contains the webhook's token or the robot's secret.
 //!
 //! Source: DingTalk's page "Custom robots", its list of global error codes for -1 ("try again later, three times at most").
 
@@ -15,22 +16,21 @@ use jiff::Timestamp;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Url};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use sha2::Sha256;
 use thiserror::Error;
 
+use super::body::{Body, one_line};
 use super::client::{ClientError, exchange, http_client};
-use super::exchange::{Exchange, HttpAnswer, NoReply};
-use super::judge::{number, one_line};
+use super::exchange::{Exchange, NoReply};
 use super::token_grant::redact;
 use crate::clock::Clock;
 use crate::settings::{DingTalkSettings, RobotAccess};
 
-/// How long a message may take in all, with every repetition.
+/// How long a message may take in all, retries included.
 const MAX_TIME: Duration = Duration::from_secs(15);
 
-/// The waits before a message that certainly did not arrive is sent again. With so few, one run stays far below the 20
-/// messages a minute that a robot takes.
+/// The waits before each retry. A robot takes 20 messages a minute, and one run stays far below that.
 const WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 
 /// DingTalk's "the system is busy": the request was not carried out.
@@ -39,7 +39,7 @@ const BUSY: i64 = -1;
 /// A message in the markdown that DingTalk's clients show: headings, bold, links, lists, quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Message {
-    /// What a phone shows of it before it is opened.
+    /// What a phone shows before the message is opened.
     pub title: String,
     /// The message.
     pub text: String,
@@ -53,22 +53,22 @@ pub(crate) struct Robot {
     clock: Clock,
 }
 
-/// Why it is not certain that a group has a message.
+/// Why a message did not arrive, or may not have arrived.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum RobotError {
-    /// DingTalk answered that it did not take the message.
-    #[error("DingTalk refused it: {message} ({code})")]
+    /// DingTalk refused the message.
+    #[error("DingTalk refused the message: {message} ({code})")]
     Refused {
-        /// DingTalk's `errcode`, or `http_<status>` where there was none.
+        /// DingTalk's `errcode`, or `http_<status>` if there was none.
         code: String,
         /// DingTalk's words.
         message: String,
     },
-    /// No connection came about.
-    #[error("it was not delivered: {0}")]
+    /// No connection could be made.
+    #[error("the message was not delivered: {0}")]
     Unreachable(String),
     /// The answer was lost, or cannot be read.
-    #[error("whether it was delivered is not known, so it is not sent again: {0}")]
+    #[error("the message may or may not have arrived, so it is not sent again: {0}")]
     Unknown(String),
 }
 
@@ -76,13 +76,13 @@ pub(crate) enum RobotError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Delivery {
     Done,
-    /// It certainly was not delivered, and the next try may succeed.
+    /// The message certainly did not arrive, and the next attempt may succeed.
     Again(RobotError),
     Failed(RobotError),
 }
 
 impl Robot {
-    /// A robot that is reached as DingTalk is: the same time limits, proxy and certificate authorities.
+    /// A robot with DingTalk's time limits, proxy and certificate authorities.
     pub(crate) fn new(
         settings: &DingTalkSettings,
         access: RobotAccess,
@@ -91,7 +91,7 @@ impl Robot {
         Ok(Self { client: http_client(settings, access.is_loopback, 0)?, access, clock })
     }
 
-    /// Says this in the group; it takes no longer than 15 seconds.
+    /// Sends this message to the group. It takes no longer than 15 seconds.
     pub(crate) async fn say(&self, message: &Message) -> Result<(), RobotError> {
         deliver(&self.clock, async || self.send(message).await).await
     }
@@ -108,9 +108,9 @@ impl Robot {
     }
 }
 
-/// Sends until it is delivered, may have been, or the tries or the time are used up.
+/// Sends until the message has arrived or may have arrived, or until the attempts or the time are used up.
 async fn deliver(clock: &Clock, mut send: impl AsyncFnMut() -> Delivery) -> Result<(), RobotError> {
-    let tries = async {
+    let attempts = async {
         let mut waits = WAITS.into_iter();
         loop {
             match (send().await, waits.next()) {
@@ -121,13 +121,13 @@ async fn deliver(clock: &Clock, mut send: impl AsyncFnMut() -> Delivery) -> Resu
         }
     };
     let too_long = || RobotError::Unknown(format!("no answer within {} s", MAX_TIME.as_secs()));
-    tokio::time::timeout(MAX_TIME, tries).await.unwrap_or_else(|_| Err(too_long()))
+    tokio::time::timeout(MAX_TIME, attempts).await.unwrap_or_else(|_| Err(too_long()))
 }
 
 /// The webhook's URL, with `timestamp` and `sign` where there is a secret: base64 of HMAC-SHA-256, with the secret as key,
 /// over the milliseconds, a line feed and the secret.
 fn signed(access: &RobotAccess, at: Timestamp) -> Url {
-    let mut url = Url::parse(access.webhook.expose_secret().trim()).expect("RobotAccess holds a checked URL");
+    let mut url = Url::parse(access.webhook.expose_secret().trim()).expect("RobotAccess has a checked URL");
     if let Some(secret) = &access.secret {
         let (secret, timestamp) = (secret.expose_secret(), at.as_millisecond().to_string());
         let mut mac =
@@ -139,30 +139,30 @@ fn signed(access: &RobotAccess, at: Timestamp) -> Url {
     url
 }
 
-/// What an answer must not repeat: what the query holds, but for the time, and the key.
+/// What no error may repeat: the values of the query, except for the time, and the key.
 fn secrets(access: &RobotAccess, url: &Url) -> Vec<SecretString> {
     let query = url.query_pairs().filter(|(name, _)| name != "timestamp");
     query.map(|(_, value)| value.into_owned().into()).chain(access.secret.clone()).collect()
 }
 
-/// Success is a 2xx with `errcode` 0. An error answer says that there is no message; without one, nobody knows.
+/// Success is a 2xx with `errcode` 0. A refusal says that the message did not arrive. Without either, it is unknown.
 fn judge(exchange: &Exchange, secrets: &[SecretString]) -> Delivery {
     let hidden = |text: &str| redact(one_line(text), secrets);
     let answer = match exchange {
         Exchange::Answered(answer) => answer,
-        Exchange::NoReply(lost @ (NoReply::NoConnection(_) | NoReply::Untrusted(_))) => {
-            return Delivery::Again(RobotError::Unreachable(hidden(&lost.to_string())));
+        Exchange::NoReply(no_reply @ (NoReply::NoConnection(_) | NoReply::Untrusted(_))) => {
+            return Delivery::Again(RobotError::Unreachable(hidden(&no_reply.to_string())));
         }
-        Exchange::NoReply(lost @ (NoReply::Timeout | NoReply::Broken(_))) => {
-            return Delivery::Failed(RobotError::Unknown(hidden(&lost.to_string())));
+        Exchange::NoReply(no_reply @ (NoReply::Timeout | NoReply::Broken(_))) => {
+            return Delivery::Failed(RobotError::Unknown(hidden(&no_reply.to_string())));
         }
     };
-    let fields = fields(answer);
+    let body = Body::read_json(answer);
     let refused = |code: String| {
-        let said = fields.get("errmsg").and_then(Value::as_str).unwrap_or("no reason given");
-        RobotError::Refused { code, message: hidden(said) }
+        let message = body.text(&["errmsg"]).unwrap_or_else(|| "no reason given".into());
+        RobotError::Refused { code, message: hidden(&message) }
     };
-    match (number(fields.get("errcode")), answer.status) {
+    match (body.errcode(), answer.status) {
         (Some(0), 200..=299) => Delivery::Done,
         (Some(BUSY), _) => Delivery::Again(refused(BUSY.to_string())),
         (Some(code), _) if code != 0 => Delivery::Failed(refused(code.to_string())),
@@ -173,15 +173,9 @@ fn judge(exchange: &Exchange, secrets: &[SecretString]) -> Delivery {
     }
 }
 
-fn fields(answer: &HttpAnswer) -> Map<String, Value> {
-    match serde_json::from_slice(&answer.body) {
-        Ok(Value::Object(fields)) if answer.complete => fields,
-        _ => Map::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::exchange::HttpAnswer;
     use super::*;
 
     fn access(webhook: &str, secret: Option<&str>) -> RobotAccess {
@@ -206,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn delivered_is_a_2xx_with_errcode_0_and_only_what_certainly_did_not_arrive_is_sent_again() {
+    fn a_2xx_with_errcode_0_is_delivered_and_only_a_message_that_certainly_did_not_arrive_is_sent_again() {
         let (done, again, failed, unknown) = ("done", "again", "failed", "unknown");
         for (exchange, expected) in [
             (answered(200, r#"{"errcode":0,"errmsg":"ok"}"#), done),
@@ -237,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_repeats_token_sign_or_secret_does_not_hand_them_on() {
+    fn an_error_does_not_repeat_token_sign_or_secret() {
         let access = access("https://host/robot/send?access_token=hunter2", Some("hunter3"));
         let url = signed(&access, Timestamp::UNIX_EPOCH);
         let sign = url.query_pairs().find(|(name, _)| name == "sign").unwrap().1.into_owned();
@@ -248,30 +242,33 @@ mod tests {
         assert_eq!(judged, Delivery::Failed(RobotError::Refused { code: "300001".into(), message }));
     }
 
-    async fn tried(
+    async fn delivered(
         mut send: impl AsyncFnMut(usize) -> Delivery,
     ) -> (usize, Duration, Result<(), RobotError>) {
-        let (clock, mut tries) = (Clock::tokio(), 0);
+        let (clock, mut attempts) = (Clock::tokio(), 0);
         let start = clock.now();
         let result = deliver(&clock, async || {
-            tries += 1;
-            send(tries).await
+            attempts += 1;
+            send(attempts).await
         })
         .await;
-        (tries, clock.now() - start, result)
+        (attempts, clock.now() - start, result)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_message_is_sent_three_times_at_most_and_never_again_after_it_may_have_arrived() {
+    async fn a_message_is_sent_at_most_three_times_and_never_again_after_it_may_have_arrived() {
         let busy = || RobotError::Refused { code: "-1".into(), message: "busy".into() };
         let unknown = || RobotError::Unknown("lost".into());
         let second = Duration::from_secs(1);
-        assert_eq!(tried(async |_| Delivery::Again(busy())).await, (3, 4 * second, Err(busy())));
+        assert_eq!(delivered(async |_| Delivery::Again(busy())).await, (3, 4 * second, Err(busy())));
         let once_busy = async |n| if n == 1 { Delivery::Again(busy()) } else { Delivery::Done };
-        assert_eq!(tried(once_busy).await, (2, second, Ok(())));
-        assert_eq!(tried(async |_| Delivery::Failed(unknown())).await, (1, Duration::ZERO, Err(unknown())));
-        let (tries, time, result) = tried(async |_| std::future::pending().await).await;
-        assert_eq!((tries, time), (1, MAX_TIME));
+        assert_eq!(delivered(once_busy).await, (2, second, Ok(())));
+        assert_eq!(
+            delivered(async |_| Delivery::Failed(unknown())).await,
+            (1, Duration::ZERO, Err(unknown()))
+        );
+        let (attempts, time, result) = delivered(async |_| std::future::pending().await).await;
+        assert_eq!((attempts, time), (1, MAX_TIME));
         assert!(matches!(result, Err(RobotError::Unknown(_))), "{result:?}");
     }
 }

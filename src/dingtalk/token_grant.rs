@@ -1,6 +1,6 @@
-//! The answer to a request for an access token, as a pure function of what came back.
+//! Reads the answer to a request for an access token, as a pure function.
 //!
-//! Invariant: no error of this module holds a secret, also where DingTalk repeats one in its message.
+//! Invariant: no error of this module contains a secret, even if DingTalk repeats one in its message.
 
 use std::time::Duration;
 
@@ -8,31 +8,33 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use thiserror::Error;
 
+use super::body::one_line;
+use super::codes::CREDENTIAL_UNREADABLE;
 use super::exchange::{Exchange, HttpAnswer};
-use super::judge::{judge, one_line};
+use super::judge::judge;
 use crate::outcome::{ReplyDetails, Throttle, Verdict};
 use crate::settings::SettingsError;
 
-/// How long a token lives where DingTalk does not say: its documented two hours.
+/// How long an access token is valid if DingTalk does not say: its documented two hours.
 const DOCUMENTED_LIFETIME: Duration = Duration::from_hours(2);
 
-/// An access token as DingTalk handed it out.
+/// An access token that DingTalk granted.
 #[derive(Debug, Clone)]
 pub struct TokenGrant {
-    /// The token.
+    /// The access token.
     pub token: SecretString,
-    /// How long it lives from now.
+    /// How long it is valid from now on.
     pub lifetime: Duration,
 }
 
 /// Why there is no access token.
 #[derive(Debug, Error)]
 pub enum TokenError {
-    /// DingTalk refused the credentials, or would refuse them again.
+    /// DingTalk refused the credentials, and would refuse them again.
     #[error("DingTalk refused to give an access token: {} ({})", .0.message, .0.code)]
     Refused(ReplyDetails),
-    /// DingTalk has trouble or could not be reached; the next try may succeed.
-    #[error("no access token could be had: {} ({})", .0.message, .0.code)]
+    /// DingTalk has trouble, or it cannot be reached. The next request may succeed.
+    #[error("cannot fetch an access token: {} ({})", .0.message, .0.code)]
     Unavailable(ReplyDetails),
     /// A credential's file cannot be read.
     #[error(transparent)]
@@ -40,7 +42,7 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    /// Whether asking again can help.
+    /// Whether the next request can succeed.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable(_) => true,
@@ -48,12 +50,12 @@ impl TokenError {
         }
     }
 
-    /// What was said, for the rows that this stops.
+    /// What the audit keeps of it, for the rows that it stops.
     pub fn details(&self) -> ReplyDetails {
         match self {
-            Self::Refused(said) | Self::Unavailable(said) => said.clone(),
+            Self::Refused(details) | Self::Unavailable(details) => details.clone(),
             Self::Credential(error) => ReplyDetails {
-                code: "credential_unreadable".into(),
+                code: CREDENTIAL_UNREADABLE.name().into(),
                 message: error.to_string(),
                 ..ReplyDetails::default()
             },
@@ -61,7 +63,7 @@ impl TokenError {
     }
 }
 
-/// Reads the answer to a request for a token. `sent` are the secrets that the request held.
+/// Reads the answer to a request for an access token. `sent` are the secrets in that request.
 pub(super) fn read_grant(exchange: &Exchange, sent: &[SecretString]) -> Result<TokenGrant, TokenError> {
     if let Exchange::Answered(answer) = exchange
         && let Some(grant) = granted(answer)
@@ -69,25 +71,26 @@ pub(super) fn read_grant(exchange: &Exchange, sent: &[SecretString]) -> Result<T
         return Ok(grant);
     }
     let judgement = judge(exchange);
-    let said = ReplyDetails {
+    let details = ReplyDetails {
         message: match exchange {
-            // The start of an unreadable body is not shown: on this path it may be a token.
+            // The start of an unreadable body is not shown: here it may be an access token.
             Exchange::Answered(answer) => message(answer).unwrap_or_else(|| judgement.reason.to_owned()),
             Exchange::NoReply(_) => judgement.details.message,
         },
         ..judgement.details
     };
-    let said = ReplyDetails { message: redact(said.message, sent), code: redact(said.code, sent), ..said };
+    let details =
+        ReplyDetails { message: redact(details.message, sent), code: redact(details.code, sent), ..details };
     match judgement.verdict {
         Verdict::Retry
         | Verdict::Unreachable
         | Verdict::Banned
-        | Verdict::Throttled(Throttle::Second | Throttle::Minute) => Err(TokenError::Unavailable(said)),
+        | Verdict::Throttled(Throttle::Second | Throttle::Minute) => Err(TokenError::Unavailable(details)),
         Verdict::Closed
         | Verdict::AlreadyEnded
         | Verdict::TokenRefused
         | Verdict::Refused
-        | Verdict::Halt => Err(TokenError::Refused(said)),
+        | Verdict::Halt => Err(TokenError::Refused(details)),
     }
 }
 
@@ -110,7 +113,7 @@ fn message(answer: &HttpAnswer) -> Option<String> {
     ["message", "Message", "errmsg"].iter().find_map(|name| fields.get(name)?.as_str()).map(one_line)
 }
 
-/// The text without these secrets, should it repeat one.
+/// The text, with `[redacted]` in place of these secrets.
 pub(super) fn redact(text: String, secrets: &[SecretString]) -> String {
     secrets
         .iter()

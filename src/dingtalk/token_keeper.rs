@@ -1,6 +1,6 @@
-//! The access token of a run: which one requests carry, and when the next one is due.
+//! The access token of a run: which one requests carry, and when to fetch the next one.
 //!
-//! Invariant: a token that was refused is never handed out again, and one task at a time fetches the next.
+//! Invariant: an access token that DingTalk refused is never used again, and one task at a time fetches the next one.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,13 +9,14 @@ use reqwest::header::HeaderValue;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
+use super::codes::UNUSABLE_TOKEN;
 use super::token_grant::{TokenError, TokenGrant};
 use crate::outcome::ReplyDetails;
 
-/// How long before its end a token is replaced, as DingTalk advises.
+/// How long before its end an access token is replaced, as DingTalk advises.
 const REFRESH_MARGIN: Duration = Duration::from_mins(10);
 
-/// A token that requests can carry.
+/// An access token that requests can carry.
 #[derive(Clone)]
 pub struct AccessToken {
     header: HeaderValue,
@@ -23,7 +24,7 @@ pub struct AccessToken {
 }
 
 impl AccessToken {
-    /// A token for tests and simulations.
+    /// An access token for tests and simulations.
     pub fn for_tests() -> Self {
         Self { header: HeaderValue::from_static("token"), generation: 1 }
     }
@@ -39,46 +40,46 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// What the keeper has to offer.
+/// What the keeper has for the next request.
 #[derive(Debug, Clone)]
 pub(crate) enum TokenSupply {
-    /// A token good for requests.
+    /// A valid access token.
     Ready(AccessToken),
-    /// A token still good for requests, whose successor should be fetched now.
+    /// An access token that is still valid. Its successor is to be fetched now.
     Due(AccessToken),
-    /// No token: fetch one now.
+    /// No access token: fetch one now.
     Fetch,
-    /// No token, and one is being fetched.
+    /// No access token, and one is being fetched.
     Fetching,
-    /// No token, and the last fetch failed: not before this instant.
+    /// No access token, and the last fetch failed. Fetch again, but not before this instant.
     FetchAt(Instant),
 }
 
-/// Keeps the token. It decides and does nothing: fetching is its owner's.
+/// Keeps the access token of a run. It only decides; its owner fetches.
 #[derive(Debug, Default)]
 pub(crate) struct TokenKeeper {
-    current: Option<Held>,
+    current: Option<Current>,
     generation: u64,
     fetching: bool,
     not_before: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct Current {
     token: AccessToken,
     due: Instant,
     expires: Instant,
 }
 
 impl TokenKeeper {
-    /// What there is at `now`.
+    /// What the next request can have at `now`.
     pub(crate) fn supply(&self, now: Instant) -> TokenSupply {
         let may_fetch = !self.fetching && self.not_before.is_none_or(|at| at <= now);
         match &self.current {
-            Some(held) if now >= held.due && now < held.expires && may_fetch => {
-                TokenSupply::Due(held.token.clone())
+            Some(current) if now >= current.due && now < current.expires && may_fetch => {
+                TokenSupply::Due(current.token.clone())
             }
-            Some(held) if now < held.expires => TokenSupply::Ready(held.token.clone()),
+            Some(current) if now < current.expires => TokenSupply::Ready(current.token.clone()),
             _ if self.fetching => TokenSupply::Fetching,
             _ => match self.not_before {
                 Some(at) if at > now => TokenSupply::FetchAt(at),
@@ -87,32 +88,31 @@ impl TokenKeeper {
         }
     }
 
-    /// Whether there is a token at `now`, be it due or not.
+    /// Whether there is a valid access token at `now`.
     pub(crate) fn serves(&self, now: Instant) -> bool {
-        self.current.as_ref().is_some_and(|held| now < held.expires)
+        self.current.as_ref().is_some_and(|current| now < current.expires)
     }
 
-    /// A fetch has begun.
     pub(crate) fn fetch_started(&mut self) {
         self.fetching = true;
     }
 
-    /// A fetch brought a token.
+    /// A fetch succeeded.
     pub(crate) fn fetched(&mut self, grant: &TokenGrant, now: Instant) -> Result<(), TokenError> {
         self.fetching = false;
         self.not_before = None;
         let mut header = HeaderValue::from_str(grant.token.expose_secret()).map_err(|_| {
             TokenError::Refused(ReplyDetails {
-                code: "unusable_token".into(),
-                message: "the access token holds characters that no header can carry".into(),
+                code: UNUSABLE_TOKEN.name().into(),
+                message: UNUSABLE_TOKEN.reason.into(),
                 ..ReplyDetails::default()
             })
         })?;
         header.set_sensitive(true);
         self.generation += 1;
-        // A lifetime of under twenty minutes is not documented; half of it is kept then.
+        // DingTalk documents no lifetime under 20 minutes. If one comes, it is replaced after half of it.
         let margin = REFRESH_MARGIN.min(grant.lifetime / 2);
-        self.current = Some(Held {
+        self.current = Some(Current {
             token: AccessToken { header, generation: self.generation },
             due: now + grant.lifetime.saturating_sub(margin),
             expires: now + grant.lifetime,
@@ -120,15 +120,16 @@ impl TokenKeeper {
         Ok(())
     }
 
-    /// A fetch failed; the next one is due at `not_before`.
+    /// A fetch failed. The next one starts at `not_before` or later.
     pub(crate) fn fetch_failed(&mut self, not_before: Instant) {
         self.fetching = false;
         self.not_before = Some(not_before);
     }
 
-    /// DingTalk refused this token. Others in flight may hear the same of it later, which says nothing about a newer one.
+    /// DingTalk refused this access token. Other requests in flight may bring the same refusal later. That says nothing about a
+    /// newer access token.
     pub(crate) fn refused(&mut self, token: &AccessToken) {
-        self.current.take_if(|held| held.token.generation <= token.generation);
+        self.current.take_if(|current| current.token.generation <= token.generation);
     }
 }
 
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_fetched_by_one_while_the_others_wait() {
+    fn one_task_fetches_the_access_token_while_the_others_wait() {
         let (mut keeper, now) = (TokenKeeper::default(), Instant::now());
         assert!(matches!(keeper.supply(now), TokenSupply::Fetch));
         keeper.fetch_started();
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_due_ten_minutes_before_its_end_and_serves_meanwhile() {
+    fn an_access_token_is_replaced_ten_minutes_before_its_end_and_is_used_meanwhile() {
         let (mut keeper, now) = (TokenKeeper::default(), Instant::now());
         keeper.fetched(&grant(120), now).unwrap();
         assert!(ready(&keeper.supply(now + 110 * MINUTE - Duration::from_millis(1))));
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_lived_token_serves_half_its_life_before_it_is_due() {
+    fn a_short_lived_access_token_is_replaced_after_half_its_life() {
         let (mut keeper, now) = (TokenKeeper::default(), Instant::now());
         keeper.fetched(&grant(4), now).unwrap();
         assert!(ready(&keeper.supply(now + MINUTE)));
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_token_is_gone_and_its_late_refusals_do_not_hit_its_successor() {
+    fn a_refused_access_token_is_gone_and_its_late_refusals_do_not_hit_its_successor() {
         let (mut keeper, now) = (TokenKeeper::default(), Instant::now());
         keeper.fetched(&grant(120), now).unwrap();
         let TokenSupply::Ready(first) = keeper.supply(now) else { panic!("no token") };
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_refresh_leaves_the_old_token_in_use_until_it_expires() {
+    fn after_a_failed_refresh_the_old_access_token_is_used_until_it_expires() {
         let (mut keeper, now) = (TokenKeeper::default(), Instant::now());
         keeper.fetched(&grant(120), now).unwrap();
         keeper.fetch_failed(now + 112 * MINUTE);
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_never_printed_and_one_that_no_header_can_carry_is_refused() {
+    fn an_access_token_is_never_printed_and_one_that_no_header_can_carry_is_refused() {
         let mut keeper = TokenKeeper::default();
         let hunter = TokenGrant { token: "hunter2".into(), lifetime: MINUTE };
         keeper.fetched(&hunter, Instant::now()).unwrap();

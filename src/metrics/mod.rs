@@ -1,7 +1,7 @@
-//! Figures for Prometheus: counted from a run's events, left in a file by `close`, served by a worker.
+//! Metrics for Prometheus, counted from a run's events. `close` writes them to a file, and a worker serves them.
 //!
-//! Invariant: the names, types and labels are fixed; dashboards and alerts are written against them. What is counted comes
-//! from [`RunEvent`](crate::events::RunEvent)s and from nothing else of a run.
+//! Invariant: names, types and labels are fixed, because dashboards and alerts use them. Of a run, only its
+//! [`RunEvent`](crate::events::RunEvent)s are counted.
 
 mod figures;
 mod server;

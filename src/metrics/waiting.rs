@@ -1,7 +1,7 @@
-//! How many rows wait to be asked again, told from a run's events.
+//! Counts the rows that wait for a retry, from a run's events.
 //!
-//! Invariant: a row counts from the event that plans its retry to the start of that attempt, or to its end where it ends
-//! while it waits.
+//! Invariant: a row counts from the event that plans its retry to the start of that attempt. If the row ends first, it counts to
+//! its end.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::events::RunEvent;
 use crate::meeting::Fingerprint;
 use crate::outcome::{Outcome, OutcomeKind};
 
-/// The rows that wait, by what they say and by the attempt that failed. Two rows of a queue can say the same.
+/// The rows that wait, by their ids and by the attempt that failed. Two rows of a queue can have the same ids.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     rows: HashMap<(Fingerprint, u32), usize>,
@@ -17,24 +17,22 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// How many rows wait.
     pub(super) fn count(&self) -> usize {
         self.count
     }
 
-    /// Takes note of an event.
-    pub(super) fn note(&mut self, event: &RunEvent<'_>) {
+    pub(super) fn observe(&mut self, event: &RunEvent<'_>) {
         match event {
             RunEvent::RetryPlanned { request, attempt, .. } => {
                 *self.rows.entry((request.fingerprint(), *attempt)).or_default() += 1;
                 self.count += 1;
             }
             RunEvent::AttemptStarted { request, attempt } if self.count > 0 => {
-                self.one_less(request.fingerprint(), attempt.saturating_sub(1));
+                self.remove_one(request.fingerprint(), attempt.saturating_sub(1));
             }
             RunEvent::RowEnded { outcome } if self.count > 0 && can_have_waited(outcome) => {
                 let fingerprint = Fingerprint::of(&outcome.conference_id, &outcome.union_id);
-                self.one_less(fingerprint, outcome.attempts);
+                self.remove_one(fingerprint, outcome.attempts);
             }
             RunEvent::AttemptStarted { .. }
             | RunEvent::RowEnded { .. }
@@ -48,7 +46,7 @@ impl Waiting {
         }
     }
 
-    fn one_less(&mut self, fingerprint: Fingerprint, attempt: u32) {
+    fn remove_one(&mut self, fingerprint: Fingerprint, attempt: u32) {
         let Some(rows) = self.rows.get_mut(&(fingerprint, attempt)) else { return };
         *rows -= 1;
         self.count -= 1;
@@ -58,7 +56,7 @@ impl Waiting {
     }
 }
 
-/// A duplicate says what another row says, and that one may wait.
+/// A duplicate has the ids of another row, which may be waiting. So the end of a duplicate changes nothing.
 fn can_have_waited(outcome: &Outcome) -> bool {
     match outcome.kind {
         OutcomeKind::Closed

@@ -1,20 +1,21 @@
-//! What can go wrong on request, by name and probability.
+//! The faults that the stand-in makes on request, by name and probability.
+//!
+//! Invariant: [`FaultKind::ALL`] has every fault once.
 
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// One thing that goes wrong with a probability.
+/// One fault with its probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fault {
-    /// What.
     pub kind: FaultKind,
-    /// How often, from 0 to 1.
+    /// From 0 to 1.
     pub probability: f64,
 }
 
-/// What can go wrong.
+/// What a fault does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
     /// 500 `systemError`; nothing is closed.
@@ -41,14 +42,14 @@ pub enum FaultKind {
     NoReply,
     /// The connection breaks; nothing is closed.
     Reset,
-    /// No answer comes, ever; nothing is closed.
+    /// No answer comes; nothing is closed.
     Silent,
     /// The answer takes three seconds longer.
     Slow,
 }
 
 impl FaultKind {
-    /// All faults, with their names and what they do.
+    /// All faults, each with its name and its effect.
     pub const ALL: [(Self, &'static str, &'static str); 14] = [
         (Self::SystemError, "systemError", "500 systemError"),
         (Self::WaterLimitError, "waterLimitError", "404 waterLimitError"),
@@ -69,27 +70,27 @@ impl FaultKind {
 
 impl fmt::Display for FaultKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (.., name, _) = Self::ALL.iter().find(|(kind, ..)| kind == self).expect("all faults are listed");
+        let (.., name, _) = Self::ALL.iter().find(|(kind, ..)| kind == self).expect("ALL has every fault");
         f.write_str(name)
     }
 }
 
-/// Why a fault was not understood.
+/// Why a text is no fault.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FaultParseError {
-    /// It is not `NAME=PROBABILITY`.
-    #[error("NAME=PROBABILITY is expected, such as systemError=0.02")]
+    /// It has not the form `NAME=PROBABILITY`.
+    #[error("a fault has the form NAME=PROBABILITY, such as systemError=0.02")]
     Form,
     /// There is no fault of that name.
-    #[error("there is no fault {name:?}; there are {}", FaultKind::ALL.map(|(_, name, _)| name).join(", "))]
+    #[error("unknown fault {name:?}; the faults are {}", FaultKind::ALL.map(|(_, name, _)| name).join(", "))]
     Name {
-        /// What was given.
+        /// The given text.
         name: String,
     },
-    /// The probability is none.
-    #[error("{text:?} is no probability from 0 to 1")]
+    /// The probability is not from 0 to 1.
+    #[error("{text:?} is not a probability from 0 to 1")]
     Probability {
-        /// What was given.
+        /// The given text.
         text: String,
     },
 }
@@ -114,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_fault_is_known_by_its_name() {
+    fn every_fault_is_parsed_by_its_name() {
         for (kind, name, _) in FaultKind::ALL {
             let fault: Fault = format!("{name}=0.5").parse().unwrap();
             assert_eq!((fault.kind, fault.kind.to_string().as_str()), (kind, name));
@@ -122,10 +123,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_fault_is_refused_with_what_there_is() {
+    fn a_text_that_is_no_fault_is_refused_with_the_names_of_all_faults() {
         let error = |text: &str| text.parse::<Fault>().unwrap_err().to_string();
         assert!(error("systemError").contains("NAME=PROBABILITY"));
-        assert!(error("oops=1").contains("there is no fault \"oops\"; there are systemError, "));
-        assert!(error("qps=2").contains("\"2\" is no probability"));
+        assert!(error("oops=1").contains("unknown fault \"oops\"; the faults are systemError, "));
+        assert!(error("qps=2").contains("\"2\" is not a probability"));
     }
 }

@@ -1,8 +1,10 @@
-//! The meetings' state.
+//! The state of the stand-in's meetings.
+//!
+//! Invariant: a meeting that has ended never opens again.
 
 use std::collections::HashMap;
 
-/// What asking to close a meeting comes to.
+/// What a request to close a meeting does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CloseResult {
     Closed,
@@ -11,7 +13,7 @@ pub(super) enum CloseResult {
     UnknownUser,
 }
 
-/// Every meeting that was named.
+/// Every meeting that a request named.
 #[derive(Debug, Default)]
 pub(super) struct Meetings(HashMap<String, State>);
 
@@ -22,7 +24,7 @@ enum State {
 }
 
 impl Meetings {
-    /// Closes a meeting, if it is open and this is its host.
+    /// Closes a meeting if it is open and this is its host.
     pub(super) fn close(&mut self, conference_id: &str, union_id: &str) -> CloseResult {
         if union_id.starts_with("stranger") {
             return CloseResult::UnknownUser;
@@ -42,14 +44,13 @@ impl Meetings {
         }
     }
 
-    /// Somebody asked, and the answer did not come to closing: from now on the meeting is that person's.
-    pub(super) fn name(&mut self, conference_id: &str, union_id: &str) {
+    /// Makes this person the host of a meeting that is new. For a request that a fault kept from closing it.
+    pub(super) fn open(&mut self, conference_id: &str, union_id: &str) {
         if !self.0.contains_key(conference_id) {
             self.0.insert(conference_id.to_owned(), State::Open { host: union_id.to_owned() });
         }
     }
 
-    /// Whether a meeting has ended.
     pub(super) fn has_ended(&self, conference_id: &str) -> bool {
         matches!(self.0.get(conference_id), Some(State::Ended))
     }
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_meeting_is_closed_once_and_has_ended_ever_after() {
+    fn a_meeting_is_closed_once_and_never_opens_again() {
         let mut meetings = Meetings::default();
         assert_eq!(meetings.close("a", "host"), CloseResult::Closed);
         assert_eq!(meetings.close("a", "host"), CloseResult::HadEnded);
@@ -68,15 +69,15 @@ mod tests {
     }
 
     #[test]
-    fn a_meeting_belongs_to_whoever_named_it_first() {
+    fn the_first_person_who_asks_for_a_meeting_is_its_host() {
         let mut meetings = Meetings::default();
-        meetings.name("a", "host");
+        meetings.open("a", "host");
         assert_eq!(meetings.close("a", "other"), CloseResult::NotTheHost);
         assert_eq!(meetings.close("a", "host"), CloseResult::Closed);
     }
 
     #[test]
-    fn test_ids_stand_for_the_other_cases() {
+    fn test_ids_give_the_other_cases() {
         let mut meetings = Meetings::default();
         assert_eq!(meetings.close("ended-1", "host"), CloseResult::HadEnded);
         assert_eq!(meetings.close("a", "guest-1"), CloseResult::NotTheHost);

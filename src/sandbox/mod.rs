@@ -1,12 +1,16 @@
-//! A stand-in for DingTalk on this machine, to rehearse on: the documented API, its quotas, and faults on request.
+//! A stand-in for DingTalk on this machine, for rehearsals and tests: the documented API, its quotas, and faults on request.
 //!
-//! A meeting that was never named before is open and belongs to whoever asks first. Test ids stand for the other cases,
-//! as test cards do at a payment provider: a conference id that begins with `ended` has ended; a union id that begins
-//! with `guest` is not the host, and one that begins with `stranger` is not known. Any app key and secret are taken, but
-//! the secret `wrong`. Windows slide: a call is refused where as many were let in within the last second as the quota
-//! allows.
+//! Every conference id is an open meeting, and the first union id that asks for it is its host. Test ids give the other cases,
+//! like the test cards of a payment provider:
 //!
-//! Invariant: it listens on loopback alone.
+//! - A conference id that begins with `ended` has ended.
+//! - A union id that begins with `guest` is not the host.
+//! - A union id that begins with `stranger` is unknown.
+//! - The secret `wrong` is refused. Every other app key and secret is accepted.
+//!
+//! Quotas count calls in sliding windows: the last second, minute or 20 seconds.
+//!
+//! Invariant: it listens only on loopback.
 
 mod faults;
 mod meetings;
@@ -29,19 +33,19 @@ use std::time::Duration;
 /// How the stand-in behaves.
 #[derive(Debug, Clone)]
 pub struct SandboxSettings {
-    /// Where it listens: loopback, port 0 for any free one.
+    /// Where it listens: on loopback. Port 0 is any free port.
     pub listen: SocketAddr,
     /// The shortest and the longest time before an answer.
     pub latency: (Duration, Duration),
     /// What goes wrong, and how often.
     pub faults: Vec<Fault>,
-    /// The seed of latency and faults: the same seed and the same calls give the same answers.
+    /// The seed of latency and faults. The same seed and the same calls give the same answers.
     pub seed: u64,
-    /// What it refuses.
+    /// The quotas that it enforces.
     pub quotas: Quotas,
-    /// How long an access token lives.
+    /// How long an access token is valid.
     pub token_lifetime: Duration,
-    /// Whether statistics keep every call: memory grows with the calls.
+    /// Whether the statistics keep every call. Memory then grows with the calls.
     pub keep_calls: bool,
 }
 

@@ -1,22 +1,24 @@
-//! What DingTalk refuses for its number: sliding windows over the calls that were let in.
+//! The stand-in's quotas: sliding windows over the calls that it admitted.
+//!
+//! Invariant: a refused call does not count against a quota.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What is refused.
+/// How many calls are admitted. `None`: no limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quotas {
-    /// Calls a second of one app on one API; DingTalk Standard: 20.
+    /// Calls a second of one app to one API. DingTalk Standard: 20.
     pub per_second: Option<usize>,
-    /// Calls a minute of one app on one API.
+    /// Calls a minute of one app to one API.
     pub per_minute: Option<usize>,
-    /// Calls of one address, to every API; DingTalk: 10,000 in 20 seconds.
+    /// Calls of one address to all APIs. DingTalk: 10,000 in 20 seconds.
     pub address: Option<(usize, Duration)>,
-    /// How long an address is banned; DingTalk: 5 minutes.
+    /// How long an address is banned. DingTalk: 5 minutes.
     pub ban: Duration,
-    /// Metered calls a month; DingTalk Standard: 5,000.
+    /// Metered calls a month. DingTalk Standard: 5,000.
     pub month: Option<u64>,
 }
 
@@ -33,13 +35,13 @@ impl Default for Quotas {
 }
 
 impl Quotas {
-    /// Nothing is refused.
+    /// No limit of any kind.
     pub fn unlimited() -> Self {
         Self { per_second: None, address: None, ..Self::default() }
     }
 }
 
-/// A quota that refuses a call.
+/// The quota that refuses a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     Second,
@@ -47,7 +49,7 @@ pub(super) enum Refusal {
     Month,
 }
 
-/// The windows' state.
+/// Counts calls against the quotas.
 #[derive(Debug)]
 pub(super) struct Meter {
     quotas: Quotas,
@@ -74,7 +76,7 @@ impl Meter {
         self.quotas.per_second = per_second;
     }
 
-    /// Whether a call of any kind meets a ban; the call that passes the address's quota begins one.
+    /// Whether this call of any kind is banned. The call above the address's quota starts a ban.
     pub(super) fn is_banned(&mut self, now: Instant) -> bool {
         if self.banned_until.is_some_and(|until| now < until) {
             return true;
@@ -92,7 +94,7 @@ impl Meter {
         self.banned_until = Some(now + self.quotas.ban);
     }
 
-    /// Lets a metered call in, or says which quota refuses it. A refusal is not metered.
+    /// Admits a metered call, or returns the quota that refuses it. A refusal is not metered.
     pub(super) fn admit(&mut self, now: Instant) -> Result<(), Refusal> {
         if self.quotas.month.is_some_and(|limit| self.metered >= limit) {
             return Err(Refusal::Month);
@@ -124,7 +126,7 @@ impl Window {
         Self { span, instants: VecDeque::new() }
     }
 
-    /// How many there are at `now`.
+    /// How many instants are in the window at `now`.
     pub(super) fn count(&mut self, now: Instant) -> usize {
         while self.instants.front().is_some_and(|first| now.saturating_duration_since(*first) >= self.span) {
             self.instants.pop_front();
@@ -132,7 +134,6 @@ impl Window {
         self.instants.len()
     }
 
-    /// Adds one.
     pub(super) fn admit(&mut self, now: Instant) {
         self.count(now);
         self.instants.push_back(now);
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_passes_its_quota_is_banned_for_a_while() {
+    fn an_address_above_its_quota_is_banned_for_a_while() {
         let quotas = Quotas { address: Some((2, Duration::from_secs(20))), ..Quotas::default() };
         let (mut meter, start) = (Meter::new(quotas), Instant::now());
         assert!(!meter.is_banned(start) && !meter.is_banned(start));

@@ -1,8 +1,10 @@
-//! What comes back, or does not.
+//! The answers of the stand-in, and the ways in which it gives none.
+//!
+//! Invariant: the forms of DingTalk's answers are written here and nowhere else in the stand-in.
 
 use serde_json::{Value, json};
 
-/// What a call comes to on the wire.
+/// What the client gets for its request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// An answer.
@@ -11,12 +13,12 @@ pub enum Reply {
         status: u16,
         /// The body.
         body: String,
-        /// Headers beside the usual ones; a `content-type` here takes the usual one's place.
+        /// Headers beside the usual ones. A `content-type` here replaces the usual one.
         headers: Vec<(&'static str, String)>,
     },
     /// The connection breaks.
     Drop,
-    /// No answer, ever.
+    /// No answer comes.
     Silence,
 }
 
@@ -31,22 +33,22 @@ impl Reply {
         Self::Answer { status, body: body.into(), headers: vec![] }
     }
 
-    /// A failure in DingTalk's form; the server puts the request id in.
+    /// A failure in DingTalk's form. The server fills in the request id.
     pub fn failure(status: u16, code: &str, message: &str) -> Self {
         Self::json(status, &json!({"code": code, "requestid": REQUEST_ID, "message": message}))
     }
 
-    /// The documented success, spelling and all.
+    /// The documented success, with DingTalk's own spelling.
     pub fn closed() -> Self {
         Self::json(200, &json!({"code": 200, "cause": "sucess"}))
     }
 
-    /// The wall in front of DingTalk.
+    /// The answer of the wall in front of DingTalk to a banned address.
     pub fn ban() -> Self {
         Self::json(200, &json!({"status": 1111, "wait": 5, "source": "x5", "punish": "deny"}))
     }
 
-    /// The same answer with a header more.
+    /// The same answer with one more header.
     #[must_use]
     pub fn header(self, name: &'static str, value: &str) -> Self {
         match self {
@@ -58,7 +60,7 @@ impl Reply {
         }
     }
 
-    /// What statistics call this: the code in the body, else the status, else what happened to the connection.
+    /// The name in the statistics: the code in the body, else the status, else what happened to the connection.
     pub(super) fn label(&self) -> String {
         match self {
             Self::Drop => "connection dropped".into(),
@@ -76,15 +78,15 @@ impl Reply {
     }
 }
 
-/// Stands for the request's id until the server knows it.
+/// The place for the request id, which the server fills in.
 pub(super) const REQUEST_ID: &str = "REQUEST-ID";
 
 /// An answer that a test prepared for one conference id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScriptedReply {
-    /// What comes back.
+    /// The answer.
     pub reply: Reply,
-    /// Whether the meeting is closed by it.
+    /// Whether it closes the meeting.
     pub closes: bool,
 }
 

@@ -1,120 +1,89 @@
-//! The stand-in on a socket.
+//! Serves the stand-in over HTTP.
+//!
+//! Invariant: it listens only on loopback, because it accepts any credentials.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderValue;
-use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use percent_encoding::percent_decode_str;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::reply::REQUEST_ID;
 use super::stand_in::{ApiRequest, StandIn};
 use super::tokens::TokenFlow;
 use super::{Reply, SandboxSettings, ScriptedReply, Statistics};
-use parking_lot::{Mutex, MutexGuard};
+use crate::http_server::{HttpServer, Limits};
 
 const CLOSE_PATH: &str = "/v1.0/conference/videoConferences/";
 const TOKEN_HEADER: &str = "x-acs-dingtalk-access-token";
-/// No request for a token is longer.
+/// A longer body is no request of this API.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
 
-/// A running stand-in; dropping it ends it.
+/// A test opens as many connections as it likes, and keeps them open without a request for as long as it likes.
+const LIMITS: Limits = Limits { connections: usize::MAX, head: None };
+
+/// A running stand-in. Dropping it ends it.
 #[derive(Debug)]
 pub struct Sandbox {
-    address: SocketAddr,
+    server: HttpServer,
     stand_in: Arc<Mutex<StandIn>>,
-    server: JoinHandle<()>,
 }
 
 impl Sandbox {
-    /// Listens and serves. An address that is not loopback is refused: the stand-in takes any credentials.
+    /// Listens and answers. An address that is not loopback is an error.
     pub async fn start(settings: SandboxSettings) -> io::Result<Self> {
         if !settings.listen.ip().is_loopback() {
             let problem = format!("{} is not a loopback address", settings.listen.ip());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, problem));
         }
-        let listener = TcpListener::bind(settings.listen).await?;
-        let address = listener.local_addr()?;
+        let listen = settings.listen;
         let stand_in = Arc::new(Mutex::new(StandIn::new(settings)));
-        let server = tokio::spawn(serve(listener, Arc::clone(&stand_in)));
-        Ok(Self { address, stand_in, server })
+        let answering = Arc::clone(&stand_in);
+        let server =
+            HttpServer::start(listen, LIMITS, move |request| answer(request, Arc::clone(&answering)));
+        Ok(Self { server: server.await?, stand_in })
     }
 
-    /// Where it is: `http://127.0.0.1:PORT`.
+    /// Its address: `http://127.0.0.1:PORT`.
     pub fn base_url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.server.address())
     }
 
-    /// What was counted so far.
+    /// The counts so far.
     pub fn statistics(&self) -> Statistics {
-        lock(&self.stand_in).statistics.clone()
+        self.stand_in.lock().statistics.clone()
     }
 
-    /// Prepares the next answers for a conference id; when they are used up, the usual ones follow.
+    /// Prepares the next answers for a conference id. The usual ones follow them.
     pub fn script(&self, conference_id: &str, replies: impl IntoIterator<Item = impl Into<ScriptedReply>>) {
-        lock(&self.stand_in).script(conference_id, replies.into_iter().map(Into::into).collect());
+        self.stand_in.lock().script(conference_id, replies.into_iter().map(Into::into).collect());
     }
 
-    /// Prepares the next answers to requests for a token.
+    /// Prepares the next answers to requests for an access token.
     pub fn script_tokens(&self, replies: impl IntoIterator<Item = Reply>) {
-        lock(&self.stand_in).script_tokens(replies.into_iter().collect());
+        self.stand_in.lock().script_tokens(replies.into_iter().collect());
     }
 
     /// Makes every access token invalid at once.
     pub fn expire_tokens(&self) {
-        lock(&self.stand_in).expire_tokens();
+        self.stand_in.lock().expire_tokens();
     }
 
-    /// Lets in so many calls a second from now on; none is no limit.
+    /// Changes the quota of calls a second. `None`: no limit.
     pub fn set_app_quota(&self, per_second: Option<usize>) {
-        lock(&self.stand_in).set_app_quota(per_second);
+        self.stand_in.lock().set_app_quota(per_second);
     }
 
-    /// Whether a meeting has been closed.
+    /// Whether a meeting has ended.
     pub fn has_ended(&self, conference_id: &str) -> bool {
-        lock(&self.stand_in).has_ended(conference_id)
+        self.stand_in.lock().has_ended(conference_id)
     }
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
-fn lock(stand_in: &Mutex<StandIn>) -> MutexGuard<'_, StandIn> {
-    stand_in.lock()
-}
-
-async fn serve(listener: TcpListener, stand_in: Arc<Mutex<StandIn>>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => {
-                if let Ok((stream, _)) = accepted {
-                    connections.spawn(serve_connection(stream, Arc::clone(&stand_in)));
-                }
-            }
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-async fn serve_connection(stream: TcpStream, stand_in: Arc<Mutex<StandIn>>) {
-    // Without this, an answer waits for the acknowledgement of the one before it.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| answer(request, Arc::clone(&stand_in)));
-    // A connection that ends with an error is the client's business, or ours on purpose.
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// The error that makes hyper close a connection without an answer.
@@ -132,8 +101,8 @@ async fn answer(
         Err(_) => return Err(DropConnection),
     };
     let token = head.headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok());
-    let ask = read(&head.method, head.uri.path(), head.uri.query().unwrap_or_default(), token, &body);
-    let (reply, latency) = lock(&stand_in).ask(ask, Instant::now());
+    let request = read(&head.method, head.uri.path(), head.uri.query().unwrap_or_default(), token, &body);
+    let (reply, latency) = stand_in.lock().answer(request, Instant::now());
     let _in_flight = InFlightGuard(Arc::clone(&stand_in));
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
@@ -148,12 +117,12 @@ async fn answer(
     }
 }
 
-/// Counts a request as in flight until its answer leaves, also where the client does not wait for it.
+/// Counts a request as in flight until its answer is sent, even if the client does not wait for it.
 struct InFlightGuard(Arc<Mutex<StandIn>>);
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        lock(&self.0).answered();
+        self.0.lock().reply_sent();
     }
 }
 
@@ -166,12 +135,12 @@ fn read<'a>(
 ) -> ApiRequest<'a> {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     match (method, path) {
-        (&Method::POST, "/v1.0/oauth2/accessToken") => ApiRequest::Token { way: TokenFlow::Internal, body },
+        (&Method::POST, "/v1.0/oauth2/accessToken") => ApiRequest::Token { flow: TokenFlow::Internal, body },
         (&Method::POST, "/v1.0/oauth2/corpAccessToken") => {
-            ApiRequest::Token { way: TokenFlow::ThirdParty, body }
+            ApiRequest::Token { flow: TokenFlow::ThirdParty, body }
         }
         (&Method::POST, path) if path.starts_with("/v1.0/oauth2/") && path.ends_with("/token") => {
-            ApiRequest::Token { way: TokenFlow::Corp, body }
+            ApiRequest::Token { flow: TokenFlow::Corp, body }
         }
         (&Method::DELETE, path) => match path.strip_prefix(CLOSE_PATH) {
             Some(id) if !id.is_empty() && !id.contains('/') => {

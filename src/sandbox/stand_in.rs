@@ -1,4 +1,6 @@
-//! What is answered: a state machine over requests, without a socket.
+//! The stand-in as a state machine: a request in, an answer out, without a socket.
+//!
+//! Invariant: the same settings and the same requests at the same times give the same answers.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -13,18 +15,18 @@ use super::statistics::Call;
 use super::tokens::{TokenFlow, Tokens};
 use super::{FaultKind, Reply, SandboxSettings, ScriptedReply, Statistics};
 
-/// How much later a slow answer comes.
+/// How much longer a slow answer takes.
 const SLOW: Duration = Duration::from_secs(3);
 
-/// A request, as far as the API reads it.
+/// A request, as the API reads it.
 #[derive(Debug)]
 pub(super) enum ApiRequest<'a> {
-    Token { way: TokenFlow, body: &'a [u8] },
+    Token { flow: TokenFlow, body: &'a [u8] },
     Close { conference_id: String, union_id: Option<String>, token: Option<&'a str> },
     Unknown,
 }
 
-/// Everything that the stand-in knows.
+/// The state of the stand-in.
 #[derive(Debug)]
 pub(super) struct StandIn {
     settings: SandboxSettings,
@@ -73,11 +75,11 @@ impl StandIn {
         self.meter.set_app_quota(per_second);
     }
 
-    /// Answers a request; the answer leaves after the time that comes with it. [`StandIn::answered`] follows.
-    pub(super) fn ask(&mut self, ask: ApiRequest<'_>, now: Instant) -> (Reply, Duration) {
+    /// The answer to a request, and after how long it is to be sent. The caller then calls [`StandIn::reply_sent`].
+    pub(super) fn answer(&mut self, request: ApiRequest<'_>, now: Instant) -> (Reply, Duration) {
         self.in_flight += 1;
         self.statistics.most_in_flight = self.statistics.most_in_flight.max(self.in_flight);
-        if let ApiRequest::Close { .. } = ask {
+        if let ApiRequest::Close { .. } = request {
             self.count_close(now);
         }
         let (shortest, longest) = self.settings.latency;
@@ -86,14 +88,14 @@ impl StandIn {
             self.statistics.calls_while_banned += 1;
             return (Reply::ban(), latency);
         }
-        match ask {
+        match request {
             ApiRequest::Unknown => {
                 (Reply::json(200, &json!({"errcode": 404, "errmsg": "请求的URI地址不存在"})), latency)
             }
-            ApiRequest::Token { way, body } => {
+            ApiRequest::Token { flow, body } => {
                 self.statistics.token_calls += 1;
                 let reply =
-                    self.token_script.pop_front().unwrap_or_else(|| self.tokens.grant(way, body, now));
+                    self.token_script.pop_front().unwrap_or_else(|| self.tokens.grant(flow, body, now));
                 (reply, latency)
             }
             ApiRequest::Close { conference_id, union_id, token } => {
@@ -110,8 +112,8 @@ impl StandIn {
         }
     }
 
-    /// An answer has left, or was given up.
-    pub(super) fn answered(&mut self) {
+    /// An answer was sent, or the connection ended without one.
+    pub(super) fn reply_sent(&mut self) {
         self.in_flight -= 1;
     }
 
@@ -133,7 +135,7 @@ impl StandIn {
         let at_once = |reply| (reply, Duration::ZERO);
         if let Some(scripted) = self.scripts.get_mut(conference_id).and_then(VecDeque::pop_front) {
             if scripted.closes {
-                self.end(conference_id, union_id);
+                self.close_meeting(conference_id, union_id);
             }
             return at_once(scripted.reply);
         }
@@ -157,13 +159,13 @@ impl StandIn {
         let more = if fault == Some(FaultKind::Slow) { SLOW } else { Duration::ZERO };
         let reply = match fault {
             None | Some(FaultKind::Slow) => None,
-            Some(fault) => self.go_wrong(fault, conference_id, union_id, now),
+            Some(fault) => self.apply_fault(fault, conference_id, union_id, now),
         };
-        (reply.unwrap_or_else(|| self.end(conference_id, union_id)), more)
+        (reply.unwrap_or_else(|| self.close_meeting(conference_id, union_id)), more)
     }
 
-    /// Closes the meeting, if it can be.
-    fn end(&mut self, conference_id: &str, union_id: &str) -> Reply {
+    /// The answer without a fault.
+    fn close_meeting(&mut self, conference_id: &str, union_id: &str) -> Reply {
         match self.meetings.close(conference_id, union_id) {
             CloseResult::Closed => {
                 self.statistics.closed += 1;
@@ -176,7 +178,7 @@ impl StandIn {
     }
 
     fn draw_fault(&mut self) -> Option<FaultKind> {
-        // One draw for all faults keeps what a seed gives when a fault is added at the end.
+        // There is one draw for all faults. So a fault that is added at the end changes no earlier result of a seed.
         let mut drawn = self.chance.f64();
         for fault in &self.settings.faults {
             if drawn < fault.probability {
@@ -187,8 +189,8 @@ impl StandIn {
         None
     }
 
-    /// What a fault comes to; none where the meeting is closed as ever.
-    fn go_wrong(
+    /// The answer of a fault. `None` if the usual answer follows.
+    fn apply_fault(
         &mut self,
         fault: FaultKind,
         conference_id: &str,
@@ -222,14 +224,13 @@ impl StandIn {
             FaultKind::Slow => return None,
         };
         if closes {
-            self.end(conference_id, union_id);
+            self.close_meeting(conference_id, union_id);
         } else {
-            self.meetings.name(conference_id, union_id);
+            self.meetings.open(conference_id, union_id);
         }
         Some(reply)
     }
 
-    /// Whether a meeting has ended, for tests.
     pub(super) fn has_ended(&self, conference_id: &str) -> bool {
         self.meetings.has_ended(conference_id)
     }
@@ -249,29 +250,29 @@ mod tests {
     use super::*;
     use crate::sandbox::{Fault, Quotas};
 
-    fn desk(faults: &[&str]) -> StandIn {
+    fn stand_in(faults: &[&str]) -> StandIn {
         let faults: Vec<Fault> = faults.iter().map(|fault| fault.parse().unwrap()).collect();
-        let mut desk = StandIn::new(SandboxSettings {
+        let mut stand_in = StandIn::new(SandboxSettings {
             faults,
             quotas: Quotas::unlimited(),
             ..SandboxSettings::default()
         });
         let body = br#"{"appKey":"k","appSecret":"s"}"#;
-        desk.ask(ApiRequest::Token { way: TokenFlow::Internal, body }, Instant::now());
-        desk
+        stand_in.answer(ApiRequest::Token { flow: TokenFlow::Internal, body }, Instant::now());
+        stand_in
     }
 
-    fn close(desk: &mut StandIn, conference_id: &str) -> String {
-        let ask = ApiRequest::Close {
+    fn close(stand_in: &mut StandIn, conference_id: &str) -> String {
+        let request = ApiRequest::Close {
             conference_id: conference_id.into(),
             union_id: Some("host".into()),
             token: Some("sandbox-token-1"),
         };
-        desk.ask(ask, Instant::now()).0.label()
+        stand_in.answer(request, Instant::now()).0.label()
     }
 
     #[test]
-    fn each_fault_answers_as_its_name_says_and_closes_or_not() {
+    fn each_fault_gives_its_answer_and_closes_the_meeting_or_not() {
         for (fault, label, closed) in [
             ("systemError", "systemError", false),
             ("waterLimitError", "waterLimitError", false),
@@ -288,63 +289,67 @@ mod tests {
             ("silent", "no answer", false),
             ("slow", "200", true),
         ] {
-            let mut desk = desk(&[&format!("{fault}=1")]);
-            assert_eq!((close(&mut desk, "a").as_str(), desk.has_ended("a")), (label, closed), "{fault}");
+            let mut stand_in = stand_in(&[&format!("{fault}=1")]);
+            assert_eq!(
+                (close(&mut stand_in, "a").as_str(), stand_in.has_ended("a")),
+                (label, closed),
+                "{fault}"
+            );
         }
     }
 
     #[test]
     fn the_same_seed_and_calls_give_the_same_answers() {
-        let play = || {
-            let mut desk = desk(&["systemError=0.3", "lost=0.2"]);
-            (0..200).map(|n| close(&mut desk, &n.to_string())).collect::<Vec<_>>()
+        let answers = || {
+            let mut stand_in = stand_in(&["systemError=0.3", "lost=0.2"]);
+            (0..200).map(|n| close(&mut stand_in, &n.to_string())).collect::<Vec<_>>()
         };
-        let answers = play();
-        assert_eq!(answers, play());
-        let trouble = answers.iter().filter(|answer| *answer == "systemError").count();
+        let first = answers();
+        assert_eq!(first, answers());
+        let trouble = first.iter().filter(|answer| *answer == "systemError").count();
         assert!((30..90).contains(&trouble), "{trouble}");
     }
 
     #[test]
-    fn a_script_is_served_in_order_and_then_the_usual_answer() {
-        let mut desk = desk(&[]);
-        desk.script(
+    fn a_script_is_answered_in_order_and_the_usual_answer_follows() {
+        let mut stand_in = stand_in(&[]);
+        stand_in.script(
             "a",
             vec![Reply::Drop.into(), ScriptedReply { reply: Reply::raw(200, ""), closes: true }],
         );
-        let answers = [close(&mut desk, "a"), close(&mut desk, "a"), close(&mut desk, "a")];
+        let answers = [close(&mut stand_in, "a"), close(&mut stand_in, "a"), close(&mut stand_in, "a")];
         assert_eq!(answers, ["connection dropped", "http 200", "resourceClose"]);
     }
 
     #[test]
-    fn a_call_without_a_token_with_a_wrong_one_or_without_a_user_is_told_apart() {
-        let mut desk = desk(&[]);
-        let mut ask = |union_id: Option<&str>, token| {
-            let ask =
+    fn a_call_without_an_access_token_with_a_wrong_one_or_without_a_user_has_its_own_code() {
+        let mut stand_in = stand_in(&[]);
+        let mut close = |union_id: Option<&str>, token| {
+            let request =
                 ApiRequest::Close { conference_id: "a".into(), union_id: union_id.map(str::to_owned), token };
-            desk.ask(ask, Instant::now()).0.label()
+            stand_in.answer(request, Instant::now()).0.label()
         };
-        assert_eq!(ask(Some("u"), None), "AuthenticationFailed.MissingParameter");
-        assert_eq!(ask(Some("u"), Some("x")), "InvalidAuthentication");
-        assert_eq!(ask(None, Some("sandbox-token-1")), "paramsError");
+        assert_eq!(close(Some("u"), None), "AuthenticationFailed.MissingParameter");
+        assert_eq!(close(Some("u"), Some("x")), "InvalidAuthentication");
+        assert_eq!(close(None, Some("sandbox-token-1")), "paramsError");
     }
 
     #[test]
-    fn a_path_that_is_none_is_a_200_with_an_error_in_it() {
-        let (reply, _) = desk(&[]).ask(ApiRequest::Unknown, Instant::now());
+    fn an_unknown_path_gets_a_200_with_an_error_in_it() {
+        let (reply, _) = stand_in(&[]).answer(ApiRequest::Unknown, Instant::now());
         assert_eq!(reply, Reply::raw(200, r#"{"errcode":404,"errmsg":"请求的URI地址不存在"}"#));
     }
 
     #[test]
     fn the_busiest_second_and_the_most_in_flight_are_counted() {
-        let mut desk = desk(&[]);
+        let mut stand_in = stand_in(&[]);
         for name in ["a", "b", "c"] {
-            close(&mut desk, name);
+            close(&mut stand_in, name);
         }
         for _ in 0..4 {
-            desk.answered();
+            stand_in.reply_sent();
         }
-        close(&mut desk, "d");
-        assert_eq!((desk.statistics.most_in_a_second, desk.statistics.most_in_flight), (4, 4));
+        close(&mut stand_in, "d");
+        assert_eq!((stand_in.statistics.most_in_a_second, stand_in.statistics.most_in_flight), (4, 4));
     }
 }

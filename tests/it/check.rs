@@ -56,12 +56,12 @@ async fn everything_in_order_is_a_line_each_and_closes_and_leaves_nothing() {
         "ok     credentials: all that internal_app needs is there".to_owned(),
         "ok     robot: its secrets can be read".to_owned(),
         "ok     hmac key: key can be read".to_owned(),
-        "ok     audit: kept is not there yet, and can be made, written and locked".to_owned(),
+        "ok     audit: kept does not exist yet; it can be created, written and locked".to_owned(),
         line(&ran, "room").to_owned(),
         "ok     metrics: run.prom can be written".to_owned(),
         format!("ok     dingtalk: {} answers", sandbox.base_url()),
         "ok     clock: agrees with DingTalk's".to_owned(),
-        "ok     token: fetched by internal_app, good for 2h; only its use can prove the permission to close meetings"
+        "ok     token: fetched with internal_app, valid for 2h; only a close request can prove the permission to close meetings"
             .to_owned(),
     ];
     assert_eq!(lines, expected);
@@ -121,7 +121,11 @@ async fn a_token_is_fetched_in_each_way_and_neither_it_nor_a_secret_is_shown() {
         is_ok(
             &ran,
             "token",
-            if way[0].1 == "access_token" { "only its use can prove it" } else { "good for 2h" },
+            if way[0].1 == "access_token" {
+                "only a request can prove that it is valid"
+            } else {
+                "valid for 2h"
+            },
         );
         let said = ran.said();
         assert!(!said.contains("hunter2") && !said.contains("sandbox-token-"), "{said}");

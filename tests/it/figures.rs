@@ -150,7 +150,7 @@ async fn a_run_that_lets_go_of_everything_leaves_its_figures_and_tells_the_group
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     while let Some(line) = lines.next_line().await.unwrap() {
         // The first signal was heard: the second is another one.
-        if line.contains("nothing new is started") {
+        if line.contains("stopping: ") {
             break;
         }
     }

@@ -77,14 +77,14 @@ async fn a_message_that_is_refused_or_lost_is_a_warning_without_a_secret_and_cha
         (
             200,
             r#"{"errcode":310000,"errmsg":"no hunter4 hunter5"}"#,
-            "DingTalk refused it: no [redacted] [redacted] (310000)",
+            "DingTalk refused the message: no [redacted] [redacted] (310000)",
         ),
         (
             502,
             "<html>",
-            "whether it was delivered is not known, so it is not sent again: an answer that cannot be read",
+            "the message may or may not have arrived, so it is not sent again: an answer that cannot be read",
         ),
-        (0, "", "whether it was delivered is not known, so it is not sent again: the connection broke"),
+        (0, "", "the message may or may not have arrived, so it is not sent again: the connection broke"),
     ] {
         let robot = Receiver::start(status, body).await;
         let closer = talkative(&sandbox, &robot).set("NOTIFY__ROBOT_SECRET", "hunter5");

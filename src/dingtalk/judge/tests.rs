@@ -1,6 +1,7 @@
-//! A test for every line of the table.
+//! A test for every rule and every code.
 
 use super::*;
+use crate::dingtalk::body::MAX_MESSAGE_CHARS;
 
 fn answer(status: u16, body: &str) -> HttpAnswer {
     HttpAnswer { status, body: body.into(), complete: true, ..HttpAnswer::default() }
@@ -32,13 +33,13 @@ fn each_documented_code_has_its_verdict_in_the_documented_form() {
         let body = format!(r#"{{"code":"{name}","requestid":"R-1","message":"{name}:x"}}"#);
         let judgement = judge(&Exchange::Answered(answer(status, &body)));
         assert_eq!(judgement.verdict, expected, "{name}");
-        let said = ReplyDetails {
+        let details = ReplyDetails {
             code: name.into(),
             http_status: Some(status),
             message: format!("{name}:x"),
             request_id: "R-1".into(),
         };
-        assert_eq!(judgement.details, said);
+        assert_eq!(judgement.details, details);
     }
 }
 
@@ -61,7 +62,7 @@ fn each_documented_code_has_its_verdict_in_the_capitalised_form() {
 }
 
 #[test]
-fn each_documented_code_has_its_verdict_told_as_the_cause_of_a_200() {
+fn each_documented_code_has_its_verdict_as_the_cause_in_a_200() {
     for (status, name, expected) in DOCUMENTED {
         for cause in [name.to_owned(), format!("{name}: for a reason"), format!("{name}:x")] {
             let body = format!(r#"{{"code":{status},"cause":"{cause}"}}"#);
@@ -129,7 +130,7 @@ fn a_failure_code_in_a_200_is_judged_as_that_code() {
 }
 
 #[test]
-fn the_siblings_codes_for_an_ended_meeting_count_too() {
+fn the_codes_of_sibling_calls_for_an_ended_meeting_count_too() {
     for name in ["confClosed", "roomClosed"] {
         assert_eq!(verdict(400, &format!(r#"{{"code":"{name}"}}"#)), Verdict::AlreadyEnded);
     }
@@ -160,7 +161,7 @@ fn rates_a_second_and_a_minute_throttle() {
 }
 
 #[test]
-fn what_every_row_would_meet_halts() {
+fn a_refusal_that_every_row_would_get_halts() {
     for name in [
         "Forbidden.AccessDenied.ApiCountLimitForOrg",
         "Forbidden.AccessDenied.AccessTokenPermissionDenied",
@@ -180,14 +181,14 @@ fn a_wrong_host_or_path_halts_although_it_is_a_200() {
 }
 
 #[test]
-fn a_refused_token_is_told_apart_in_400_and_401() {
+fn a_refused_access_token_is_recognised_with_400_and_401() {
     for status in [400, 401] {
         assert_eq!(verdict(status, r#"{"code":"InvalidAuthentication"}"#), Verdict::TokenRefused);
     }
 }
 
 #[test]
-fn a_429_throttles_whatever_it_says_unless_the_month_is_spent() {
+fn a_429_throttles_with_any_body_unless_the_months_quota_is_spent() {
     for body in ["", "<html>", r#"{"code":"permissionError"}"#, r#"{"code":"x"}"#] {
         assert_eq!(verdict(429, body), Verdict::Throttled(Throttle::Second), "{body}");
     }
@@ -198,7 +199,7 @@ fn a_429_throttles_whatever_it_says_unless_the_month_is_spent() {
 }
 
 #[test]
-fn a_ban_is_known_by_its_body_or_by_a_page() {
+fn a_ban_is_recognised_by_its_body_or_by_a_page() {
     let ban = r#"{"status":1111,"wait":5,"source":"x5","punish":"deny","uuid":"u"}"#;
     for (status, body) in
         [(200, ban), (403, ban), (429, ban), (200, "<html>"), (403, " \n<!DOCTYPE html>"), (404, "<html>")]
@@ -249,14 +250,14 @@ fn an_unknown_refusal_fails_the_row_with_status_and_the_bodys_start() {
 }
 
 #[test]
-fn a_lost_request_is_retried_and_says_how_it_was_lost() {
-    for (lost, verdict, code) in [
+fn a_request_without_a_reply_is_retried_and_its_code_names_the_reason() {
+    for (no_reply, verdict, code) in [
         (NoReply::Timeout, Verdict::Retry, "timeout"),
         (NoReply::Broken("reset by peer".into()), Verdict::Retry, "connection_lost"),
         (NoReply::NoConnection("refused".into()), Verdict::Unreachable, "connect_failed"),
         (NoReply::Untrusted("UnknownIssuer".into()), Verdict::Unreachable, "certificate_untrusted"),
     ] {
-        let judgement = judge(&Exchange::NoReply(lost));
+        let judgement = judge(&Exchange::NoReply(no_reply));
         assert_eq!((judgement.verdict, judgement.details.code.as_str()), (verdict, code));
         assert_eq!(judgement.details.http_status, None);
     }
@@ -274,7 +275,7 @@ fn the_request_id_is_taken_from_the_body_else_from_the_head() {
 }
 
 #[test]
-fn a_servers_own_wait_is_handed_on() {
+fn a_wait_that_the_server_asks_for_is_passed_on() {
     let answer = HttpAnswer { retry_after: Some(std::time::Duration::from_secs(3)), ..answer(429, "") };
     assert_eq!(judge(&Exchange::Answered(answer)).retry_after, Some(std::time::Duration::from_secs(3)));
 }

@@ -1,4 +1,6 @@
-//! The figures themselves, and what each event of a run changes in them.
+//! The metrics themselves, and what each event of a run changes in them.
+//!
+//! Invariant: the number of label values is bounded, so that a foreign server cannot fill the memory with codes.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,11 +18,11 @@ use super::waiting::Waiting;
 use crate::events::{Observe, RunEvent};
 use crate::outcome::{OutcomeKind, Verdict};
 
-/// The upper bounds by which an attempt's duration is counted, in seconds: past the default time limit, for a raised one.
+/// The upper bounds of the histogram of durations, in seconds. They go beyond the default time limit, because it can be raised.
 const ATTEMPT_SECONDS: [f64; 13] =
     [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
-/// Codes that are told apart. What lies between here and DingTalk could make up any number of them.
+/// The most codes with a label of their own. A server between here and DingTalk could invent any number of them.
 const MAX_CODES: usize = 100;
 
 /// The label of the codes beyond [`MAX_CODES`].
@@ -36,13 +38,13 @@ struct CodeLabel {
     code: String,
 }
 
-/// A family of one, which is left out until it has a value.
+/// The label set of a metric without labels, which is left out until it has a value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct NoLabel {}
 
 type FloatGauge = Gauge<f64, AtomicU64>;
 
-/// Every figure of this process.
+/// All metrics of this process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -60,7 +62,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Nothing counted yet; requests leave at this many a second.
+    /// Metrics at zero, with the configured rate.
     pub fn new(requests_per_second: f64) -> Self {
         let mut registry = Registry::with_prefix("meeting_closer");
         let put = &mut registry;
@@ -76,23 +78,18 @@ impl Metrics {
             attempt_duration: keep(
                 put,
                 "attempt_duration_seconds",
-                "From a request's leaving to its answer or loss",
+                "Time from sending a request to its answer or its failure",
                 Histogram::new(ATTEMPT_SECONDS),
             ),
             pace: keep(
                 put,
                 "pace_requests_per_second",
-                "The rate at which requests may leave",
+                "The current rate, in requests a second",
                 FloatGauge::default(),
             ),
-            in_flight: keep(put, "in_flight", "Requests on the wire", Gauge::default()),
-            waiting_retries: keep(
-                put,
-                "waiting_retries",
-                "Rows that wait to be asked again",
-                Gauge::default(),
-            ),
-            paused: keep(put, "paused", "1 while nothing may leave, else 0", Gauge::default()),
+            in_flight: keep(put, "in_flight", "Requests in flight", Gauge::default()),
+            waiting_retries: keep(put, "waiting_retries", "Rows that wait for a retry", Gauge::default()),
+            paused: keep(put, "paused", "1 during a pause, else 0", Gauge::default()),
             last_run_timestamp: keep(
                 put,
                 "last_run_timestamp_seconds",
@@ -114,24 +111,24 @@ impl Metrics {
             registry,
         };
         for kind in OutcomeKind::ALL {
-            // An outcome that nobody had yet is 0, and not missing.
+            // An outcome that no row has yet is 0, and not missing.
             drop(metrics.outcomes.get_or_create(&OutcomeLabel { outcome: kind.name() }));
         }
         metrics.pace.set(requests_per_second);
         metrics
     }
 
-    /// What hears a run's events.
+    /// The observer of a run's events.
     pub fn watcher(self: &Arc<Self>) -> MetricsWatcher {
         MetricsWatcher { metrics: Arc::clone(self), waiting: Waiting::default(), codes: HashSet::new() }
     }
 
-    /// So many entries of the queue are not acknowledged yet.
+    /// Sets how many entries of the queue are not acknowledged yet.
     pub fn queue_pending(&self, entries: u64) {
         self.queue_pending.set(i64::try_from(entries).unwrap_or(i64::MAX));
     }
 
-    /// A run has ended, and nothing of it is on its way any more.
+    /// A run has ended, so none of its requests is in flight.
     pub fn run_ended(&self, exit_code: u8, at: Timestamp) {
         for gauge in [&self.in_flight, &self.waiting_retries, &self.paused] {
             gauge.set(0);
@@ -140,7 +137,7 @@ impl Metrics {
         self.last_run_exit_code.get_or_create(&NoLabel {}).set(i64::from(exit_code));
     }
 
-    /// Prometheus' text format 0.0.4. A figure of a last run is in it once a run has ended.
+    /// Prometheus' text format 0.0.4. The metrics of the last run are missing until a run has ended.
     pub fn text(&self) -> String {
         let mut text = String::new();
         prometheus_text::encode(&mut text, &self.registry).expect("writing to a String cannot fail");
@@ -175,7 +172,7 @@ impl MetricsWatcher {
 
 impl Observe for MetricsWatcher {
     fn observe(&mut self, event: &RunEvent<'_>) {
-        self.waiting.note(event);
+        self.waiting.observe(event);
         let metrics = Arc::clone(&self.metrics);
         metrics.waiting_retries.set(i64::try_from(self.waiting.count()).unwrap_or(i64::MAX));
         match event {

@@ -24,7 +24,7 @@ fn outcome(conference_id: &str, kind: OutcomeKind, attempts: u32) -> Outcome {
     Outcome { attempts, ..unasked }
 }
 
-/// A process that hears events one by one.
+/// A process that observes events one by one.
 struct Process {
     metrics: Arc<Metrics>,
     observers: Observers,
@@ -37,27 +37,27 @@ impl Process {
         Self { metrics, observers }
     }
 
-    fn hear(&mut self, event: RunEvent<'_>) {
+    fn observe(&mut self, event: RunEvent<'_>) {
         self.observers.observe(&event);
     }
 
     fn starts(&mut self, conference_id: &str, attempt: u32) {
-        self.hear(RunEvent::AttemptStarted { request: &request(conference_id), attempt });
+        self.observe(RunEvent::AttemptStarted { request: &request(conference_id), attempt });
     }
 
     fn answers(&mut self, conference_id: &str, attempt: u32, judgement: &Judgement) {
         let (request, elapsed) = (request(conference_id), Duration::from_millis(30));
-        self.hear(RunEvent::AttemptEnded { request: &request, attempt, judgement, elapsed });
+        self.observe(RunEvent::AttemptEnded { request: &request, attempt, judgement, elapsed });
     }
 
     fn plans(&mut self, conference_id: &str, attempt: u32) {
         let (judgement, wait) = (judgement(Verdict::Retry, "systemError"), Duration::from_secs(1));
         let request = request(conference_id);
-        self.hear(RunEvent::RetryPlanned { request: &request, attempt, judgement: &judgement, wait });
+        self.observe(RunEvent::RetryPlanned { request: &request, attempt, judgement: &judgement, wait });
     }
 
     fn ends(&mut self, conference_id: &str, kind: OutcomeKind, attempts: u32) {
-        self.hear(RunEvent::RowEnded { outcome: &outcome(conference_id, kind, attempts) });
+        self.observe(RunEvent::RowEnded { outcome: &outcome(conference_id, kind, attempts) });
     }
 
     /// The value of a sample, by its name and labels as they are written.
@@ -151,7 +151,7 @@ fn a_row_that_ends_while_it_waits_waits_no_more_and_its_duplicate_changes_nothin
 }
 
 #[test]
-fn two_rows_that_say_the_same_wait_as_two() {
+fn two_rows_with_the_same_ids_wait_as_two() {
     let mut process = Process::new();
     process.plans("a", 1);
     process.plans("a", 1);
@@ -162,19 +162,19 @@ fn two_rows_that_say_the_same_wait_as_two() {
 }
 
 #[test]
-fn a_pause_lasts_until_it_is_over_and_the_rate_is_the_last_that_was_told() {
+fn a_pause_lasts_until_it_is_over_and_the_rate_is_the_last_reported_one() {
     let mut process = Process::new();
-    process.hear(RunEvent::Paused { reason: "x", wait: Duration::from_secs(1) });
-    process.hear(RunEvent::Paused { reason: "y", wait: Duration::from_secs(2) });
+    process.observe(RunEvent::Paused { reason: "x", wait: Duration::from_secs(1) });
+    process.observe(RunEvent::Paused { reason: "y", wait: Duration::from_secs(2) });
     process.is("paused", "1");
-    process.hear(RunEvent::Resumed);
+    process.observe(RunEvent::Resumed);
     process.is("paused", "0");
-    process.hear(RunEvent::RateChanged { per_second: 9.5, reason: "x" });
+    process.observe(RunEvent::RateChanged { per_second: 9.5, reason: "x" });
     process.is("pace_requests_per_second", "9.5");
 }
 
 #[test]
-fn rows_are_counted_by_outcome_and_nothing_else_changes_a_figure() {
+fn rows_are_counted_by_outcome_and_other_events_change_no_metric() {
     let mut process = Process::new();
     process.ends("a", OutcomeKind::Closed, 1);
     process.ends("b", OutcomeKind::Closed, 1);
@@ -182,9 +182,9 @@ fn rows_are_counted_by_outcome_and_nothing_else_changes_a_figure() {
     process.is("outcomes_total{outcome=\"closed\"}", "2");
     process.is("outcomes_total{outcome=\"invalid\"}", "1");
     let before = process.metrics.text();
-    process.hear(RunEvent::TokenFetched);
-    process.hear(RunEvent::TokenFetchFailed { problem: "x", wait: Duration::from_secs(1) });
-    process.hear(RunEvent::Stopping { reason: "x" });
+    process.observe(RunEvent::TokenFetched);
+    process.observe(RunEvent::TokenFetchFailed { problem: "x", wait: Duration::from_secs(1) });
+    process.observe(RunEvent::Stopping { reason: "x" });
     // Labels come in any order.
     let sorted = |text: &str| {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
@@ -207,11 +207,11 @@ fn codes_beyond_a_hundred_are_counted_together() {
 }
 
 #[test]
-fn a_run_that_ended_has_nothing_on_its_way_and_a_time_and_an_exit_code() {
+fn a_run_that_ended_has_no_request_in_flight_and_has_a_time_and_an_exit_code() {
     let mut process = Process::new();
     process.starts("a", 1);
     process.plans("b", 1);
-    process.hear(RunEvent::Paused { reason: "x", wait: Duration::from_secs(1) });
+    process.observe(RunEvent::Paused { reason: "x", wait: Duration::from_secs(1) });
     process.metrics.run_ended(4, Timestamp::from_millisecond(1_767_225_600_250).unwrap());
     process.is("last_run_exit_code", "4");
     process.is("last_run_timestamp_seconds", "1767225600.25");
@@ -221,7 +221,7 @@ fn a_run_that_ended_has_nothing_on_its_way_and_a_time_and_an_exit_code() {
 }
 
 #[test]
-fn entries_of_the_queue_are_told_by_the_worker() {
+fn the_worker_reports_the_entries_of_the_queue() {
     let process = Process::new();
     process.is("queue_pending", "0");
     process.metrics.queue_pending(7);
