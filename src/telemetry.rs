@@ -150,3 +150,84 @@ impl Observe for RunLog {
 fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::meeting::{CloseRequest, ConferenceId, UnionId};
+    use crate::outcome::{Judgement, ReplyDetails, Verdict};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The log line of an event, without its time.
+    fn line(event: &RunEvent<'_>) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = fmt::layer().with_writer(move || writer.clone()).without_time().with_ansi(false);
+        let subscriber =
+            tracing_subscriber::registry().with(layer.with_target(false).with_filter(LevelFilter::TRACE));
+        tracing::subscriber::with_default(subscriber, || RunLog::new("r").observe(event));
+        let line = String::from_utf8(lines.0.lock().clone()).unwrap();
+        line.trim().to_owned()
+    }
+
+    #[test]
+    fn each_event_of_an_attempt_is_one_plain_line_with_its_ids_as_fields() {
+        let request = CloseRequest {
+            conference_id: ConferenceId::parse("c").unwrap(),
+            union_id: UnionId::parse("u").unwrap(),
+        };
+        let details =
+            ReplyDetails { code: "systemError".into(), http_status: Some(500), ..ReplyDetails::default() };
+        let judgement = Judgement { verdict: Verdict::Retry, reason: "trouble", details, retry_after: None };
+        let (judgement, elapsed, wait) = (&judgement, Duration::from_millis(30), Duration::from_millis(500));
+        let request = &request;
+        assert_eq!(
+            line(&RunEvent::AttemptStarted { request, attempt: 1 }),
+            r#"TRACE sending run_id="r" conference_id=c attempt=1"#
+        );
+        assert_eq!(
+            line(&RunEvent::AttemptEnded { request, attempt: 1, judgement, elapsed }),
+            r#"DEBUG attempt ended: trouble run_id="r" conference_id=c attempt=1 code="systemError" http_status=500 request_id="" elapsed_ms=30"#
+        );
+        assert_eq!(
+            line(&RunEvent::RetryPlanned { request, attempt: 1, judgement, wait }),
+            r#"DEBUG retrying in 0.5s: trouble run_id="r" conference_id=c attempt=1 code="systemError" request_id="" wait_ms=500"#
+        );
+    }
+
+    #[test]
+    fn each_event_of_the_run_is_one_plain_line() {
+        let wait = Duration::from_mins(5);
+        for (event, expected) in [
+            (
+                RunEvent::Paused { reason: "banned", wait },
+                r#"WARN paused for 5m: banned run_id="r" wait_ms=300000"#,
+            ),
+            (
+                RunEvent::RateChanged { per_second: 58.23, reason: "refusals" },
+                r#"INFO rate is now 58.2 requests a second: refusals run_id="r""#,
+            ),
+            (RunEvent::Stopping { reason: "a signal" }, r#"INFO stopping: a signal run_id="r""#),
+        ] {
+            assert_eq!(line(&event), expected);
+        }
+    }
+}

@@ -76,10 +76,10 @@ impl Findings {
         self.0.push(finding);
     }
 
-    /// What they come to: what is wrong here stands above what DingTalk would say, as a run would not come that far.
+    /// A local fault decides before one at DingTalk, because a run would not get that far.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        let any = |whose| {
-            self.0.iter().any(|finding| matches!(&finding.grade, Grade::Wrong(of, _) if *of == whose))
+        let any = |side| {
+            self.0.iter().any(|finding| matches!(&finding.grade, Grade::Wrong(at, _) if *at == side))
         };
         if any(Side::Local) {
             ExitCode::Usage

@@ -174,7 +174,7 @@ pub(super) fn http_client(
         .connect_timeout(settings.connect_timeout)
         .timeout(settings.request_timeout)
         .pool_max_idle_per_host(idle)
-        // A lost HTTP/1.1 connection leaves one meeting in doubt, not all that are in flight.
+        // If an HTTP/1.1 connection breaks, the state of one meeting is unknown, and not of all in flight.
         .http1_only()
         .redirect(Policy::none())
         // A request that reqwest repeats by itself would be missing in the audit.

@@ -15,7 +15,7 @@ use crate::outcome::{Throttle, Verdict};
 /// DingTalk puts this before the codes of its gateway. It is no part of a name in the table.
 const GATEWAY_PREFIX: &str = "Forbidden.AccessDenied.";
 
-/// Who writes a code. DingTalk's answer may hold any text, so an answer is never looked up among our own codes.
+/// Who writes a code. An answer may contain any text, so it is never looked up among our own codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Writer {
     DingTalk,
@@ -27,7 +27,7 @@ enum Writer {
 pub(super) struct Code {
     writer: Writer,
     /// The names, compared without letter case: DingTalk writes both `permissionError` and `PermissionError`. A name that
-    /// ends in `*` stands for every code that begins so.
+    /// ends in `*` matches every code that begins with it.
     names: &'static [&'static str],
     /// What the code means, with any HTTP status. `None`: the status decides.
     pub verdict: Option<Verdict>,

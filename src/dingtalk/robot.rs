@@ -1,7 +1,7 @@
 //! The group robot: sends one short, signed message and reads DingTalk's answer.
 //!
 //! A robot cannot recognise a message that it had before. So a message is sent again only if the group certainly does not have
-//! it: no connection could be made, or DingTalk answered that its system is busy. If the answer is lost, it is not sent again.
+//! it: no connection could be made, or DingTalk answered that its system is busy. If no answer comes, it is not sent again.
 //!
 //! Invariant: no error contains the webhook's token or the robot's secret.
 //!
@@ -67,7 +67,7 @@ pub(crate) enum RobotError {
     /// No connection could be made.
     #[error("the message was not delivered: {0}")]
     Unreachable(String),
-    /// The answer was lost, or cannot be read.
+    /// No answer came, or it cannot be read.
     #[error("the message may or may not have arrived, so it is not sent again: {0}")]
     Unknown(String),
 }
@@ -258,7 +258,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_message_is_sent_at_most_three_times_and_never_again_after_it_may_have_arrived() {
         let busy = || RobotError::Refused { code: "-1".into(), message: "busy".into() };
-        let unknown = || RobotError::Unknown("lost".into());
+        let unknown = || RobotError::Unknown("no answer".into());
         let second = Duration::from_secs(1);
         assert_eq!(delivered(async |_| Delivery::Again(busy())).await, (3, 4 * second, Err(busy())));
         let once_busy = async |n| if n == 1 { Delivery::Again(busy()) } else { Delivery::Done };

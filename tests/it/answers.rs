@@ -155,7 +155,7 @@ async fn a_ban_silences_the_run_until_its_end() {
     // The token and 19 closes are let in; what was in flight then hears of the ban, and one probe after the pause.
     assert_eq!(statistics.closed, 19, "{}", ran.said());
     assert!(statistics.calls_while_banned <= 4 + 1, "{statistics}");
-    assert!(ran.stderr.contains(": this address is banned"), "{}", ran.said());
+    assert!(ran.stderr.contains("paused for 2.1s: this address is banned"), "{}", ran.said());
     assert_eq!(closer.summary()["rows_in"], 25);
 }
 

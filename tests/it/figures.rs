@@ -149,7 +149,7 @@ async fn a_run_that_lets_go_of_everything_leaves_its_figures_and_tells_the_group
     signal(child.id(), "-TERM");
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     while let Some(line) = lines.next_line().await.unwrap() {
-        // The first signal was heard: the second is another one.
+        // The run has observed the first signal, so the next one is the second.
         if line.contains("stopping: ") {
             break;
         }

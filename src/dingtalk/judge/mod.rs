@@ -103,7 +103,7 @@ fn ruling(code: &Code) -> Option<Ruling> {
     Some((code.verdict?, code.reason))
 }
 
-/// What a code means, or what the status means where the code leaves that to it.
+/// What the code means. The status gives the verdict if the code does not.
 fn or_by_status(code: Option<&Code>, (by_status, reason): Ruling) -> Ruling {
     match code {
         Some(code) => (code.verdict.unwrap_or(by_status), code.reason),
