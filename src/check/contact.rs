@@ -12,9 +12,6 @@ const CLOCK_WARNING: SignedDuration = SignedDuration::from_secs(5);
 /// From this difference on, a run would not work: DingTalk's robots refuse a signature that is older than an hour.
 const CLOCK_LIMIT: SignedDuration = SignedDuration::from_hours(1);
 
-const TROUBLE_ADVICE: &str = "check again in a few minutes; a proxy on the way may also answer like this";
-const BASE_URL_ADVICE: &str = "check dingtalk.base_url and the proxy; if both are right, DingTalk has banned this address for five minutes";
-
 /// A first contact, with its times by this machine's clock.
 #[derive(Debug)]
 pub(crate) struct Contact {
@@ -22,7 +19,7 @@ pub(crate) struct Contact {
     pub address: String,
     /// `dingtalk.auth`. `None` if a credential is missing, and so nothing is known of the access token.
     pub auth: Option<&'static str>,
-    pub first_contact: FirstContact,
+    pub found: FirstContact,
     /// When the request was sent.
     pub sent_at: Timestamp,
     /// When its answer came.
@@ -31,9 +28,9 @@ pub(crate) struct Contact {
 
 /// The findings of a first contact.
 pub(crate) fn contact(contact: &Contact) -> Vec<Finding> {
-    let Contact { address, auth, first_contact, sent_at, answered_at } = contact;
-    let mut findings = vec![reached(address, &first_contact.reachability)];
-    if let Reachability::DingTalk(served_at) = &first_contact.reachability {
+    let Contact { address, auth, found, sent_at, answered_at } = contact;
+    let mut findings = vec![reached(address, &found.reachability)];
+    if let Reachability::DingTalk(served_at) = &found.reachability {
         findings.push(match served_at {
             Some(served_at) => clock(ahead(*sent_at, *answered_at, *served_at)),
             None => Finding::warning(
@@ -42,31 +39,25 @@ pub(crate) fn contact(contact: &Contact) -> Vec<Finding> {
                 "compare this machine's clock with a correct one",
             ),
         });
-        findings.extend(auth.map(|auth| token(auth, first_contact.token.as_ref())));
+        findings.extend(auth.map(|auth| token(auth, found.token.as_ref())));
     }
     findings
 }
 
 fn reached(address: &str, reachability: &Reachability) -> Finding {
-    let code = reachability.code();
-    let wrong = |found: String, advice: &str| {
-        Finding::wrong(Side::DingTalk, "dingtalk", found, code.and_then(hint).unwrap_or(advice))
-    };
-    match reachability {
-        Reachability::DingTalk(_) => Finding::ok("dingtalk", format!("{address} answers")),
-        Reachability::NoSuchApi => {
-            wrong(format!("{address} answers, and has no API for access tokens"), BASE_URL_ADVICE)
-        }
-        Reachability::Banned => {
-            wrong(format!("{address} has banned this address for five minutes"), TROUBLE_ADVICE)
-        }
-        Reachability::Trouble(status) => {
-            wrong(format!("{address} has trouble (HTTP {status})"), TROUBLE_ADVICE)
-        }
+    let found = match reachability {
+        Reachability::DingTalk(_) => format!("{address} answers"),
+        Reachability::NoSuchApi => format!("{address} answers, and has no API for access tokens"),
+        Reachability::Banned => format!("{address} has banned this address for five minutes"),
+        Reachability::Trouble(status) => format!("{address} has trouble (HTTP {status})"),
         Reachability::NotDingTalk(status) => {
-            wrong(format!("the server at {address} is no DingTalk API (HTTP {status})"), BASE_URL_ADVICE)
+            format!("the server at {address} is no DingTalk API (HTTP {status})")
         }
-        Reachability::NoReply(no_reply) => wrong(format!("{address}: {no_reply}"), TROUBLE_ADVICE),
+        Reachability::NoReply(no_reply) => format!("{address}: {no_reply}"),
+    };
+    match reachability.hint() {
+        None => Finding::ok("dingtalk", found),
+        Some(advice) => Finding::wrong(Side::DingTalk, "dingtalk", found, advice),
     }
 }
 
@@ -128,11 +119,11 @@ mod tests {
     }
 
     fn lines(reachability: Reachability, token: Option<Result<TokenGrant, TokenError>>) -> Vec<String> {
-        let first_contact = FirstContact { reachability, token };
+        let found = FirstContact { reachability, token };
         let made = Contact {
             address: "https://api.dingtalk.io".into(),
             auth: Some("internal_app"),
-            first_contact,
+            found,
             sent_at: at(100),
             answered_at: at(900),
         };

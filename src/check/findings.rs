@@ -78,9 +78,8 @@ impl Findings {
 
     /// A local fault decides before one at DingTalk, because a run would not get that far.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        let any = |side| {
-            self.0.iter().any(|finding| matches!(&finding.grade, Grade::Wrong(at, _) if *at == side))
-        };
+        let any =
+            |side| self.0.iter().any(|finding| matches!(&finding.grade, Grade::Wrong(at, _) if *at == side));
         if any(Side::Local) {
             ExitCode::Usage
         } else if any(Side::DingTalk) {

@@ -118,10 +118,10 @@ async fn contact(settings: &Settings, auth: Option<Auth>) -> Vec<Finding> {
     let sent_at = clock.timestamp();
     match api.first_contact().await {
         Err(error) => vec![ours("credentials", error.into())],
-        Ok(first_contact) => check::contact(&Contact {
+        Ok(found) => check::contact(&Contact {
             address: settings.dingtalk.base_url.to_string(),
             auth: name,
-            first_contact,
+            found,
             sent_at,
             answered_at: clock.timestamp(),
         }),

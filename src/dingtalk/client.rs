@@ -66,15 +66,11 @@ pub enum ClientError {
 
 impl ClientError {
     /// What to do about it.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> &'static str {
         match self {
-            Self::CaUnreadable { .. } => {
-                Some("name a file that can be read, or set dingtalk.ca_file to \"\"")
-            }
-            Self::CaNotPem { .. } => Some("a PEM file has lines -----BEGIN CERTIFICATE-----"),
-            Self::Tls(_) => {
-                Some("install the system's certificates (on Debian: apt-get install ca-certificates)")
-            }
+            Self::CaUnreadable { .. } => "name a file that can be read, or set dingtalk.ca_file to \"\"",
+            Self::CaNotPem { .. } => "a PEM file has lines -----BEGIN CERTIFICATE-----",
+            Self::Tls(_) => "install the system's certificates (on Debian: apt-get install ca-certificates)",
         }
     }
 }
@@ -294,7 +290,7 @@ fn chain(error: &reqwest::Error) -> String {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        Self::new(ExitCode::Usage, &error).maybe_hint(error.hint())
+        Self::new(ExitCode::Usage, &error).hint(error.hint())
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Code {
     /// What the code means, with any HTTP status. `None`: the status decides.
     pub verdict: Option<Verdict>,
     pub reason: &'static str,
-    hint: Option<&'static str>,
+    pub hint: Option<&'static str>,
 }
 
 impl Code {

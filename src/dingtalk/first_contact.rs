@@ -58,13 +58,19 @@ impl Reachability {
         }
     }
 
-    /// The code of the audit for it, if it has one.
-    pub fn code(&self) -> Option<&'static str> {
+    /// What to do about it. `None` for DingTalk.
+    pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NoSuchApi => Some(NO_SUCH_API.name()),
-            Self::Banned => Some(ADDRESS_BANNED.name()),
-            Self::NoReply(no_reply) => Some(codes::of_no_reply(no_reply).name()),
-            Self::DingTalk(_) | Self::Trouble(_) | Self::NotDingTalk(_) => None,
+            Self::DingTalk(_) => None,
+            Self::NoSuchApi => NO_SUCH_API.hint,
+            Self::Banned => ADDRESS_BANNED.hint,
+            Self::NoReply(no_reply) => codes::of_no_reply(no_reply).hint,
+            Self::Trouble(_) => {
+                Some("check again in a few minutes; a proxy on the way may also answer like this")
+            }
+            Self::NotDingTalk(_) => Some(
+                "check dingtalk.base_url and the proxy; if both are right, DingTalk has banned this address for five minutes",
+            ),
         }
     }
 }
@@ -109,14 +115,15 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_that_a_run_would_meet_too_has_the_code_that_the_run_would_give() {
+    fn a_check_gives_the_hint_that_a_run_would_give() {
         for (reachability, code) in [
-            (Reachability::NoSuchApi, Some("404")),
-            (Reachability::Banned, Some("address_banned")),
-            (Reachability::NoReply(NoReply::Timeout), Some("timeout")),
-            (Reachability::Trouble(502), None),
+            (Reachability::NoSuchApi, "404"),
+            (Reachability::Banned, "address_banned"),
+            (Reachability::NoReply(NoReply::Timeout), "timeout"),
         ] {
-            assert_eq!(reachability.code(), code);
+            assert_eq!(reachability.hint(), codes::hint(code), "{code}");
         }
+        assert_eq!(Reachability::DingTalk(None).hint(), None);
+        assert!(Reachability::Trouble(502).hint().is_some());
     }
 }
