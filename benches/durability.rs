@@ -1,7 +1,7 @@
-//! What durability costs: an unthrottled run with its journal synced to the disk, against the same without.
+//! What durability costs: a run at full speed with its journal synced to the disk, against the same run without syncing.
 //!
-//! `cargo bench --bench durability`. Both go over a loopback socket to the stand-in in this process. They take turns, so
-//! that what else the machine does meets both alike, and the medians are compared.
+//! `cargo bench --bench durability`. Both send over a loopback socket to the stand-in in this process. They take turns, so that
+//! other load of the machine slows both alike. The medians are compared.
 
 use std::io;
 use std::path::Path;
@@ -33,7 +33,7 @@ impl Storage for Unsynced {
 
 #[tokio::main]
 async fn main() {
-    let folder = tempfile::tempdir_in(".").expect("a folder on a real disk");
+    let folder = tempfile::tempdir_in(".").expect("the bench needs a folder that it may write to");
     let mut seconds: [Vec<f64>; 2] = [vec![], vec![]];
     for turn in 0..TURNS {
         for (synced, seconds) in [true, false].into_iter().zip(&mut seconds) {
@@ -56,7 +56,7 @@ async fn one_run(path: &Path, synced: bool) -> Duration {
         quotas: Quotas::unlimited(),
         ..SandboxSettings::default()
     };
-    let sandbox = Sandbox::start(unlimited).await.expect("a stand-in");
+    let sandbox = Sandbox::start(unlimited).await.expect("the stand-in needs a free port");
     let variables = [
         ("MEETING_CLOSER__DINGTALK__BASE_URL", sandbox.base_url()),
         ("MEETING_CLOSER__DINGTALK__APP_KEY", "any".into()),
@@ -65,9 +65,10 @@ async fn one_run(path: &Path, synced: bool) -> Duration {
         ("MEETING_CLOSER__PACE__CONCURRENCY", "64".into()),
     ];
     let environment = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let settings = Settings::load(&Layers { environment, ..Layers::default() }).expect("settings");
-    let auth = settings.dingtalk.auth().expect("credentials");
-    let file = FileStorage::create(path).expect("a journal");
+    let settings =
+        Settings::load(&Layers { environment, ..Layers::default() }).expect("the default settings are valid");
+    let auth = settings.dingtalk.auth().expect("the bench sets an app key and a secret");
+    let file = FileStorage::create(path).expect("the bench needs space on the disk");
     let chain = Chain::new(Hasher::PLAIN);
     let journal = if synced {
         Journal::new(path.to_owned(), file, chain)
@@ -77,7 +78,10 @@ async fn one_run(path: &Path, synced: bool) -> Duration {
     let clock = Clock::System;
     let (_signal, signals) = mpsc::channel(1);
     let parts = RunParts {
-        api: Arc::new(HttpApi::new(&settings.dingtalk, auth, 64, clock.clone()).expect("a client")),
+        api: Arc::new(
+            HttpApi::new(&settings.dingtalk, auth, 64, clock.clone())
+                .expect("an HTTP client needs nothing from the machine"),
+        ),
         pacer: Pacer::new(&settings.pace, None),
         pace: settings.pace,
         retry: settings.retry,
@@ -90,7 +94,7 @@ async fn one_run(path: &Path, synced: bool) -> Duration {
     };
     let start = clock.now();
     let end = run(parts, rows()).await;
-    journal.sync().expect("a journal on the disk");
+    journal.sync().expect("the bench needs space on the disk");
     assert_eq!(end.totals.outcomes.get("closed"), Some(&ROWS), "{end:?}");
     clock.now() - start
 }
@@ -100,8 +104,9 @@ fn rows() -> mpsc::Receiver<Result<IncomingRow, meeting_closer::ListError>> {
     tokio::spawn(async move {
         for line in 0..ROWS {
             let request = CloseRequest {
-                conference_id: ConferenceId::parse(&format!("meeting-{line}")).expect("an id"),
-                union_id: UnionId::parse("host").expect("an id"),
+                conference_id: ConferenceId::parse(&format!("meeting-{line}"))
+                    .expect("the bench makes valid ids"),
+                union_id: UnionId::parse("host").expect("the bench makes valid ids"),
             };
             let entry = TriagedRow::ToClose { origin: Origin { source: "list.csv".into(), line }, request };
             if sender.send(Ok(IncomingRow { entry, prior: PriorAttempts::default() })).await.is_err() {

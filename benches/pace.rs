@@ -1,7 +1,7 @@
-//! How near to the quota a run goes, and how often it is refused, over a loopback socket in real time.
+//! How close to the quota a run comes, and how often DingTalk refuses it. Over a loopback socket, in real time.
 //!
-//! `cargo bench --bench pace` takes two minutes. The ideal is the time in which the rows would be let in were every moment of
-//! the quota used, from the first request to the last.
+//! `cargo bench --bench pace` takes two minutes. The ideal is the time from the first request to the last, if the run used
+//! every moment of the quota.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use meeting_closer::{
 };
 use tokio::sync::mpsc;
 
-/// What is measured: the quota a second from each second on, the configured rate, and the rows.
+/// One measurement: the quota per second from each second on, the configured rate, and the number of rows.
 struct Case {
     name: &'static str,
     quota: &'static [(u64, usize)],
@@ -40,10 +40,10 @@ async fn main() {
 }
 
 async fn measure(case: &Case) {
-    let folder = tempfile::tempdir_in(".").expect("a folder on a real disk");
+    let folder = tempfile::tempdir_in(".").expect("the bench needs a folder that it may write to");
     let quotas = Quotas { per_second: Some(case.quota[0].1), ..Quotas::unlimited() };
     let sandbox = Sandbox::start(SandboxSettings { quotas, ..SandboxSettings::default() }).await;
-    let sandbox = Arc::new(sandbox.expect("a stand-in"));
+    let sandbox = Arc::new(sandbox.expect("the stand-in needs a free port"));
     let steps = tokio::spawn({
         let (sandbox, steps, start) = (Arc::clone(&sandbox), case.quota, Clock::System.now());
         async move {
@@ -60,17 +60,18 @@ async fn measure(case: &Case) {
         ("MEETING_CLOSER__PACE__REQUESTS_PER_SECOND", case.configured.to_string()),
     ];
     let environment = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let settings = Settings::load(&Layers { environment, ..Layers::default() }).expect("settings");
-    let auth = settings.dingtalk.auth().expect("credentials");
+    let settings =
+        Settings::load(&Layers { environment, ..Layers::default() }).expect("the default settings are valid");
+    let auth = settings.dingtalk.auth().expect("the bench sets an app key and a secret");
     let path = folder.path().join("journal.jsonl");
-    let file = FileStorage::create(&path).expect("a journal");
+    let file = FileStorage::create(&path).expect("the bench needs space on the disk");
     let journal = Journal::new(path, file, Chain::new(Hasher::PLAIN));
     let (_signal, signals) = mpsc::channel(1);
     let clock = Clock::System;
     let parts = RunParts {
         api: Arc::new(
             HttpApi::new(&settings.dingtalk, auth, settings.pace.concurrency, clock.clone())
-                .expect("a client"),
+                .expect("an HTTP client needs nothing from the machine"),
         ),
         pacer: Pacer::new(&settings.pace, None),
         pace: settings.pace,
@@ -115,8 +116,9 @@ fn rows(count: u64) -> mpsc::Receiver<Result<IncomingRow, ListError>> {
     tokio::spawn(async move {
         for line in 0..count {
             let request = CloseRequest {
-                conference_id: ConferenceId::parse(&format!("meeting-{line}")).expect("an id"),
-                union_id: UnionId::parse("host").expect("an id"),
+                conference_id: ConferenceId::parse(&format!("meeting-{line}"))
+                    .expect("the bench makes valid ids"),
+                union_id: UnionId::parse("host").expect("the bench makes valid ids"),
             };
             let entry = TriagedRow::ToClose { origin: Origin { source: "list.csv".into(), line }, request };
             if sender.send(Ok(IncomingRow { entry, prior: PriorAttempts::default() })).await.is_err() {

@@ -1,7 +1,9 @@
-//! The one wait that grows. It imports nothing of ours, and no other file names the `backoff` crate.
+//! Every wait that grows. This file imports nothing of ours, and no other file names the `backoff` crate.
 //!
-//! That crate is unmaintained (RUSTSEC-2025-0012) and has no known vulnerability. Only the growth of its interval is used:
-//! its randomisation is off, because jitter comes from a seeded generator, and its clock plays no part.
+//! Invariant: the waits are exact; the same settings give the same waits.
+//!
+//! The crate is unmaintained (RUSTSEC-2025-0012) and has no known vulnerability. We use only the growth of its interval. Its
+//! randomisation is off, because jitter comes from a seeded generator of ours, and its clock plays no part.
 
 use std::time::Duration;
 
@@ -30,12 +32,12 @@ impl Backoff {
         Self(growth)
     }
 
-    /// The next wait; the one after it is longer.
+    /// The next wait. The one after it is longer, up to the longest.
     pub(crate) fn next_wait(&mut self) -> Duration {
         self.0.next_backoff().expect("without a longest elapsed time, there is always a next wait")
     }
 
-    /// Begins again with the first wait.
+    /// Starts again with the first wait.
     pub(crate) fn reset(&mut self) {
         self.0.reset();
     }
@@ -58,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_success_the_first_wait_comes_again() {
+    fn after_a_reset_the_first_wait_comes_again() {
         let mut backoff = Backoff::doubling(Duration::from_millis(50), Duration::from_secs(2));
         millis(&mut backoff, 3);
         backoff.reset();

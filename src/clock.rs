@@ -1,4 +1,4 @@
-//! The one place that reads or spends time, so that a test can stop it.
+//! The only file that reads a clock or waits. So a test can pause time.
 //!
 //! Invariant: [`Clock::wait_until`] never returns before its instant.
 
@@ -7,18 +7,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-/// tokio's timer ticks once a millisecond, so its sleep ends up to this much too late.
+/// tokio's timer ticks once a millisecond. So its sleep ends late by up to this much.
 const TIMER_TICK: Duration = Duration::from_millis(1);
-/// How much earlier than asked the operating system is told to wake us: its own timers are late by about 60 µs.
+/// The operating system's timers are late by about 60 µs. So we ask it to wake us this much early.
 const WAKE_MARGIN: Duration = Duration::from_micros(100);
 
-/// Where "now" comes from, and how a wait is kept.
+/// Where "now" comes from, and how to wait for an instant.
 #[derive(Debug, Clone)]
 pub enum Clock {
-    /// The machine's clocks. A wait is kept to a few microseconds: a rate limiter without burst loses whatever each
-    /// wait oversleeps, and at 200 requests a second tokio's tick alone would cost a tenth of the rate.
+    /// The machine's clocks. A wait is exact to a few microseconds, because a rate limiter without burst loses the time by which
+    /// each wait is late. At 200 requests a second, tokio's tick alone would cost a tenth of the rate.
     System,
-    /// tokio's clock, which a test can pause; its timestamps count from `epoch`.
+    /// tokio's clock, which a test can pause. Its timestamps count from `epoch`.
     Tokio {
         /// The timestamp of `start`.
         epoch: Timestamp,
@@ -30,7 +30,7 @@ pub enum Clock {
 impl Clock {
     /// tokio's clock, counting timestamps from 2026-01-01.
     pub fn tokio() -> Self {
-        let epoch = Timestamp::from_second(1_767_225_600).expect("2026 is in range");
+        let epoch = Timestamp::from_second(1_767_225_600).expect("2026 is in the range of timestamps");
         Self::Tokio { epoch, start: Instant::now() }
     }
 
@@ -39,14 +39,17 @@ impl Clock {
         Instant::now()
     }
 
-    /// Now, for people and records: UTC, to the millisecond.
+    /// Now, for records and reports: UTC, in whole milliseconds.
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn timestamp(&self) -> Timestamp {
         let exact = match self {
             Self::System => Timestamp::now(),
             Self::Tokio { epoch, start } => {
-                let elapsed = start.elapsed().try_into().expect("a test does not run for ages");
-                epoch.checked_add::<jiff::SignedDuration>(elapsed).expect("a test does not run for ages")
+                let elapsed =
+                    start.elapsed().try_into().expect("a test's time stays in the range of timestamps");
+                epoch
+                    .checked_add::<jiff::SignedDuration>(elapsed)
+                    .expect("a test's time stays in the range of timestamps")
             }
         };
         Timestamp::from_millisecond(exact.as_millisecond())
@@ -62,7 +65,7 @@ impl Clock {
     }
 }
 
-/// Sleeps by tokio's timer as long as its tick allows, then by the operating system's, and yields for the rest.
+/// Sleeps with tokio's timer as long as its tick allows, then with the operating system's, and yields for the rest.
 async fn wait_precisely(at: Instant) {
     let left = || at.saturating_duration_since(Instant::now());
     if left() > 2 * TIMER_TICK {
@@ -70,7 +73,7 @@ async fn wait_precisely(at: Instant) {
     }
     let nap = left().saturating_sub(WAKE_MARGIN);
     if !nap.is_zero() {
-        // A failed hand-over to the blocking pool (the runtime is shutting down) only makes the loop below longer.
+        // If the blocking pool refuses the task (the runtime shuts down), only the loop below takes longer.
         let _ = tokio::task::spawn_blocking(move || blocking_sleep(nap)).await;
     }
     while !left().is_zero() {
@@ -99,7 +102,7 @@ pub(crate) mod rfc3339_serde {
     }
 }
 
-/// Blocks this thread: for threads of our own only.
+/// Blocks this thread. Only for threads of our own, never for those of the runtime.
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
 pub(crate) fn blocking_sleep(duration: Duration) {
     std::thread::sleep(duration);
@@ -110,7 +113,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_paused_clock_tells_the_time_that_was_waited() {
+    async fn a_paused_clock_advances_by_what_was_waited() {
         let clock = Clock::tokio();
         let (start, epoch) = (clock.now(), clock.timestamp());
         clock.wait_until(start + Duration::from_millis(1500)).await;
@@ -119,13 +122,13 @@ mod tests {
     }
 
     #[test]
-    fn a_timestamp_always_has_its_milliseconds() {
+    fn a_written_timestamp_always_has_milliseconds() {
         assert_eq!(rfc3339("2026-11-23T18:00:00Z".parse().unwrap()), "2026-11-23T18:00:00.000Z");
         assert_eq!(rfc3339("2026-11-23T18:00:00.12Z".parse().unwrap()), "2026-11-23T18:00:00.120Z");
     }
 
     #[tokio::test]
-    async fn a_precise_wait_is_never_short() {
+    async fn a_precise_wait_never_ends_early() {
         for micros in [0, 50, 150, 1_500, 3_700] {
             let at = Instant::now() + Duration::from_micros(micros);
             Clock::System.wait_until(at).await;

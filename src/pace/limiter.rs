@@ -1,7 +1,9 @@
 //! The rate limiter: governor, driven by tokio's clock and never by its own timer.
 //!
-//! governor's `until_ready` sleeps on a timer of its own, which a paused clock does not move, and a crowd of waiters polls
-//! it in a quadratic number of wake-ups. So here one task asks [`Limiter::take_permit`] and is told when to ask again.
+//! governor's `until_ready` sleeps on a timer of its own, which a paused clock does not move. N tasks that wait for it cost N²
+//! wake-ups. So here one task asks [`Limiter::take_permit`], which says when to ask again.
+//!
+//! Invariant: no span of time holds more permits than the rate and the burst allow.
 
 use std::ops::Add;
 use std::time::Duration;
@@ -15,14 +17,14 @@ use tokio::time::Instant;
 
 use crate::settings::PaceSettings;
 
-/// Grants tokens, one for each request.
+/// Grants permits, one for each request.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Moment>>,
 }
 
 impl Limiter {
-    /// A limiter that grants `requests_per_second`, and `burst` at once after a quiet moment.
+    /// A limiter that grants `requests_per_second`, and up to `burst` at once after a time without requests.
     pub(crate) fn new(settings: &PaceSettings) -> Self {
         let quota = Quota::with_period(interval(settings.requests_per_second))
             .expect("the interval of a checked rate is not zero")
@@ -30,7 +32,7 @@ impl Limiter {
         Self { limiter: RateLimiter::direct_with_clock(quota, TokioClock) }
     }
 
-    /// Takes a permit, or says when the next one is there.
+    /// Takes a permit, or says when there is one.
     pub(crate) fn take_permit(&self) -> Result<(), Instant> {
         self.limiter.check().map_err(|refusal| refusal.earliest_possible().0)
     }
@@ -112,13 +114,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_burst_is_granted_at_once_and_paid_for_afterwards() {
+    async fn a_burst_is_granted_at_once_and_the_rate_holds_afterwards() {
         let offsets = take(&limiter(10.0, 3), &Clock::tokio(), 6).await;
         assert_eq!(offsets, [0, 0, 0, 100, 200, 300]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_quiet_moment_saves_up_no_more_than_the_burst() {
+    async fn unused_permits_add_up_to_no_more_than_the_burst() {
         let (limiter, clock) = (limiter(10.0, 2), Clock::tokio());
         take(&limiter, &clock, 1).await;
         clock.wait_until(clock.now() + Duration::from_secs(60)).await;

@@ -1,6 +1,6 @@
-//! Whether DingTalk is down for everybody, so that rows do not spend their attempts on it one by one.
+//! Whether DingTalk is down for every row. In an outage, rows do not spend their attempts one by one.
 //!
-//! Invariant: one row's own trouble, however often it comes, is no outage; an outage ends with the first answer that is no
+//! Invariant: trouble of one row alone, however often it comes, is no outage. An outage ends with the first answer that is no
 //! trouble.
 
 use std::time::Duration;
@@ -9,12 +9,12 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 
-/// So many rows in trouble one after the other, with no answer between, are no coincidence: at 5 % of errors that would
-/// come once in three million requests.
+/// This many rows in trouble, with no answer between, are an outage. By chance alone, at an error rate of 5 %, that would
+/// happen once in three million requests.
 const ROWS: usize = 5;
-/// The pause before the first probe; it doubles up to [`LONGEST_PAUSE`].
+/// The pause before the first probe. It doubles with each probe, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause: what is lost at most once DingTalk is back.
+/// The longest pause: a run loses at most this much time after DingTalk is back.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// Watches for an outage.
@@ -31,8 +31,8 @@ struct Outage {
 }
 
 impl OutageDetector {
-    /// A row is in trouble; one that was so before says nothing about the others. During an outage, says how long
-    /// everything waits before one request probes.
+    /// A row is in trouble. Trouble that it had before says nothing about the other rows. During an outage, returns how long
+    /// every row waits before one request probes.
     pub(super) fn trouble(&mut self, was_before: bool, now: Instant) -> Option<Duration> {
         if self.outage.is_none() {
             self.in_trouble += usize::from(!was_before);
@@ -43,7 +43,7 @@ impl OutageDetector {
         Some(self.no_answer(now))
     }
 
-    /// DingTalk is out of reach whatever the row: how long everything waits.
+    /// DingTalk is out of reach for every row. Returns how long every row waits.
     pub(super) fn no_answer(&mut self, now: Instant) -> Duration {
         let begin = || Outage { since: now, pauses: Backoff::doubling(FIRST_PAUSE, LONGEST_PAUSE) };
         self.outage.get_or_insert_with(begin).pauses.next_wait()
@@ -54,7 +54,7 @@ impl OutageDetector {
         *self = Self::default();
     }
 
-    /// Whether DingTalk is down, as far as is known.
+    /// Whether an outage is known.
     pub(super) fn is_open(&self) -> bool {
         self.outage.is_some()
     }
@@ -70,29 +70,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn five_rows_in_trouble_without_an_answer_between_are_an_outage() {
-        let (mut breaker, now) = (OutageDetector::default(), Instant::now());
+    fn five_rows_in_trouble_without_an_answer_between_them_are_an_outage() {
+        let (mut detector, now) = (OutageDetector::default(), Instant::now());
         for _ in 0..2 {
-            breaker.answered();
-            assert!((1..ROWS).all(|_| breaker.trouble(false, now).is_none()));
+            detector.answered();
+            assert!((1..ROWS).all(|_| detector.trouble(false, now).is_none()));
         }
-        assert_eq!(breaker.trouble(false, now), Some(FIRST_PAUSE));
-        assert!(breaker.is_open());
+        assert_eq!(detector.trouble(false, now), Some(FIRST_PAUSE));
+        assert!(detector.is_open());
     }
 
     #[test]
-    fn rows_that_were_in_trouble_before_are_no_outage() {
-        let (mut breaker, now) = (OutageDetector::default(), Instant::now());
-        assert!((0..100).all(|_| breaker.trouble(true, now).is_none()));
+    fn repeated_trouble_of_the_same_rows_is_no_outage() {
+        let (mut detector, now) = (OutageDetector::default(), Instant::now());
+        assert!((0..100).all(|_| detector.trouble(true, now).is_none()));
     }
 
     #[test]
-    fn probes_come_less_and_less_often_until_one_is_answered() {
-        let (mut breaker, now) = (OutageDetector::default(), Instant::now());
-        let pauses: Vec<u64> = (0..6).map(|_| breaker.no_answer(now).as_secs()).collect();
+    fn the_pause_between_probes_doubles_up_to_15_seconds_until_an_answer_comes() {
+        let (mut detector, now) = (OutageDetector::default(), Instant::now());
+        let pauses: Vec<u64> = (0..6).map(|_| detector.no_answer(now).as_secs()).collect();
         assert_eq!(pauses, [1, 2, 4, 8, 15, 15]);
-        assert_eq!(breaker.lasting(now + FIRST_PAUSE), FIRST_PAUSE);
-        breaker.answered();
-        assert!(!breaker.is_open() && breaker.lasting(now).is_zero());
+        assert_eq!(detector.lasting(now + FIRST_PAUSE), FIRST_PAUSE);
+        detector.answered();
+        assert!(!detector.is_open() && detector.lasting(now).is_zero());
     }
 }

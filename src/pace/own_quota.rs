@@ -1,4 +1,4 @@
-//! The quota of a process alone: the limiter's hard cap, and below it the rate that DingTalk was found to allow.
+//! The quota of one process: the limiter's hard cap, and below it the rate that DingTalk was found to allow.
 //!
 //! Invariant: whatever the answers say, the limiter's cap holds.
 
@@ -6,25 +6,24 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Limiter, NotYet, RateChange, RateController, RateSignal, Reduction};
+use super::quota::{NotYet, REPORTED_RISE, RateChange, RateSignal};
+use super::{Limiter, RateController, Reduction};
 use crate::settings::PaceSettings;
 
-/// How late a wake-up may be and still be caught up with, so that a rate below the cap is kept on the average.
+/// A wake-up that is late by at most this does not move the next due time. So the average rate stays what it should be.
 const CATCH_UP: Duration = Duration::from_millis(5);
-/// A shorter wait is a matter of the pace. A longer one is a pause of the run.
+/// A shorter wait only delays the next permit. A longer one is a pause of the run.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-/// A rise of the rate by this share is worth reporting.
-pub(super) const REPORTED_RISE: f64 = 0.05;
 
 /// Grants one permit for each request.
 #[derive(Debug)]
 pub(crate) struct OwnQuota {
     limiter: Limiter,
-    /// None where the rate stays as it is configured.
+    /// `None` where the rate stays as it is configured.
     controller: Option<RateController>,
     /// When the next request is due at a reduced rate.
     due_at: Option<Instant>,
-    /// Until when nothing leaves, so that the window that refused has room again.
+    /// No permit before this instant, so that the window that refused has room again.
     full_until: Option<Instant>,
     reported_rate: f64,
 }
@@ -41,7 +40,7 @@ impl OwnQuota {
         }
     }
 
-    /// Takes a permit for a request that leaves now, or says when there is one.
+    /// Takes a permit for a request that is sent now, or says when there is one.
     pub(crate) fn take_permit(&mut self, now: Instant) -> Result<(), NotYet> {
         let Some(controller) = &mut self.controller else {
             return self.limiter.take_permit().map_err(NotYet::Until);
@@ -58,7 +57,7 @@ impl OwnQuota {
         Ok(())
     }
 
-    /// Takes in what became of a request that left at `sent_at`.
+    /// Takes in the answer to a request that was sent at `sent_at`.
     pub(crate) fn feedback(&mut self, signal: RateSignal, sent_at: Instant, now: Instant) -> RateChange {
         let Some(controller) = &mut self.controller else {
             return RateChange { per_second: None, pause: signal.whole_window() };
@@ -96,7 +95,7 @@ impl OwnQuota {
         RateChange { per_second: is_reported.then_some(rate), pause }
     }
 
-    /// The controller, where the rate adapts.
+    /// The rate controller, where the rate adapts.
     pub(crate) fn controller(&self) -> Option<&RateController> {
         self.controller.as_ref()
     }
@@ -116,7 +115,7 @@ mod tests {
         OwnQuota::new(&load_text(&format!("[pace]\nrequests_per_second = 100\n{text}")).unwrap().pace)
     }
 
-    /// Takes permits for so long and says when, in milliseconds.
+    /// Takes every permit within `span`. Returns when each was taken, in milliseconds.
     async fn take(quota: &mut OwnQuota, clock: &Clock, span: Duration) -> Vec<u128> {
         let start = clock.now();
         let mut offsets = vec![];
@@ -125,13 +124,13 @@ mod tests {
                 Ok(()) => offsets.push((clock.now() - start).as_millis()),
                 Err(NotYet::Until(at)) if at < start + span => clock.wait_until(at).await,
                 Err(NotYet::Until(_)) => return offsets,
-                Err(NotYet::Unknown) => panic!("a quota of this process alone knows"),
+                Err(NotYet::Unknown) => panic!("this quota always knows when the next permit comes"),
             }
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reduced_rate_is_kept_evenly_and_there_is_no_burst() {
+    async fn at_a_reduced_rate_permits_come_evenly_and_without_a_burst() {
         let (mut quota, clock) = (quota("burst = 10"), Clock::tokio());
         let before = take(&mut quota, &clock, SECOND).await;
         assert_eq!(before[..11], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10]);
@@ -145,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_adapting_the_rate_stays_and_the_run_waits_for_the_whole_window() {
+    async fn a_fixed_rate_stays_and_the_run_waits_for_the_whole_window() {
         let (mut quota, now) = (quota("adaptive = false"), Clock::tokio().now());
         assert_eq!(quota.feedback(REFUSED, now, now), RateChange { per_second: None, pause: SECOND });
         let minute = RateSignal::Refused { throttle: Throttle::Minute, retry_after: None };
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_cap_holds_whatever_the_answers_say() {
+    async fn no_answer_lifts_the_cap() {
         let (mut quota, clock) = (quota("burst = 3"), Clock::tokio());
         for round in 0..20 {
             let offsets = take(&mut quota, &clock, SECOND).await;
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_rise_is_reported_in_steps_and_the_return_to_the_configured_rate_always() {
+    async fn a_rise_is_reported_in_steps_and_the_return_to_the_configured_rate_is_always_reported() {
         let (mut quota, clock) = (quota(""), Clock::tokio());
         let now = clock.now();
         quota.feedback(REFUSED, now, now);

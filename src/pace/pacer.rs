@@ -1,77 +1,15 @@
 //! The pace of a run: its pauses, and its quota.
+//!
+//! Invariant: every answer reaches both, the quota first. So a pause that the answer asks for is known when the pauses judge it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::own_quota::REPORTED_RISE;
-use super::{OwnQuota, Pauses, RateController, SharedQuota, window};
-use crate::outcome::{Judgement, Throttle, Verdict};
+use super::quota::{NotYet, REPORTED_RISE, RateChange, RateSignal};
+use super::{OwnQuota, Pauses, RateController, SharedQuota};
+use crate::outcome::Judgement;
 use crate::settings::PaceSettings;
-
-/// Why there is no permit now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotYet {
-    /// There is one at this instant.
-    Until(Instant),
-    /// Nobody knows when: [`Pacer::permits_changed`] says when to ask again.
-    Unknown,
-}
-
-/// What an answer says about the rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RateSignal {
-    /// The request was let in.
-    LetIn,
-    /// The request was refused for its rate.
-    Refused {
-        /// Which quota.
-        throttle: Throttle,
-        /// How long DingTalk asked us to wait, if it did.
-        retry_after: Option<Duration>,
-    },
-    /// This address is banned for this long. Then one request probes.
-    Banned(Duration),
-    /// Nothing: no answer came, or one that is trouble.
-    Nothing,
-}
-
-impl RateSignal {
-    /// What this judgement says about the rate.
-    pub fn of(judgement: &Judgement, settings: &PaceSettings) -> Self {
-        match judgement.verdict {
-            Verdict::Throttled(throttle) => Self::Refused { throttle, retry_after: judgement.retry_after },
-            Verdict::Banned => Self::Banned(settings.pause_after_ban(judgement.retry_after)),
-            Verdict::Retry | Verdict::Unreachable | Verdict::TokenRefused => Self::Nothing,
-            Verdict::Closed | Verdict::AlreadyEnded | Verdict::Refused | Verdict::Halt => Self::LetIn,
-        }
-    }
-
-    /// How long DingTalk asked us to wait.
-    fn named_wait(self) -> Duration {
-        match self {
-            Self::Refused { retry_after, .. } => retry_after.unwrap_or_default(),
-            Self::LetIn | Self::Banned(_) | Self::Nothing => Duration::ZERO,
-        }
-    }
-
-    /// How long a run whose rate is fixed waits: until the whole window that refused is over.
-    pub(super) fn whole_window(self) -> Duration {
-        match self {
-            Self::Refused { throttle, retry_after } => retry_after.unwrap_or(window(throttle)),
-            Self::LetIn | Self::Banned(_) | Self::Nothing => Duration::ZERO,
-        }
-    }
-}
-
-/// What an answer changes.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct RateChange {
-    /// The new rate, in requests a second, where it is worth reporting.
-    pub per_second: Option<f64>,
-    /// How long the run pauses.
-    pub pause: Duration,
-}
 
 /// A new rate, for people.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -98,12 +36,13 @@ enum Quota {
 }
 
 impl Pacer {
-    /// The pace of this process alone. `longest_outage` is how long it waits for DingTalk to come back; `None` is for ever.
+    /// The pace of a process that shares its quota with no other. `longest_outage` is how long the run waits for DingTalk to
+    /// come back; `None` is for ever.
     pub fn new(settings: &PaceSettings, longest_outage: Option<Duration>) -> Self {
         Self::with(Quota::Own(OwnQuota::new(settings)), settings, longest_outage)
     }
 
-    /// The pace of one more run of a worker, which shares its quota with other workers.
+    /// The pace of one run of a worker, which shares its quota with other workers.
     pub fn sharing(quota: SharedQuota, settings: &PaceSettings, longest_outage: Option<Duration>) -> Self {
         quota.begin_run();
         let reported_rate = settings.requests_per_second;
@@ -114,12 +53,12 @@ impl Pacer {
         Self { settings: *settings, quota, pauses: Pauses::new(settings, longest_outage) }
     }
 
-    /// The pauses, which decide whether anything may leave.
+    /// The pauses, which decide whether a request may be sent at all.
     pub fn pauses(&mut self) -> &mut Pauses {
         &mut self.pauses
     }
 
-    /// Takes a permit for a request that leaves now, or says when there is one.
+    /// Takes a permit for a request that is sent now, or says when there is one.
     pub fn take_permit(&mut self, now: Instant) -> Result<(), NotYet> {
         match &mut self.quota {
             Quota::Own(quota) => quota.take_permit(now),
@@ -135,7 +74,7 @@ impl Pacer {
         }
     }
 
-    /// Takes in the answer to a request that left at `sent_at`. Returns the new rate, where it is worth reporting.
+    /// Takes in the answer to a request that was sent at `sent_at`. Returns the new rate, where it is worth reporting.
     pub fn answered(&mut self, judgement: &Judgement, sent_at: Instant, now: Instant) -> Option<RateReport> {
         let signal = RateSignal::of(judgement, &self.settings);
         let RateChange { per_second, pause } = match &mut self.quota {
@@ -147,19 +86,21 @@ impl Pacer {
                 if is_reported {
                     *reported_rate = rate;
                 }
-                // How long the window needs until it has room, the store knows: it grants nothing before.
+                // The store knows when the window has room again, and grants nothing before.
                 let pause = if self.settings.adaptive { signal.named_wait() } else { signal.whole_window() };
                 RateChange { per_second: is_reported.then_some(rate), pause }
             }
         };
         self.pauses.pause(now, pause, judgement.reason);
-        self.pauses.heard(judgement, now);
-        let reason =
-            if signal == RateSignal::LetIn { "nothing was refused for a while" } else { judgement.reason };
+        self.pauses.answered(judgement, now);
+        let reason = match signal {
+            RateSignal::LetIn => "DingTalk refused nothing for a while",
+            RateSignal::Refused { .. } | RateSignal::Banned(_) | RateSignal::Nothing => judgement.reason,
+        };
         per_second.map(|per_second| RateReport { per_second, reason })
     }
 
-    /// The controller of this process's own rate, where it adapts.
+    /// The rate controller, where this process has a quota of its own and the rate adapts.
     pub fn controller(&self) -> Option<&RateController> {
         match &self.quota {
             Quota::Own(quota) => quota.controller(),

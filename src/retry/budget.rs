@@ -1,6 +1,8 @@
-//! What all retries of a run may cost together, so that a bad evening does not multiply its calls by `max_attempts`.
+//! How many retries a run may make in all, so that many errors do not multiply its calls by `max_attempts`.
+//!
+//! Invariant: the budget is never below zero and never above its start.
 
-/// Counts retries against meetings closed.
+/// Pays for retries. Each meeting that has ended earns one back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Budget {
     left: u32,
@@ -8,12 +10,12 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// A full budget: this many retries can be paid before a meeting is closed.
+    /// A full budget: this many retries are paid before a meeting has ended.
     pub(crate) fn new(full: u32) -> Self {
         Self { left: full, full }
     }
 
-    /// Pays for one retry; false where nothing is left.
+    /// Pays for one retry. Returns false where nothing is left.
     pub(crate) fn pay(&mut self) -> bool {
         match self.left.checked_sub(1) {
             Some(left) => {
@@ -24,7 +26,7 @@ impl Budget {
         }
     }
 
-    /// A meeting has ended: one retry is earned back, up to the full budget.
+    /// A meeting has ended: this earns one retry back, up to the full budget.
     pub(crate) fn earn(&mut self) {
         self.left = self.full.min(self.left + 1);
     }

@@ -1,6 +1,6 @@
-//! Whether an attempt that failed is repeated, and how long is waited before.
+//! Whether a failed attempt is retried, and how long the run waits before it.
 //!
-//! Invariant: nothing here knows the time or draws its own luck; the same question has the same answer.
+//! Invariant: nothing here reads a clock or has a random generator of its own. The same input gives the same answer.
 
 mod budget;
 mod policy;

@@ -1,4 +1,6 @@
-//! The retry policy: whether an attempt is repeated, and after how long.
+//! The retry policy: whether a failed attempt is retried, and after how long.
+//!
+//! Invariant: no row has more than `retry.max_attempts`.
 
 use std::time::Duration;
 
@@ -9,34 +11,34 @@ use crate::backoff::Backoff;
 use crate::outcome::Throttle;
 use crate::settings::RetrySettings;
 
-/// A throttled call is repeated after this at the earliest: the shortest window that DingTalk counts in.
+/// A call that was refused for a rate per second is retried after this at the earliest: the shortest window of DingTalk.
 const THROTTLED_SECOND: Duration = Duration::from_secs(1);
-/// A call refused for a rate a minute is repeated after this at the earliest.
+/// The wait after a refusal for a rate per minute, where DingTalk names none.
 const THROTTLED_MINUTE: Duration = Duration::from_mins(1);
 
-/// Why an attempt may be repeated.
+/// Why an attempt may be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// The meeting's state is unknown, or DingTalk has trouble.
     Trouble,
-    /// The call was refused for its rate, and read by nobody.
+    /// DingTalk refused the call for its rate and did not process it.
     Throttled(Throttle),
 }
 
-/// An attempt is to be repeated after this long.
+/// The attempt is retried after this long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wait(pub Duration);
 
-/// Why an attempt is not repeated.
+/// Why an attempt is not retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GiveUp {
-    /// The row has had `retry.max_attempts`.
+    /// The row has made `retry.max_attempts` attempts.
     AttemptsSpent,
-    /// The run has had `retry.budget`.
+    /// The run has spent `retry.budget`.
     BudgetSpent,
 }
 
-/// Decides about repeating.
+/// Decides about retries.
 #[derive(Debug, Clone)]
 pub(crate) struct RetryPolicy {
     max_attempts: u32,
@@ -52,29 +54,32 @@ impl RetryPolicy {
         Self { max_attempts: settings.max_attempts, ceilings }
     }
 
-    /// Attempts in all, the first included.
+    /// The most attempts of a row, the first one included.
     pub(crate) fn max_attempts(&self) -> u32 {
         self.max_attempts
     }
 
-    /// What follows attempt number `attempts` (from 1). A wait that the server named is kept as it is; else it is drawn
-    /// between zero and the ceiling (full jitter, so that rows that failed together do not come back together). A
-    /// throttled call waits its window's length and no longer, for the pacer spreads what comes back together; it costs
-    /// nothing of the budget, for the pace bounds it already.
+    /// What follows attempt number `attempts` (from 1).
+    ///
+    /// After trouble, the row waits as long as DingTalk named. Where it named no wait, the policy draws one between zero and the
+    /// ceiling: with this full jitter, rows that failed together are not retried together.
+    ///
+    /// A throttled row waits for its window and no longer, because the pace spreads the retries. It costs nothing of the
+    /// budget, because the pace limits such retries already.
     pub(crate) fn after(
         &self,
         attempts: u32,
         cause: Cause,
         server_wait: Option<Duration>,
         budget: &mut Budget,
-        chance: &mut Rng,
+        random: &mut Rng,
     ) -> Result<Wait, GiveUp> {
         if attempts >= self.max_attempts {
             return Err(GiveUp::AttemptsSpent);
         }
         Ok(Wait(match cause {
             Cause::Trouble if !budget.pay() => return Err(GiveUp::BudgetSpent),
-            Cause::Trouble => server_wait.unwrap_or_else(|| self.jitter(attempts, chance)),
+            Cause::Trouble => server_wait.unwrap_or_else(|| self.jitter(attempts, random)),
             Cause::Throttled(throttle) => {
                 let window = match throttle {
                     Throttle::Second => THROTTLED_SECOND,
@@ -85,11 +90,11 @@ impl RetryPolicy {
         }))
     }
 
-    /// A wait between zero and the ceiling after attempt number `attempts`, for what has no row: fetching a token.
-    pub(crate) fn jitter(&self, attempts: u32, chance: &mut Rng) -> Duration {
+    /// A wait between zero and the ceiling after attempt number `attempts`. It takes nothing of the budget.
+    pub(crate) fn jitter(&self, attempts: u32, random: &mut Rng) -> Duration {
         let last = self.ceilings.len() - 1;
         let ceiling = self.ceilings[last.min(attempts.saturating_sub(1) as usize)];
-        ceiling.mul_f64(chance.f64())
+        ceiling.mul_f64(random.f64())
     }
 }
 
@@ -120,10 +125,10 @@ mod tests {
 
     #[test]
     fn a_wait_is_drawn_between_zero_and_the_ceiling() {
-        let (policy, mut chance) = (policy(""), Rng::with_seed(1));
+        let (policy, mut random) = (policy(""), Rng::with_seed(1));
         for attempts in 1..6 {
             let ceiling = policy.ceilings[attempts as usize - 1];
-            let waits: Vec<Duration> = (0..1000).map(|_| policy.jitter(attempts, &mut chance)).collect();
+            let waits: Vec<Duration> = (0..1000).map(|_| policy.jitter(attempts, &mut random)).collect();
             assert!(waits.iter().all(|wait| *wait <= ceiling));
             assert!(waits.iter().min().unwrap() < &(ceiling / 10));
             assert!(waits.iter().max().unwrap() > &(ceiling * 9 / 10));
@@ -131,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_throttled_call_waits_out_its_window_and_no_longer() {
+    fn a_throttled_call_waits_for_its_window_and_no_longer() {
         let policy = policy("");
         for (throttle, window) in [(Throttle::Second, 1), (Throttle::Minute, 60)] {
             let wait = ask(&policy, 1, Cause::Throttled(throttle), None);
@@ -149,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_attempt_is_not_repeated() {
+    fn the_last_attempt_is_not_retried() {
         let policy = policy("max_attempts = 3");
         assert!(ask(&policy, 2, Cause::Trouble, None).is_ok());
         assert_eq!(ask(&policy, 3, Cause::Trouble, None), Err(GiveUp::AttemptsSpent));
@@ -157,9 +162,9 @@ mod tests {
     }
 
     #[test]
-    fn a_spent_budget_stops_retries_but_not_those_of_throttled_calls() {
-        let (policy, mut budget, mut chance) = (policy(""), Budget::new(1), Rng::with_seed(1));
-        let mut ask = |cause| policy.after(1, cause, None, &mut budget, &mut chance);
+    fn a_spent_budget_stops_all_retries_but_those_of_throttled_calls() {
+        let (policy, mut budget, mut random) = (policy(""), Budget::new(1), Rng::with_seed(1));
+        let mut ask = |cause| policy.after(1, cause, None, &mut budget, &mut random);
         assert!(ask(Cause::Throttled(Throttle::Second)).is_ok());
         assert!(ask(Cause::Trouble).is_ok());
         assert_eq!(ask(Cause::Trouble), Err(GiveUp::BudgetSpent));
@@ -169,8 +174,8 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_waits() {
         let draw = |seed| {
-            let mut chance = Rng::with_seed(seed);
-            (1..6).map(|n| policy("").jitter(n, &mut chance)).collect::<Vec<_>>()
+            let mut random = Rng::with_seed(seed);
+            (1..6).map(|n| policy("").jitter(n, &mut random)).collect::<Vec<_>>()
         };
         assert_eq!(draw(3), draw(3));
         assert_ne!(draw(3), draw(4));

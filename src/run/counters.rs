@@ -1,4 +1,6 @@
-//! What a process counts of its run, for the run's last record.
+//! What this process counts in its run, for the run's last record.
+//!
+//! Invariant: a pause counts for as long as it lasted, however long it was meant to last.
 
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use crate::journal::{PaceTotals, Timeline, Totals};
 use crate::outcome::OutcomeKind;
 use crate::pace::{Pacer, RateController};
 
-/// The counts so far.
+/// What was counted so far.
 #[derive(Debug)]
 pub(super) struct Counters {
     start: Instant,
@@ -25,16 +27,19 @@ impl Counters {
         Self { start, totals: Totals { pace, timeline, ..Totals::default() }, paused_since: None }
     }
 
+    /// A request was sent.
     pub(super) fn call(&mut self, now: Instant) {
         self.totals.calls += 1;
         self.totals.timeline.call(now - self.start);
     }
 
+    /// DingTalk refused a request for its rate, or banned this address.
     pub(super) fn refused(&mut self, now: Instant) {
         self.totals.throttled_calls += 1;
         self.totals.timeline.refusal(now - self.start);
     }
 
+    /// A row got its outcome.
     pub(super) fn outcome(&mut self, kind: OutcomeKind) {
         *self.totals.outcomes.entry(kind.name().to_owned()).or_default() += 1;
     }
@@ -47,7 +52,7 @@ impl Counters {
         self.paused_since.get_or_insert(now);
     }
 
-    /// Whether a pause was going on until now.
+    /// No pause is on. Returns whether one was on until now.
     pub(super) fn resumed(&mut self, now: Instant) -> bool {
         let Some(since) = self.paused_since.take() else { return false };
         self.totals.timeline.pause(since - self.start, now - self.start);
@@ -55,8 +60,8 @@ impl Counters {
         true
     }
 
-    /// The totals at the end.
-    pub(super) fn close(mut self, pacer: &Pacer, now: Instant) -> Totals {
+    /// The totals of a run that ends now.
+    pub(super) fn into_totals(mut self, pacer: &Pacer, now: Instant) -> Totals {
         self.resumed(now);
         let pace = &mut self.totals.pace;
         if let Some((lowest, last)) = pacer.lowest_and_last() {
@@ -67,7 +72,7 @@ impl Counters {
     }
 }
 
-/// A rate as a whole number: the journal's canonical text has no other.
+/// A rate as a whole number, because the journal's canonical form has no fractions.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -82,13 +87,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_counts_as_long_as_it_lasted_and_not_as_long_as_it_was_meant_to() {
+    fn a_pause_counts_for_as_long_as_it_lasted_and_not_as_long_as_it_was_meant_to_last() {
         let start = Instant::now();
-        let mut ledger = Counters::new(start, 18.0);
-        ledger.paused(start + Duration::from_secs(1));
-        ledger.paused(start + Duration::from_secs(2));
-        assert!(ledger.resumed(start + Duration::from_secs(3)) && !ledger.resumed(start));
-        assert_eq!((ledger.totals.paused_ms, ledger.totals.timeline.spans[2].paused_ms), (2000, 1000));
+        let mut counters = Counters::new(start, 18.0);
+        counters.paused(start + Duration::from_secs(1));
+        counters.paused(start + Duration::from_secs(2));
+        assert!(counters.resumed(start + Duration::from_secs(3)) && !counters.resumed(start));
+        assert_eq!((counters.totals.paused_ms, counters.totals.timeline.spans[2].paused_ms), (2000, 1000));
     }
 
     #[test]

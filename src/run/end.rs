@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn each_end_has_its_number() {
+    fn each_end_of_a_run_has_its_exit_code() {
         use OutcomeKind::{AlreadyClosed, Closed, Duplicate, Excluded, Failed, Invalid, NotAttempted};
         assert_eq!(code(None, false, &[]), 0);
         assert_eq!(code(None, false, &[(Closed, 3), (AlreadyClosed, 1), (Duplicate, 1), (Excluded, 1)]), 0);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_another_worker_took_over_counts_in_that_workers_exit_code() {
+    fn a_row_that_another_worker_took_over_does_not_change_this_workers_exit_code() {
         for (not_attempted, code) in [(2, ExitCode::Done), (3, ExitCode::Incomplete)] {
             let outcomes = [(OutcomeKind::NotAttempted.name().to_owned(), not_attempted)].into();
             let totals = Totals { outcomes, ..Totals::default() };

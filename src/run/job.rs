@@ -1,4 +1,6 @@
-//! One row on its way to an outcome.
+//! One row to close, until it has an outcome.
+//!
+//! Invariant: a row says that its meeting ended earlier only where no request of ours can have ended it.
 
 use std::sync::Arc;
 
@@ -10,29 +12,29 @@ use super::{Lease, PriorAttempts};
 use crate::meeting::{CloseRequest, Origin};
 use crate::outcome::{EndedBy, Outcome, OutcomeKind, ReplyDetails};
 
-/// A row that is to be closed, with what it has been through.
+/// A row to close, with its attempts so far.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Job {
     /// Where the row stood.
     pub origin: Origin,
     /// What it asks for.
     pub request: CloseRequest,
-    /// Attempts so far that counted.
+    /// The attempts so far that count against `retry.max_attempts`.
     pub attempts: u32,
-    /// When the first request left.
+    /// When the first request was sent.
     pub first_attempt_at: Option<Timestamp>,
-    /// How often in a row DingTalk refused the token of this row's request.
+    /// How many times in a row DingTalk refused the access token of this row's request.
     pub token_refusals: u32,
-    /// Whether a request of this row was lost or met trouble, so that it may have ended the meeting without saying so.
+    /// Whether an earlier request may have ended the meeting, although no answer said so.
     pub in_doubt: bool,
     /// The last answer.
     pub last: ReplyDetails,
-    /// For how long nobody else can have asked for it, where somebody else could at all.
+    /// The lease on the row, where other workers could take it over.
     pub lease: Option<Arc<Lease>>,
 }
 
 impl Job {
-    /// A row that nothing was asked of yet.
+    /// A row without any attempt.
     pub(crate) fn new(origin: Origin, request: CloseRequest) -> Self {
         Self {
             origin,
@@ -46,35 +48,35 @@ impl Job {
         }
     }
 
-    /// The same row after what it has been through in earlier processes.
+    /// The same row after its attempts of earlier processes.
     #[must_use]
     pub(crate) fn after(self, prior: PriorAttempts) -> Self {
         let PriorAttempts { attempts, first_attempt_at, in_doubt, lease } = prior;
         Self { attempts, first_attempt_at, in_doubt, lease, ..self }
     }
 
-    /// The number of the next attempt, from 1. It comes again where an attempt cost the row nothing.
+    /// The number of the next attempt, from 1. After an attempt that did not count, the next one has the same number.
     pub(super) fn next_attempt(&self) -> u32 {
         self.attempts + 1
     }
 
-    /// Whether it may be asked for at `now`.
+    /// Whether the row may be asked for at `now`.
     pub(super) fn lease_state(&self, now: Instant) -> LeaseState {
         self.lease.as_ref().map_or(LeaseState::Held, |lease| lease.state(now))
     }
 
-    /// What the row hears that another worker asks for.
+    /// The row after another worker took it over.
     #[must_use]
     pub(super) fn taken_over(mut self) -> Self {
         let why = "another worker took it over";
         self.last.message = match self.last.message.as_str() {
             "" => why.to_owned(),
-            answer => format!("not repeated, {why}: {answer}"),
+            answer => format!("not retried, because {why}: {answer}"),
         };
         self
     }
 
-    /// The row's end.
+    /// The row's outcome.
     pub(crate) fn outcome(self, kind: OutcomeKind, at: Timestamp) -> Outcome {
         let ended_by = match kind {
             OutcomeKind::Closed => Some(EndedBy::ThisRun),
@@ -98,11 +100,11 @@ impl Job {
         }
     }
 
-    /// Who ended a meeting that was found ended. `Earlier` is claimed only where the first request that DingTalk let in
-    /// found it so: any one before may have ended it, whatever its answer was.
+    /// Who ended a meeting that had ended when we asked. It is `Earlier` only where DingTalk said so to our first request: any
+    /// earlier request may have ended the meeting, whatever its answer was.
     fn found_ended_by(&self) -> EndedBy {
-        let is_ours = self.lease.as_ref().is_none_or(|lease| lease.is_unbroken());
-        if self.attempts <= 1 && !self.in_doubt && is_ours { EndedBy::Earlier } else { EndedBy::Unknown }
+        let is_unbroken = self.lease.as_ref().is_none_or(|lease| lease.is_unbroken());
+        if self.attempts <= 1 && !self.in_doubt && is_unbroken { EndedBy::Earlier } else { EndedBy::Unknown }
     }
 }
 
@@ -138,14 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_was_lost_may_have_ended_the_meeting_though_it_cost_no_attempt() {
+    fn a_request_without_an_answer_may_have_ended_the_meeting_even_where_it_did_not_count() {
         let job = Job { in_doubt: true, attempts: 1, ..job() };
         let outcome = job.outcome(OutcomeKind::AlreadyClosed, Timestamp::UNIX_EPOCH);
         assert_eq!(outcome.ended_by, Some(EndedBy::Unknown));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_meeting_that_another_worker_may_have_asked_for_is_not_said_to_have_ended_earlier() {
+    async fn a_meeting_that_another_worker_may_have_closed_has_an_unknown_end() {
         let (clock, second) = (Clock::tokio(), Duration::from_secs(1));
         let lease = Some(Arc::new(Lease::new(clock.clone(), clock.now() + second)));
         let job = job().after(PriorAttempts { attempts: 1, lease, ..PriorAttempts::default() });
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_meeting_that_ended_was_ended_by_somebody() {
+    fn ended_by_is_set_only_for_a_meeting_that_ended() {
         for kind in OutcomeKind::ALL {
             let ended = matches!(kind, OutcomeKind::Closed | OutcomeKind::AlreadyClosed);
             assert_eq!(outcome(3, kind).ended_by.is_some(), ended, "{kind}");

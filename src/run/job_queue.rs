@@ -1,7 +1,7 @@
-//! The rows that are not in flight, and which one goes next.
+//! The rows that are neither in flight nor ended, and which one goes next.
 //!
-//! Invariant: a row is in exactly one place. Rows that were asked before go before new ones. A row whose lease is in doubt does
-//! not go.
+//! Invariant: a row is in exactly one place. Rows that were asked for before go before new ones. A row whose lease is in doubt
+//! does not go.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -12,34 +12,34 @@ use tokio::time::Instant;
 use super::lease::LeaseState;
 use super::{Job, Lease};
 
-/// The most rows that are kept. When there are this many, no new row is taken in.
-pub(super) const MOST_KEPT: usize = 1024;
+/// When this many rows wait, the run takes in no new row.
+pub(super) const CAPACITY: usize = 1024;
 
 /// The rows that are neither in flight nor ended.
 #[derive(Debug, Default)]
 pub(super) struct JobQueue {
-    fresh: Option<Job>,
+    new: Option<Job>,
     ready: VecDeque<Job>,
     waiting: BinaryHeap<Reverse<Waiting>>,
-    /// Rows whose turn had come while their lease was in doubt.
+    /// Rows whose turn came while their lease was in doubt.
     in_doubt: Vec<Job>,
-    arrivals: u64,
+    queued: u64,
 }
 
 /// Which row goes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// One that may be asked for: [`JobQueue::take`] returns it.
+    /// A row that may be asked for: [`JobQueue::take`] returns it.
     Ready,
-    /// One that another worker has taken over: [`JobQueue::take`] returns it.
+    /// A row that another worker has taken over: [`JobQueue::take`] returns it.
     Lost,
-    /// None before this instant, or before something happens.
+    /// No row before this instant, or before something else happens.
     Wait(Option<Instant>),
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Place {
-    Fresh,
+    New,
     Ready,
     Waiting,
 }
@@ -47,13 +47,13 @@ enum Place {
 impl JobQueue {
     /// Whether a new row can be taken in.
     pub(super) fn has_room(&self) -> bool {
-        self.fresh.is_none() && self.ready.len() + self.waiting.len() + self.in_doubt.len() < MOST_KEPT
+        self.new.is_none() && self.ready.len() + self.waiting.len() + self.in_doubt.len() < CAPACITY
     }
 
     /// Takes a new row in.
     pub(super) fn offer(&mut self, job: Job) {
-        debug_assert!(self.fresh.is_none(), "one new row at a time");
-        self.fresh = Some(job);
+        debug_assert!(self.new.is_none(), "one new row at a time");
+        self.new = Some(job);
     }
 
     /// Lets a row go again at once.
@@ -63,11 +63,12 @@ impl JobQueue {
 
     /// Lets a row go again at `not_before`.
     pub(super) fn wait(&mut self, job: Job, not_before: Instant) {
-        self.arrivals += 1;
-        self.waiting.push(Reverse(Waiting { not_before, arrival: self.arrivals, job }));
+        self.queued += 1;
+        self.waiting.push(Reverse(Waiting { not_before, number: self.queued, job }));
     }
 
-    /// Which row goes next at `now`. A row whose lease is in doubt lets the others go first.
+    /// Which row goes next at `now`. A row whose lease is in doubt lets the others go first. With `new_first`, a new row goes
+    /// before those that were asked for before.
     pub(super) fn turn(&mut self, now: Instant, new_first: bool) -> Turn {
         self.ready.extend(self.in_doubt.extract_if(.., |job| job.lease_state(now) != LeaseState::InDoubt));
         while let Some(state) = self.first(now, new_first).map(|job| job.lease_state(now)) {
@@ -84,20 +85,20 @@ impl JobQueue {
     }
 
     fn place(&self, now: Instant, new_first: bool) -> Option<Place> {
-        if self.fresh.is_some() && new_first {
-            Some(Place::Fresh)
+        if self.new.is_some() && new_first {
+            Some(Place::New)
         } else if !self.ready.is_empty() {
             Some(Place::Ready)
         } else if self.waiting.peek().is_some_and(|Reverse(waiting)| waiting.not_before <= now) {
             Some(Place::Waiting)
         } else {
-            self.fresh.as_ref().map(|_| Place::Fresh)
+            self.new.as_ref().map(|_| Place::New)
         }
     }
 
     fn first(&self, now: Instant, new_first: bool) -> Option<&Job> {
         match self.place(now, new_first)? {
-            Place::Fresh => self.fresh.as_ref(),
+            Place::New => self.new.as_ref(),
             Place::Ready => self.ready.front(),
             Place::Waiting => self.waiting.peek().map(|Reverse(waiting)| &waiting.job),
         }
@@ -106,7 +107,7 @@ impl JobQueue {
     /// The row that goes next.
     pub(super) fn take(&mut self, now: Instant, new_first: bool) -> Option<Job> {
         match self.place(now, new_first)? {
-            Place::Fresh => self.fresh.take(),
+            Place::New => self.new.take(),
             Place::Ready => self.ready.pop_front(),
             Place::Waiting => self.waiting.pop().map(|Reverse(waiting)| waiting.job),
         }
@@ -116,7 +117,7 @@ impl JobQueue {
     pub(super) fn take_any(&mut self) -> Option<Job> {
         let waiting = |waiting: &mut BinaryHeap<Reverse<Waiting>>| waiting.pop().map(|Reverse(row)| row.job);
         let asked_before = self.ready.pop_front().or_else(|| waiting(&mut self.waiting));
-        asked_before.or_else(|| self.in_doubt.pop()).or_else(|| self.fresh.take())
+        asked_before.or_else(|| self.in_doubt.pop()).or_else(|| self.new.take())
     }
 
     /// A lease in doubt: when it changes, a row may go.
@@ -127,15 +128,15 @@ impl JobQueue {
     /// Whether no row is left.
     pub(super) fn is_empty(&self) -> bool {
         let none_asked = self.ready.is_empty() && self.waiting.is_empty() && self.in_doubt.is_empty();
-        none_asked && self.fresh.is_none()
+        none_asked && self.new.is_none()
     }
 }
 
-/// A row that waits, ordered by its time and then by its arrival.
+/// A row that waits, ordered by its time, then by when it came into the queue.
 #[derive(Debug)]
 struct Waiting {
     not_before: Instant,
-    arrival: u64,
+    number: u64,
     job: Job,
 }
 
@@ -155,7 +156,7 @@ impl PartialOrd for Waiting {
 
 impl Ord for Waiting {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.not_before, self.arrival).cmp(&(other.not_before, other.arrival))
+        (self.not_before, self.number).cmp(&(other.not_before, other.number))
     }
 }
 
@@ -170,7 +171,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A row with a lease of a second.
+    /// A row with a lease of one second.
     fn leased(clock: &Clock, name: &str) -> (Job, Arc<Lease>) {
         let request = CloseRequest {
             conference_id: ConferenceId::parse(name).unwrap(),
@@ -186,30 +187,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_row_whose_lease_ran_out_waits_wherever_it_is_until_the_lease_is_renewed_or_lost() {
+    async fn a_row_whose_lease_ran_out_waits_until_the_lease_is_renewed_or_lost() {
         let clock = Clock::tokio();
-        let ((ready, ours), (waiting, lost), (fresh, silent)) =
-            (leased(&clock, "ready"), leased(&clock, "waiting"), leased(&clock, "fresh"));
+        let ((ready, renewed), (waiting, lost), (new, in_doubt)) =
+            (leased(&clock, "ready"), leased(&clock, "waiting"), leased(&clock, "new"));
         let mut rows = JobQueue::default();
         rows.repeat(ready);
         rows.wait(waiting, clock.now() + SECOND);
-        rows.offer(fresh);
+        rows.offer(new);
         assert_eq!(rows.turn(clock.now(), false), Turn::Ready);
         clock.wait_until(clock.now() + SECOND).await;
         let now = clock.now();
         assert_eq!(rows.turn(now, false), Turn::Wait(None));
         assert!(rows.in_doubt().is_some() && !rows.is_empty());
-        // A row with a lease goes first, although it came later.
+        // A row whose lease is held goes first, although it came later.
         rows.offer(leased(&clock, "later").0);
         assert_eq!((rows.turn(now, false), take(&mut rows, now).as_str()), (Turn::Ready, "later"));
 
-        ours.renew(now + SECOND);
+        renewed.renew(now + SECOND);
         lost.lose();
         assert_eq!((rows.turn(now, false), take(&mut rows, now).as_str()), (Turn::Ready, "ready"));
         assert_eq!((rows.turn(now, false), take(&mut rows, now).as_str()), (Turn::Lost, "waiting"));
         assert_eq!(rows.turn(now, false), Turn::Wait(None));
-        assert_eq!(rows.in_doubt(), Some(silent));
-        assert_eq!(rows.take_any().unwrap().request.conference_id.as_str(), "fresh");
+        assert_eq!(rows.in_doubt(), Some(in_doubt));
+        assert_eq!(rows.take_any().unwrap().request.conference_id.as_str(), "new");
         assert!(rows.is_empty());
     }
 

@@ -1,7 +1,6 @@
 //! The lease on a row that other workers could take over.
 //!
-//! Invariant: a lease never forgets that another worker may have had the row, and a row whose lease is lost is never asked for
-//! again.
+//! Invariant: a lease never forgets that another worker may have had the row. A row whose lease is lost is never asked for again.
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -9,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 
-/// A row is this process's until some instant, unless the lease is renewed.
+/// Until some instant, no other worker can take the row over. Renewing the lease moves that instant.
 #[derive(Debug)]
 pub struct Lease {
     clock: Clock,
@@ -20,7 +19,7 @@ pub struct Lease {
 #[derive(Debug)]
 struct Term {
     until: Instant,
-    /// Whether the lease never ran out so far.
+    /// Whether the lease was held all the time so far.
     is_unbroken: bool,
     /// Whether the connection to the queue was lost since the lease was last renewed.
     is_in_doubt: bool,
@@ -28,12 +27,12 @@ struct Term {
 }
 
 impl Term {
-    fn holds(&self, now: Instant) -> bool {
+    fn is_held(&self, now: Instant) -> bool {
         !self.is_lost && !self.is_in_doubt && now < self.until
     }
 
     fn renew(&mut self, now: Instant, until: Instant) {
-        self.is_unbroken &= self.holds(now);
+        self.is_unbroken &= self.is_held(now);
         self.is_in_doubt = false;
         self.until = until;
     }
@@ -42,16 +41,16 @@ impl Term {
 /// Whether a row may be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LeaseState {
-    /// It may: no other worker has it.
+    /// Yes: no other worker has it.
     Held,
-    /// Another worker may have it. [`Lease::changed`] resolves when this is known.
+    /// Not now: another worker may have it. [`Lease::changed`] resolves when the queue has said whether one has.
     InDoubt,
-    /// Another worker has it.
+    /// Never again: another worker has it.
     Lost,
 }
 
 impl Lease {
-    /// A lease that holds until then.
+    /// A lease that is held until then.
     pub fn new(clock: Clock, until: Instant) -> Self {
         let term = Term { until, is_unbroken: true, is_in_doubt: false, is_lost: false };
         Self { clock, state: Mutex::new(term), changed: Notify::new() }
@@ -72,9 +71,9 @@ impl Lease {
         self.lock().is_in_doubt = true;
     }
 
-    /// The queue does not know the entry any more. If the lease ran out while the queue could be seen, another worker took the
-    /// row over and settled it. Otherwise the queue may have lost the entry, and only this worker would ever ask for it: the
-    /// lease holds until then.
+    /// The queue does not know the entry any more. If the lease ran out while the queue could be reached, another worker took
+    /// the row over and settled it. Otherwise the queue may have lost the entry, and only this worker would ever ask for it: so
+    /// the lease is held until then.
     pub fn vanished(&self, until: Instant) {
         let now = self.clock.now();
         let mut term = self.lock();
@@ -95,7 +94,7 @@ impl Lease {
     /// Whether no other worker can have had the row so far.
     pub fn is_unbroken(&self) -> bool {
         let term = self.lock();
-        term.is_unbroken && term.holds(self.clock.now())
+        term.is_unbroken && term.is_held(self.clock.now())
     }
 
     /// Whether the row may be asked for at `now`.
@@ -103,7 +102,7 @@ impl Lease {
         let term = self.lock();
         match term.is_lost {
             true => LeaseState::Lost,
-            false if term.holds(now) => LeaseState::Held,
+            false if term.is_held(now) => LeaseState::Held,
             false => LeaseState::InDoubt,
         }
     }
@@ -114,7 +113,7 @@ impl Lease {
     }
 }
 
-/// A lease is of one row.
+/// Two leases are equal only where they are the same one: each row has its own.
 impl PartialEq for Lease {
     fn eq(&self, other: &Self) -> bool {
         std::ptr::eq(self, other)
@@ -132,40 +131,40 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn a_row_whose_hold_ran_out_may_be_asked_for_once_it_is_known_to_be_ones_own_still() {
+    async fn a_lease_that_ran_out_is_in_doubt_until_it_is_renewed() {
         let clock = Clock::tokio();
-        let hold = Lease::new(clock.clone(), clock.now() + SECOND);
-        hold.renew(clock.now() + 2 * SECOND);
+        let lease = Lease::new(clock.clone(), clock.now() + SECOND);
+        lease.renew(clock.now() + 2 * SECOND);
         clock.wait_until(clock.now() + SECOND).await;
-        assert!(hold.is_unbroken());
+        assert!(lease.is_unbroken());
         clock.wait_until(clock.now() + SECOND).await;
-        assert_eq!((hold.is_unbroken(), hold.state(clock.now())), (false, LeaseState::InDoubt));
-        hold.renew(clock.now() + SECOND);
-        // Who had it meanwhile, nobody knows.
-        assert_eq!((hold.is_unbroken(), hold.state(clock.now())), (false, LeaseState::Held));
+        assert_eq!((lease.is_unbroken(), lease.state(clock.now())), (false, LeaseState::InDoubt));
+        lease.renew(clock.now() + SECOND);
+        // Another worker may have had the row meanwhile.
+        assert_eq!((lease.is_unbroken(), lease.state(clock.now())), (false, LeaseState::Held));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_row_in_doubt_is_not_asked_for_and_never_again_said_to_have_been_held_all_along() {
+    async fn a_lease_that_was_in_doubt_once_is_never_unbroken_again() {
         let clock = Clock::tokio();
-        let hold = Lease::new(clock.clone(), clock.now() + SECOND);
-        hold.doubt();
-        assert_eq!((hold.is_unbroken(), hold.state(clock.now())), (false, LeaseState::InDoubt));
-        hold.renew(clock.now() + SECOND);
-        assert_eq!((hold.is_unbroken(), hold.state(clock.now())), (false, LeaseState::Held));
+        let lease = Lease::new(clock.clone(), clock.now() + SECOND);
+        lease.doubt();
+        assert_eq!((lease.is_unbroken(), lease.state(clock.now())), (false, LeaseState::InDoubt));
+        lease.renew(clock.now() + SECOND);
+        assert_eq!((lease.is_unbroken(), lease.state(clock.now())), (false, LeaseState::Held));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_row_that_another_took_over_is_ones_own_no_more() {
+    async fn a_lost_lease_stays_lost_even_when_it_is_renewed() {
         let clock = Clock::tokio();
-        let hold = Lease::new(clock.clone(), clock.now() + SECOND);
-        hold.lose();
-        hold.renew(clock.now() + SECOND);
-        assert_eq!((hold.is_unbroken(), hold.state(clock.now())), (false, LeaseState::Lost));
+        let lease = Lease::new(clock.clone(), clock.now() + SECOND);
+        lease.lose();
+        lease.renew(clock.now() + SECOND);
+        assert_eq!((lease.is_unbroken(), lease.state(clock.now())), (false, LeaseState::Lost));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_row_that_vanished_is_another_workers_only_where_one_can_have_taken_it_over() {
+    async fn the_lease_of_a_vanished_entry_is_lost_only_where_another_worker_can_have_taken_it_over() {
         let clock = Clock::tokio();
         let (second, third) = (clock.now() + SECOND, clock.now() + 3 * SECOND);
         let [held, doubted, run_out] = [(); 3].map(|()| Lease::new(clock.clone(), second));

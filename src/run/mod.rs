@@ -1,10 +1,21 @@
 //! The run: rows in, one outcome each out.
 //!
-//! One task decides (`dispatcher`, a plain state machine) and one task an attempt does the waiting on the network. So
-//! only one task ever asks the pacer or fetches a token, a row that waits to be asked again holds nothing but its place in
-//! a heap, and the whole of it runs on paused time.
+//! One task decides: the `runner`'s loop, with the `dispatcher`, a plain state machine. One further task per attempt waits for
+//! the network. So only one task takes permits and fetches access tokens. A row that waits for its retry costs no task and no
+//! permit, only its place in a queue. The whole run works on paused time, so tests need no real sleep.
 //!
-//! Invariant: every row that came in leaves with exactly one outcome, unless the journal failed or the run was aborted.
+//! A row has one name at each stage:
+//!
+//! | name | file | stage |
+//! | --- | --- | --- |
+//! | `Row` | `lists` | a line of a list, as it was read |
+//! | `TriagedRow` | `lists` | the row, checked: to close, or not asked for and why |
+//! | [`IncomingRow`] | `history` | the row with its [`PriorAttempts`], which an earlier process made |
+//! | [`Job`] | `job` | a row to close, with its attempts so far |
+//! | `InFlight` | `runner` | a job whose request was sent |
+//! | `Outcome` | `outcome` | the end of the row |
+//!
+//! Invariant: every row that came in gets exactly one outcome, unless the journal failed or the run was aborted.
 
 mod asked_meetings;
 mod counters;

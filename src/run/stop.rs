@@ -1,33 +1,35 @@
-//! Why a run ends before its last row, and which reason counts where there are several.
+//! Why a run ends before its last row.
+//!
+//! Invariant: the worst of several reasons counts, in whatever order they came.
 
 use std::fmt;
 
 use crate::journal::{EndReason, JournalError};
 use crate::outcome::ReplyDetails;
 
-/// What somebody outside asks of a run.
+/// What a signal of the operating system asks of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// Start nothing new, let what is in flight finish.
+    /// Send no new request, and let the requests in flight finish.
     Drain,
-    /// Let go of everything at once.
+    /// Stop at once, without waiting for the requests in flight.
     Abort,
 }
 
-/// Why nothing new is started. A later one counts more.
+/// Why the run sends no new request. Where there are several reasons, the one that stands later here counts.
 #[derive(Debug, Clone)]
 pub enum Stop {
-    /// The time given to the run is over.
+    /// The run's deadline has passed.
     Deadline,
     /// A signal came.
     Interrupted,
-    /// DingTalk was out of reach for longer than is waited.
+    /// An outage lasted longer than the run waits.
     Outage(ReplyDetails),
-    /// The lists cannot be read any further.
+    /// The rest of the lists cannot be read.
     ListsLost(String),
-    /// Every row would hear the same.
+    /// DingTalk would give every row the same answer.
     Halted(ReplyDetails),
-    /// The audit cannot be written.
+    /// The journal cannot be written.
     AuditLost(JournalError),
 }
 
@@ -63,18 +65,15 @@ impl Stop {
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Deadline => f.write_str("the deadline has come"),
+            Self::Deadline => f.write_str("the deadline has passed"),
             Self::Interrupted => f.write_str("a signal came"),
-            Self::Outage(said) => {
-                write!(
-                    f,
-                    "DingTalk has had trouble with every row for long: {} ({})",
-                    said.message, said.code
-                )
+            Self::Outage(details) => {
+                write!(f, "the outage of DingTalk lasted too long: {} ({})", details.message, details.code)
             }
             Self::ListsLost(problem) => f.write_str(problem),
-            Self::Halted(said) => {
-                write!(f, "DingTalk would answer the same to every row: {} ({})", said.message, said.code)
+            Self::Halted(details) => {
+                let ReplyDetails { message, code, .. } = details;
+                write!(f, "DingTalk would answer the same to every row: {message} ({code})")
             }
             Self::AuditLost(error) => write!(f, "{error}"),
         }
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worse_of_every_two_reasons_wins_whichever_came_first() {
+    fn of_two_reasons_the_worse_one_wins_whichever_came_first() {
         for (first_rank, first) in all().into_iter().enumerate() {
             for (second_rank, second) in all().into_iter().enumerate() {
                 let winner = first.clone().worse(second).rank();

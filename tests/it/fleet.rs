@@ -46,8 +46,8 @@ async fn a_fleet_that_is_killed_ended_and_cut_off_loses_no_entry_and_keeps_one_q
     let last = workers.remove(1).wait_with_output().await.unwrap();
     let said = String::from_utf8_lossy(&last.stderr);
     assert_eq!(last.status.code(), Some(0), "{said}");
-    assert!(said.contains("no request leaves until the quota can be asked for"), "{said}");
-    assert!(said.contains("the quota is there again"), "{said}");
+    assert!(said.contains("no request is sent until the store of the shared quota replies"), "{said}");
+    assert!(said.contains("the store of the shared quota replies again"), "{said}");
 
     assert_eq!((redis.length(STREAM), redis.pending(), redis.length(DEAD)), (0, vec![], 0));
     assert!(names.iter().all(|name| sandbox.has_ended(name)));

@@ -19,7 +19,7 @@ async fn a_redis_that_refuses_writes_stops_the_calls_and_room_lets_them_go_on() 
     let mut child = start(&closer, &["--drain"]);
     calls_reach(&sandbox, 10).await;
     redis.configure("maxmemory", "1");
-    let said = says(&mut child, "no request leaves until the quota can be asked for").await;
+    let said = says(&mut child, "no request is sent until the store of the shared quota replies").await;
     assert!(said.contains("used memory > 'maxmemory'"), "{said}");
     let calls = sandbox.statistics().close_calls;
     // The status can be seen all the same, and costs no call.
@@ -181,7 +181,7 @@ async fn a_worker_whose_queue_goes_away_ends_all_the_same_and_another_finishes_w
     let mut child = start(&closer, &[]);
     calls_reach(&sandbox, 5).await;
     redis.stop();
-    says(&mut child, "no request leaves until the quota can be asked for").await;
+    says(&mut child, "no request is sent until the store of the shared quota replies").await;
     let calls = sandbox.statistics().close_calls;
     terminate(&child);
     assert_eq!(child.wait().await.unwrap().code(), Some(0));

@@ -1,17 +1,19 @@
-//! The rate that DingTalk really allows, found from its refusals: a controller without a clock of its own.
+//! Finds the rate that DingTalk really allows, from its refusals. It has no clock of its own.
 //!
-//! The quota is not known: plans differ, other apps share it, and it changes during a run. But a refusal says where it
-//! is: as many requests as were let in within the window before, that is the quota. So a refusal does not halve the rate
-//! blindly; it sets it a little below what was measured. From there the rate rises on a CUBIC curve (RFC 9438, with the
-//! rate in the congestion window's place): it comes back quickly, stays long just below the level that was refused, and,
-//! when nothing is refused there any more, leaves it faster and faster. AIMD would spend most of its time far below the
-//! quota, and cross it blindly. A level that is refused again is trusted more each time and touched less often.
+//! The quota is unknown: plans differ, other apps share it, and it changes during a run. But a refusal measures it: the quota
+//! is the number of requests that were let in within the window before. So a refusal does not halve the rate blindly. It sets
+//! the rate a little below the measured quota.
 //!
-//! Time counts for growth only while requests are let in: a server that answers with errors has not been found to allow
-//! more. Latency plays no part: a rate cap refuses at any latency.
+//! From there the rate rises on a CUBIC curve (RFC 9438, with the rate in the congestion window's place). It comes back
+//! quickly and stays long just below the refused level. When DingTalk refuses nothing there any more, it leaves that level
+//! faster and faster. AIMD would spend most of its time far below the quota, and cross it blindly. Each time the same level
+//! is refused again, the controller trusts it more and returns to it more slowly.
 //!
-//! Invariant: the rate is never above the configured one and never below the floor, and only a quiet spell raises it: a time in
-//! which requests passed DingTalk's gate, whatever became of them behind it.
+//! Time counts for growth only while DingTalk lets requests in. A server that answers with errors has not shown that it allows
+//! more. Latency plays no part: a rate limit refuses at any latency.
+//!
+//! Invariant: the rate is never above the configured one and never below the floor. Only quiet time raises it: time in which
+//! DingTalk let requests in, whatever it answered to them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -23,23 +25,23 @@ use crate::settings::PaceSettings;
 
 /// The share of a measured quota that is used after a refusal.
 const KEPT: f64 = 0.98;
-/// How much later than its window a request is taken to have left it: arrivals jitter.
+/// A request counts in its window for this much longer, because the time to DingTalk varies.
 const SLACK: Duration = Duration::from_millis(5);
-/// A quiet spell of this length brings the rate back to the level that was refused.
+/// Quiet time of this length brings the rate back to the refused level.
 const RETURN: Duration = Duration::from_millis(1500);
-/// How many times that spell doubles when the same level is refused again.
+/// How often that time doubles when the same level is refused again.
 const MAX_TRUST: u32 = 2;
 /// Two levels count as the same when they differ by less than this share.
 const SAME_LEVEL: f64 = 0.1;
-/// How the rate leaves a level that is refused no more: by this share after one second, eight times that after two.
+/// How the rate leaves a level that is not refused any more: by this share after one second, by eight times that after two.
 const DEPARTURE: f64 = 0.01;
 /// Fewer requests than this in a window measure nothing.
 const MEASURABLE: usize = 8;
-/// Requests that are remembered: as many as leave within a minute, within these bounds. At so many a window is as long as
-/// they reach back.
+/// The bounds of how many requests are remembered; between them, as many as are sent in a minute. At the upper bound, a window
+/// is only as long as the remembered requests reach back.
 const REMEMBERED: (usize, usize) = (4096, 262_144);
 
-/// The length of the window that a refusal speaks of.
+/// The length of the window that this quota counts in.
 pub(crate) const fn window(throttle: Throttle) -> Duration {
     match throttle {
         Throttle::Second => Duration::from_secs(1),
@@ -52,7 +54,7 @@ pub(crate) const fn window(throttle: Throttle) -> Duration {
 pub struct Reduction {
     /// The rate from now on, in requests a second.
     pub per_second: f64,
-    /// How long nothing may leave, so that the window has room at that rate.
+    /// How long no request may be sent, so that the window has room at that rate.
     pub pause: Duration,
 }
 
@@ -62,18 +64,18 @@ pub struct RateController {
     configured: f64,
     floor: f64,
     rate: f64,
-    /// When requests left that were not refused, as far as is known.
+    /// When requests were sent that were not refused, as far as is known.
     let_in_at: VecDeque<Instant>,
-    /// The last one that is not remembered any more.
+    /// The latest request that is not remembered any more.
     forgotten: Option<Instant>,
     remembered: usize,
     reduced_at: Option<Instant>,
-    /// The level at which refusals are expected, and the rate that was gone on with after the last.
+    /// The level at which refusals are expected, and the rate right after the last refusal.
     refused_level: f64,
     resumed_rate: f64,
     trust: u32,
     quiet: Duration,
-    heard_at: Option<Instant>,
+    answered_at: Option<Instant>,
     lowest: f64,
     lowest_level: Option<f64>,
 }
@@ -94,7 +96,7 @@ impl RateController {
             resumed_rate: configured,
             trust: 0,
             quiet: Duration::ZERO,
-            heard_at: None,
+            answered_at: None,
             lowest: configured,
             lowest_level: None,
         }
@@ -120,7 +122,7 @@ impl RateController {
         self.rate < self.configured
     }
 
-    /// A request leaves.
+    /// A request is sent.
     pub fn sent(&mut self, now: Instant) {
         if self.let_in_at.len() == self.remembered {
             self.forgotten = self.let_in_at.pop_front();
@@ -128,25 +130,26 @@ impl RateController {
         self.let_in_at.push_back(now);
     }
 
-    /// An answer came that is no refusal and no trouble: quiet goes on.
+    /// An answer came that is no refusal and no trouble: quiet time continues.
     pub fn let_in(&mut self, now: Instant) {
         let longest = Duration::from_secs_f64((2.0 / self.rate).max(1.0));
-        let since = self.heard_at.replace(now).map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let since =
+            self.answered_at.replace(now).map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         self.quiet += since.min(longest);
         if self.is_reduced() {
             self.rate = self.grown().clamp(self.rate, self.configured);
         }
     }
 
-    /// An answer came that says nothing about the rate, or none came: quiet stands still.
+    /// No answer came, or one that says nothing about the rate: quiet time stands still.
     pub fn trouble(&mut self, now: Instant) {
-        self.heard_at = Some(now);
+        self.answered_at = Some(now);
     }
 
-    /// A request that left at `sent_at` was refused for its rate. Requests that left before the last reduction belong to
-    /// the same moment, and change nothing.
+    /// A request that was sent at `sent_at` was refused for its rate. Refusals of requests that were sent before the last
+    /// reduction change nothing.
     pub fn refused(&mut self, throttle: Throttle, sent_at: Instant, now: Instant) -> Option<Reduction> {
-        self.heard_at = Some(now);
+        self.answered_at = Some(now);
         if let Ok(index) = self.let_in_at.binary_search(&sent_at) {
             self.let_in_at.remove(index);
         }
@@ -157,8 +160,8 @@ impl RateController {
         let same =
             self.reduced_at.is_some() && (level - self.refused_level).abs() < SAME_LEVEL * self.refused_level;
         self.trust = if same { MAX_TRUST.min(self.trust + 1) } else { 0 };
-        // The configured rate is a guess, and what was measured is the quota. Later a rate that was let in for a while says
-        // as much about the quota as the window that was refused: another app may have taken that one.
+        // At first the configured rate is a guess, and the measurement is the quota. Later, a rate that was let in for a while
+        // says as much about the quota as the window that was refused: another app may have used up that window.
         self.refused_level = if self.reduced_at.is_some() { f64::midpoint(level, self.rate) } else { level };
         self.rate = (level * KEPT).clamp(self.floor, self.configured);
         self.resumed_rate = self.rate;
@@ -170,8 +173,8 @@ impl RateController {
         Some(Reduction { per_second: self.rate, pause })
     }
 
-    /// Requests a second that were let in within the window before `at`. Where they are too few to measure, half the
-    /// present rate is the best guess.
+    /// Requests per second that were let in within the window before `at`. Where they are too few to measure, half the present
+    /// rate is the best guess.
     fn measured(&self, at: Instant, window: Duration) -> f64 {
         let from = at.checked_sub(window);
         let first = self.let_in_at.partition_point(|sent| from.is_some_and(|from| *sent <= from));
@@ -185,8 +188,8 @@ impl RateController {
         count as f64 / span.as_secs_f64()
     }
 
-    /// How long until the window holds one request less than this rate allows in it. The floor has no say: it is how slow
-    /// we go, and not how much is let in.
+    /// How long until the window holds one request less than this rate allows in it. The floor plays no part: it bounds how
+    /// slowly we send, not how much DingTalk lets in.
     fn until_room(&self, per_second: f64, window: Duration, now: Instant) -> Duration {
         let allowed = (per_second * window.as_secs_f64()).floor();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, cut at zero")]
@@ -196,14 +199,14 @@ impl RateController {
         room_at.saturating_duration_since(now)
     }
 
-    /// The rate after the quiet so far: up to the refused level within the spell of return, and away from it afterwards.
+    /// The rate after the quiet time so far: first up to the refused level, then away from it.
     fn grown(&self) -> f64 {
-        let spell = RETURN * 2_u32.pow(self.trust);
-        if self.quiet < spell {
-            let way_left = 1.0 - self.quiet.as_secs_f64() / spell.as_secs_f64();
+        let return_time = RETURN * 2_u32.pow(self.trust);
+        if self.quiet < return_time {
+            let way_left = 1.0 - self.quiet.as_secs_f64() / return_time.as_secs_f64();
             return self.refused_level - (self.refused_level - self.resumed_rate) * way_left.powi(3);
         }
-        self.refused_level * (1.0 + DEPARTURE * self.quiet.saturating_sub(spell).as_secs_f64().powi(3))
+        self.refused_level * (1.0 + DEPARTURE * self.quiet.saturating_sub(return_time).as_secs_f64().powi(3))
     }
 }
 

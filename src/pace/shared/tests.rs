@@ -1,14 +1,17 @@
-//! A share of a quota against a book that a test writes, on paused time.
+//! A share of a quota with a store that follows a script, on paused time.
+
+use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::*;
 use crate::outcome::Throttle;
 
 const MILLI: Duration = Duration::from_millis(1);
 
-/// Answers as told, after so long; then fails.
+/// Replies in turn, each time after `delay`. When there is no reply left, it fails.
 struct ScriptedStore {
-    answers: Mutex<VecDeque<Result<PermitGrant, String>>>,
-    asked: Arc<Mutex<Vec<PermitRequest>>>,
+    replies: Mutex<VecDeque<Result<PermitGrant, String>>>,
+    requests: Arc<Mutex<Vec<PermitRequest>>>,
     delay: Duration,
     clock: Clock,
     rates: Mutex<VecDeque<f64>>,
@@ -17,29 +20,30 @@ struct ScriptedStore {
 impl QuotaStore for ScriptedStore {
     async fn request(&self, request: &PermitRequest) -> Result<QuotaReply, String> {
         self.clock.wait_until(self.clock.now() + self.delay).await;
-        self.asked.lock().push(request.clone());
-        let grant = self.answers.lock().pop_front().unwrap_or(Err("gone".into()))?;
+        self.requests.lock().push(request.clone());
+        let grant = self.replies.lock().pop_front().unwrap_or(Err("gone".into()))?;
         Ok(QuotaReply { grant, per_second: self.rates.lock().pop_front().unwrap_or(18.0) })
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it stands beside answers that fail")]
+#[expect(clippy::unnecessary_wraps, reason = "tests list it beside replies that fail")]
 fn permits(count: u32, first: Duration, between: Duration) -> Result<PermitGrant, String> {
     Ok(PermitGrant::Permits { count, first, between, is_probe: false })
 }
 
 fn shared(
     delay: Duration,
-    answers: impl IntoIterator<Item = Result<PermitGrant, String>>,
+    replies: impl IntoIterator<Item = Result<PermitGrant, String>>,
 ) -> (SharedQuota, Arc<Mutex<Vec<PermitRequest>>>, Clock) {
-    let (asked, clock) = (Arc::default(), Clock::tokio());
-    let answers = Mutex::new(answers.into_iter().collect());
+    let (requests, clock) = (Arc::default(), Clock::tokio());
+    let replies = Mutex::new(replies.into_iter().collect());
     let rates = Mutex::new([5.0].into());
-    let book = ScriptedStore { answers, asked: Arc::clone(&asked), delay, clock: clock.clone(), rates };
-    (SharedQuota::start(book, 16, 18.0, clock.clone()), asked, clock)
+    let store =
+        ScriptedStore { replies, requests: Arc::clone(&requests), delay, clock: clock.clone(), rates };
+    (SharedQuota::start(store, 16, 18.0, clock.clone()), requests, clock)
 }
 
-/// Takes a permit as the run does, and says how many milliseconds after `start`; none where none comes within a minute.
+/// Takes a permit as a run does. Returns how many milliseconds after `start`, or `None` where no permit comes within a minute.
 async fn take(shared: &SharedQuota, clock: &Clock, start: Instant) -> Option<u128> {
     while clock.now() - start < Duration::from_mins(1) {
         match shared.take_permit(clock.now()) {
@@ -66,7 +70,7 @@ async fn a_permit_is_used_at_its_slot_and_not_before() {
 
 #[tokio::test(start_paused = true)]
 async fn a_permit_that_is_not_used_in_time_is_lost() {
-    let (shared, asked, clock) = shared(
+    let (shared, requests, clock) = shared(
         Duration::ZERO,
         [permits(3, Duration::ZERO, 10 * MILLI), permits(1, 5 * MILLI, Duration::ZERO)],
     );
@@ -75,14 +79,14 @@ async fn a_permit_that_is_not_used_in_time_is_lost() {
     // The slots at 10 and 20 ms were good until 30 and 40 ms.
     clock.wait_until(start + 41 * MILLI).await;
     assert_eq!(take(&shared, &clock, start).await, Some(46));
-    let sizes: Vec<u32> = asked.lock().iter().map(|ask| ask.permits).collect();
+    let sizes: Vec<u32> = requests.lock().iter().map(|request| request.permits).collect();
     assert_eq!(sizes, [2, 1], "the next batch is as large as the last one was of use");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_asks_again_before_the_answer_is_there_has_asked_once() {
+async fn a_run_that_asks_twice_before_the_store_replies_sends_one_request() {
     let at_once = |count| permits(count, Duration::ZERO, Duration::ZERO);
-    let (shared, asked, clock) = shared(10 * MILLI, [at_once(2), at_once(4), at_once(1)]);
+    let (shared, requests, clock) = shared(10 * MILLI, [at_once(2), at_once(4), at_once(1)]);
     let start = clock.now();
     assert_eq!(shared.take_permit(start), Err(NotYet::Unknown));
     clock.wait_until(start + 5 * MILLI).await;
@@ -92,38 +96,42 @@ async fn who_asks_again_before_the_answer_is_there_has_asked_once() {
         taken.push(take(&shared, &clock, start).await.unwrap());
     }
     assert_eq!(taken, [10, 10, 20, 20, 20, 20]);
-    let sizes: Vec<u32> = asked.lock().iter().map(|ask| ask.permits).collect();
+    let sizes: Vec<u32> = requests.lock().iter().map(|request| request.permits).collect();
     assert_eq!(sizes, [2, 4]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_an_answer_takes_makes_no_permit_early_and_its_life_longer_by_nothing() {
+async fn a_slow_reply_makes_no_permit_early_and_no_permit_last_longer() {
     let slot = || permits(2, 5 * MILLI, 10 * MILLI);
-    let (shared, asked, clock) = shared(30 * MILLI, [slot(), slot(), slot(), slot()]);
+    let (shared, requests, clock) = shared(30 * MILLI, [slot(), slot(), slot(), slot()]);
     let start = clock.now();
-    // The slot came 5 ms after the book looked at its clock, at some time within the 30 ms; 20 ms later it is lost, and by
-    // then the answer has not come yet. With a book so far away more patience is asked for.
+    // The slot comes 5 ms after the store looked at its clock, some time within the 30 ms. The permit is lost 20 ms later, when
+    // the reply has not come yet. With a store this slow, the worker asks for more lateness each time.
     assert_eq!(take(&shared, &clock, start).await, Some(4 * 30 + 5));
-    let patience: Vec<u128> = asked.lock().iter().map(|ask| ask.lateness.as_millis()).collect();
-    assert_eq!(patience, [20, 20, 26, 34]);
+    let lateness: Vec<u128> = requests.lock().iter().map(|request| request.lateness.as_millis()).collect();
+    assert_eq!(lateness, [20, 20, 26, 34]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_leaves_while_the_book_is_away_and_everything_heard_is_told_once_it_is_back() {
+async fn no_permit_is_granted_while_the_store_is_away_and_its_feedback_is_sent_again() {
     let away = || Err("connection refused".to_owned());
-    let (shared, asked, clock) = shared(Duration::ZERO, [away(), away(), away(), permits(1, MILLI, MILLI)]);
+    let (shared, requests, clock) =
+        shared(Duration::ZERO, [away(), away(), away(), permits(1, MILLI, MILLI)]);
     shared.feedback(RateSignal::LetIn, clock.now());
     let start = clock.now();
     assert_eq!(take(&shared, &clock, start).await, Some(50 + 100 + 200 + 1));
-    let asked = asked.lock();
-    assert_eq!(asked.len(), 4);
-    assert!(asked.iter().all(|ask| ask.feedback.len() == 1 && ask.permits > 0), "{asked:?}");
+    let requests = requests.lock();
+    assert_eq!(requests.len(), 4);
+    assert!(
+        requests.iter().all(|request| request.feedback.len() == 1 && request.permits > 0),
+        "{requests:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_told_at_once_and_what_was_granted_before_it_is_not_used() {
+async fn a_refusal_is_sent_to_the_store_at_once_and_permits_granted_before_are_not_used() {
     let wait = |wait, why| Ok(PermitGrant::Wait { wait, why });
-    let (shared, asked, clock) = shared(
+    let (shared, requests, clock) = shared(
         Duration::ZERO,
         [
             permits(4, Duration::ZERO, Duration::ZERO),
@@ -136,11 +144,11 @@ async fn a_refusal_is_told_at_once_and_what_was_granted_before_it_is_not_used() 
     assert_eq!(take(&shared, &clock, start).await, Some(0));
     shared.feedback(RateSignal::Refused { throttle: Throttle::Second, retry_after: None }, start);
     assert_eq!(take(&shared, &clock, start).await, Some(1000));
-    assert!(asked.lock().iter().any(|ask| ask.feedback.len() == 1), "{asked:?}");
+    assert!(requests.lock().iter().any(|request| request.feedback.len() == 1), "{requests:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_a_probe_is_on_its_way_nothing_else_leaves() {
+async fn while_a_probe_is_in_flight_no_other_request_gets_a_permit() {
     let probe =
         Ok(PermitGrant::Permits { count: 1, first: Duration::ZERO, between: Duration::ZERO, is_probe: true });
     let (shared, _, clock) =
@@ -149,7 +157,7 @@ async fn while_a_probe_is_on_its_way_nothing_else_leaves() {
     clock.wait_until(before + MILLI).await;
     let start = clock.now();
     assert_eq!(take(&shared, &clock, start).await, Some(0));
-    // What left before the probe is heard of only now.
+    // The answer to a request that was sent before the probe comes only now.
     shared.feedback(RateSignal::LetIn, before);
     assert_eq!(shared.take_permit(clock.now()), Err(NotYet::Unknown));
     shared.feedback(RateSignal::LetIn, start);
@@ -157,7 +165,7 @@ async fn while_a_probe_is_on_its_way_nothing_else_leaves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_runs_lowest_rate_is_not_an_earlier_runs() {
+async fn a_runs_lowest_rate_is_not_that_of_an_earlier_run() {
     let at_once = || permits(1, Duration::ZERO, Duration::ZERO);
     let (shared, _, clock) = shared(Duration::ZERO, [at_once(), at_once()]);
     let start = clock.now();

@@ -9,9 +9,7 @@ use tokio::time::Instant;
 
 use super::redis_queue::RedisQueue;
 use super::scripts;
-use crate::pace::{
-    Feedback, PermitGrant, PermitRequest, QuotaReply, QuotaStore, RateSignal, WaitReason, refusing_window,
-};
+use crate::pace::{Feedback, PermitGrant, PermitRequest, QuotaReply, QuotaStore, RateSignal, WaitReason};
 use crate::queue::BrokerError;
 use crate::settings::PaceSettings;
 
@@ -112,7 +110,7 @@ impl<H: QuotaHost> RedisQuota<H> {
                 RateSignal::Banned(pause) => ("banned", *pause),
             };
             arguments.push(kind.to_owned());
-            let spans = [refusing_window(*signal), wait, now.saturating_duration_since(*sent_at)];
+            let spans = [signal.refusing_window(), wait, now.saturating_duration_since(*sent_at)];
             arguments.extend(spans.map(|span| micros(span).to_string()));
         }
         arguments

@@ -1,9 +1,9 @@
-//! Which row goes next, and what an answer means for its row: a state machine that touches nothing.
+//! Which row goes next, and what an answer means for its row. A state machine without clock and I/O.
 //!
-//! Whether anything may leave at all is the pace's decision; it comes in as an [`Admission`] and as [`Pauses`].
+//! The pace decides whether a request may be sent at all. Its decision comes in as an [`Admission`] and as [`Pauses`].
 //!
-//! Invariant: a row is in exactly one place (in flight, in the [`JobQueue`], or ended), and a row that another worker may have
-//! is never asked for.
+//! Invariant: a row is in exactly one place (in flight, in the [`JobQueue`], or ended). A row that another worker may have is
+//! never asked for.
 
 #[cfg(test)]
 mod tests;
@@ -20,11 +20,12 @@ use crate::outcome::{Judgement, OutcomeKind, ReplyDetails, Throttle, Verdict};
 use crate::pace::{Admission, OutageStep, Pauses, ProbeFor};
 use crate::retry::{Budget, Cause, GiveUp, RetryPolicy, Wait};
 use crate::settings::RetrySettings;
+use crate::wording;
 
 /// The shortest wait before an access token is asked for again.
 const MIN_TOKEN_WAIT: Duration = Duration::from_secs(1);
 
-/// Every row of a run that has no outcome yet.
+/// Every row of a run that has no outcome yet, with what the run decides about it.
 #[derive(Debug)]
 pub(super) struct Dispatcher {
     concurrency: usize,
@@ -39,15 +40,15 @@ pub(super) struct Dispatcher {
 /// What to do now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// A request may leave as soon as there is a permit: [`Dispatcher::take`] returns the row.
+    /// A request may be sent as soon as there is a permit: [`Dispatcher::take`] returns the row.
     Send,
-    /// Another worker has this row. It ends here.
+    /// Another worker has this row. It ends in this process.
     Drop(Box<Job>),
-    /// Nothing before this instant, or before something happens.
+    /// Nothing before this instant, or before something else happens.
     Wait(Option<Instant>),
 }
 
-/// What an ended attempt means for its row.
+/// What a judged attempt means for its row.
 #[derive(Debug)]
 pub(super) enum AfterAttempt {
     /// The row has its outcome.
@@ -137,7 +138,7 @@ impl Dispatcher {
         Some(job)
     }
 
-    /// An attempt has its judgement, which the pace has heard already.
+    /// An attempt has its judgement. The pace has taken it in already.
     pub(super) fn attempt_ended(
         &mut self,
         mut job: Job,
@@ -163,7 +164,7 @@ impl Dispatcher {
         job.attempts += u32::from(counts);
         match then {
             Then::End(kind) => AfterAttempt::Ended(job, kind),
-            // A run that has stopped asks for nothing any more.
+            // A run that has stopped sends no new request.
             Then::Retry(_) | Then::AwaitProbe(_) | Then::Repeat if self.stop.is_some() => {
                 AfterAttempt::Ended(job, OutcomeKind::NotAttempted)
             }
@@ -196,10 +197,16 @@ impl Dispatcher {
             Verdict::Retry => self.failed(job, judgement, pauses, now),
             Verdict::Unreachable => self.unreachable(job, judgement, pauses, now),
             Verdict::Throttled(throttle) => self.throttled(job, throttle, judgement),
-            Verdict::Banned if pauses.banned(judgement, now) => Then::Repeat.for_free(),
-            // A token that is refused twice in a row did not just expire.
+            Verdict::Banned => {
+                if pauses.banned(judgement, now) {
+                    Then::Repeat.for_free()
+                } else {
+                    self.halted(job)
+                }
+            }
+            // An access token that is refused twice in a row did not just expire.
             Verdict::TokenRefused if job.token_refusals == 1 => Then::Repeat.for_free(),
-            Verdict::Banned | Verdict::TokenRefused | Verdict::Halt => self.halted(job),
+            Verdict::TokenRefused | Verdict::Halt => self.halted(job),
         }
     }
 
@@ -227,7 +234,7 @@ impl Dispatcher {
         }
     }
 
-    /// The request never left, so it costs the row nothing, and nothing of the run's retry budget.
+    /// The request did not reach DingTalk. It costs the row nothing, and nothing of the run's retry budget.
     fn unreachable(
         &mut self,
         job: &Job,
@@ -268,7 +275,7 @@ impl Dispatcher {
         let message = match retry {
             Ok(Wait(wait)) => return Then::Retry(wait).counted(),
             Err(GiveUp::AttemptsSpent) => {
-                format!("given up after {attempts} attempts: {}", job.last.message)
+                format!("given up after {}: {}", wording::count(attempts.into(), "attempt"), job.last.message)
             }
             Err(GiveUp::BudgetSpent) => {
                 format!("not retried, because the run's retry budget is spent: {}", job.last.message)
@@ -278,14 +285,14 @@ impl Dispatcher {
         Then::End(OutcomeKind::Failed).counted()
     }
 
-    /// Every row would get this answer. The row that got it is `not_attempted` like the rows behind it, and is asked again when
-    /// the run is continued.
+    /// Every row would get this answer. The row that got it is `not_attempted` like the rows behind it. A continued run asks for
+    /// it again.
     fn halted(&mut self, job: &Job) -> Decision {
         self.stop(Stop::Halted(job.last.clone()));
         Then::End(OutcomeKind::NotAttempted).counted()
     }
 
-    /// Starts nothing new from now on.
+    /// Sends no new request from now on.
     pub(super) fn stop(&mut self, stop: Stop) {
         self.stop = Some(match self.stop.take() {
             Some(earlier) => earlier.worse(stop),
@@ -297,8 +304,8 @@ impl Dispatcher {
         self.stop.as_ref()
     }
 
-    /// Tells a row that is not asked any more why, unless it has an answer.
-    pub(super) fn leave_out(&self, mut job: Job) -> Job {
+    /// The row with the reason for which the run does not ask for it. A row that has an answer keeps it.
+    pub(super) fn with_stop_reason(&self, mut job: Job) -> Job {
         let why = match &self.stop {
             Some(Stop::Halted(details)) => format!("the run was halted: {}", details.message),
             Some(stop @ Stop::Outage(_)) => stop.to_string(),
@@ -327,12 +334,12 @@ impl Dispatcher {
         self.rows.take_any()
     }
 
-    /// A lease in doubt. When it changes, a row may go.
+    /// A lease in doubt. When it changes, its row may go.
     pub(super) fn lease_in_doubt(&self) -> Option<Arc<Lease>> {
         self.rows.in_doubt()
     }
 
-    /// No access token could be fetched, `failures` times in a row. Returns how long to wait before the next try, or none
+    /// No access token could be fetched, `failures` times in a row. Returns how long to wait before the next try, or `None`
     /// where the run gives up.
     pub(super) fn no_access_token(
         &mut self,
@@ -355,7 +362,7 @@ impl Dispatcher {
     }
 }
 
-/// In an outage, a row that is not in trouble yet probes.
+/// In an outage, a row without trouble so far probes.
 fn probes_with_a_new_row(admission: Admission) -> bool {
     admission == Admission::Probe(ProbeFor::Outage)
 }

@@ -1,4 +1,6 @@
-//! The access token of a run: fetched beside the requests, and what becomes of the run where there is none.
+//! The access token of a run. A task of its own fetches it, while requests with the old token are still sent.
+//!
+//! Invariant: at most one task fetches a token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,18 +10,18 @@ use crate::dingtalk::{Api, TokenError, TokenGrant};
 use crate::events::RunEvent;
 use crate::run::Stop;
 
-/// When a refresh that failed is tried again, while the old token serves.
+/// The wait before a failed refresh is tried again, while the old token is still valid.
 const REFRESH_AGAIN: Duration = Duration::from_secs(10);
 
 impl<A: Api> Runner<'_, A> {
-    /// Asks for an access token, which comes by [`Runner::token_came`].
+    /// Starts a task that fetches an access token. [`Runner::token_came`] takes its result.
     pub(super) fn fetch_token(&mut self) {
         self.token_keeper.fetch_started();
         let api = Arc::clone(&self.parts.api);
         self.tasks.spawn(async move { TaskEnd::Token(api.fetch_token().await) });
     }
 
-    /// A token, or why there is none: then it is asked for again later, or the run halts.
+    /// Takes in a fetched token. If there is none, the run tries again later or halts.
     pub(super) fn token_came(&mut self, result: Result<TokenGrant, TokenError>) {
         let now = self.parts.clock.now();
         let error = match result.and_then(|grant| self.token_keeper.fetched(&grant, now)) {
@@ -43,7 +45,7 @@ impl<A: Api> Runner<'_, A> {
                 now,
             )
         };
-        self.heed_dispatchers_stop(was_running);
+        self.report_dispatchers_stop(was_running);
         if let Some(wait) = wait {
             self.token_keeper.fetch_failed(now + wait);
             self.report(&RunEvent::TokenFetchFailed { problem: &error.to_string(), wait });

@@ -1,9 +1,17 @@
 //! The loop that does what pace and dispatcher decide: it waits, writes the journal, sends, and reports.
 //!
-//! One attempt goes in this order: the row's time has come and its lease holds, fewer requests than `pace.concurrency` are in
-//! flight, there is an access token, the quota grants a permit, the `attempt` record is written, the request leaves, the
-//! answer is judged. The permit comes last, so that it is used at once. An access token that is fetched after the permit would
-//! let everything that waited for it leave together. `access_token` fetches the token; `ending` ends a run early.
+//! One attempt goes in this order:
+//!
+//! 1. The row's time has come, its lease is held, and fewer requests than `pace.concurrency` are in flight.
+//! 2. There is an access token (`access_token` fetches it).
+//! 3. The quota grants a permit. This comes last, so that the permit is used at once. If the token came last, every request that
+//!    waited for it would be sent at the same moment.
+//! 4. The `attempt` record is written to the journal.
+//! 5. The request is sent, and its answer is judged.
+//!
+//! `ending` ends a run early.
+//!
+//! Invariant: no request is sent before its `attempt` record is in the journal.
 
 mod access_token;
 mod ending;
@@ -36,23 +44,23 @@ use crate::settings::{PaceSettings, RetrySettings};
 pub struct RunParts<'a, A> {
     /// DingTalk.
     pub api: Arc<A>,
-    /// When a request may leave.
+    /// When a request may be sent.
     pub pacer: Pacer,
-    /// How long what is throttled or banned waits, and how many requests are in flight at once.
+    /// The settings of `[pace]`, among them how many requests may be in flight at once.
     pub pace: PaceSettings,
-    /// What is repeated.
+    /// The settings of `[retry]`.
     pub retry: RetrySettings,
-    /// The time.
+    /// The run's only source of time.
     pub clock: Clock,
-    /// The seed of every jitter.
+    /// The seed of the jitter.
     pub seed: u64,
-    /// Where everything is written.
+    /// Where every attempt and outcome is recorded.
     pub journal: &'a Journal,
-    /// Who watches.
+    /// What observes the run.
     pub observer: &'a mut dyn Observe,
-    /// What somebody outside asks.
+    /// The signals of the operating system.
     pub signals: mpsc::Receiver<Signal>,
-    /// When nothing new is started any more.
+    /// From when on no new request is sent.
     pub deadline: Option<Instant>,
 }
 
@@ -63,13 +71,13 @@ pub async fn run<A: Api>(
 ) -> RunEnd {
     let mut runner = Runner::new(parts, rows);
     let finished = runner.drive().await;
-    let finished = finished.and_then(|()| runner.leave_out_the_rest());
+    let finished = finished.and_then(|()| runner.end_waiting_rows());
     let finished = match finished {
-        Ok(()) => runner.drain_rows().await,
-        Err(halt) => Err(halt),
+        Ok(()) => runner.end_unread_rows().await,
+        Err(reason) => Err(reason),
     };
     let stop = runner.dispatcher.stopped().cloned();
-    let totals = runner.counters.close(&runner.parts.pacer, runner.parts.clock.now());
+    let totals = runner.counters.into_totals(&runner.parts.pacer, runner.parts.clock.now());
     let (stop, aborted) = match finished {
         Ok(()) => (stop, false),
         Err(Break::Abort) => (stop, true),
@@ -78,7 +86,7 @@ pub async fn run<A: Api>(
     RunEnd { stop, aborted, taken_over: runner.taken_over, totals }
 }
 
-/// Why the loop ends with rows still on their way.
+/// Why the loop ends although rows have no outcome yet.
 enum Break {
     Abort,
     AuditLost(JournalError),
@@ -146,7 +154,7 @@ impl<'a, A: Api> Runner<'a, A> {
         }
     }
 
-    /// The loop: it ends when nothing is on its way any more, or nothing new may start and nothing is in flight.
+    /// The loop. It ends when every row has its outcome, or when the run has stopped and no request is in flight.
     async fn drive(&mut self) -> Result<(), Break> {
         loop {
             let now = self.parts.clock.now();
@@ -157,17 +165,17 @@ impl<'a, A: Api> Runner<'a, A> {
             if self.grace_until.is_some_and(|until| until <= now) {
                 self.abandon_in_flight(now)?;
             }
-            if self.is_at_its_end() {
+            if self.is_finished() {
                 return Ok(());
             }
             self.pause_or_resume(now);
-            let (look_again, unknown) = match self.send_what_may_leave()? {
+            let (look_again, waits_for_store) = match self.send_ready()? {
                 None => (None, false),
                 Some(NotYet::Until(at)) => (Some(at), false),
                 Some(NotYet::Unknown) => (None, true),
             };
-            // What was parted with may have been the last row.
-            if self.is_at_its_end() {
+            // The last row may have ended because another worker has it.
+            if self.is_finished() {
                 return Ok(());
             }
             let in_doubt = self.dispatcher.lease_in_doubt();
@@ -175,30 +183,30 @@ impl<'a, A: Api> Runner<'a, A> {
             let clock = self.parts.clock.clone();
             tokio::select! {
                 biased;
-                Some(signal) = self.parts.signals.recv() => self.heed(signal)?,
-                Some(done) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
-                    match done {
-                        Ok((id, done)) => self.done(id, done)?,
-                        // Without its answer the run would wait for ever; the journal holds what is known.
+                Some(signal) = self.parts.signals.recv() => self.handle_signal(signal)?,
+                Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
+                    match ended {
+                        Ok((id, end)) => self.task_ended(id, end)?,
+                        // Without this task's answer the run would wait for ever. The journal has its attempt.
                         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                        // Cancelled: its flight was taken off the list before.
+                        // Cancelled: `abandon_in_flight` has ended its attempt already.
                         Err(_) => {}
                     }
                 }
-                row = self.rows.recv(), if self.rows_open && self.dispatcher.wants_row() => self.row(row)?,
-                () = self.parts.pacer.permits_changed(), if unknown => {}
+                row = self.rows.recv(), if self.rows_open && self.dispatcher.wants_row() => self.take_row(row)?,
+                () = self.parts.pacer.permits_changed(), if waits_for_store => {}
                 () = lease_changed(in_doubt) => {}
                 () = clock.wait_until(wake.unwrap_or(now)), if wake.is_some() => {}
             }
         }
     }
 
-    fn is_at_its_end(&self) -> bool {
+    fn is_finished(&self) -> bool {
         let stopped = self.dispatcher.stopped().is_some() && self.dispatcher.in_flight() == 0;
         stopped || (!self.rows_open && self.dispatcher.is_idle())
     }
 
-    /// Reports the beginning of a pause, and its end.
+    /// Reports when a pause begins and when it ends.
     fn pause_or_resume(&mut self, now: Instant) {
         let pause = self.parts.pacer.pauses().current(now);
         let reported = std::mem::replace(&mut self.reported_pause, pause);
@@ -214,8 +222,8 @@ impl<'a, A: Api> Runner<'a, A> {
         }
     }
 
-    /// Sends every request that may leave now. Returns when to look again.
-    fn send_what_may_leave(&mut self) -> Result<Option<NotYet>, Break> {
+    /// Sends every request that may be sent now. Returns when to look again.
+    fn send_ready(&mut self) -> Result<Option<NotYet>, Break> {
         loop {
             let now = self.parts.clock.now();
             let admission = self.parts.pacer.pauses().admission(now);
@@ -223,7 +231,7 @@ impl<'a, A: Api> Runner<'a, A> {
                 Next::Wait(until) => return Ok(until.map(NotYet::Until)),
                 Next::Drop(job) => {
                     self.taken_over += 1;
-                    self.end(*job, OutcomeKind::NotAttempted)?;
+                    self.end_row(*job, OutcomeKind::NotAttempted)?;
                     continue;
                 }
                 Next::Send => {}
@@ -265,14 +273,15 @@ impl<'a, A: Api> Runner<'a, A> {
         self.counters.call(now);
         self.asked.asked(job.request.meeting());
         self.report(&RunEvent::AttemptStarted { request: &job.request, attempt });
-        let (api, request, carried) = (Arc::clone(&self.parts.api), job.request.clone(), token.clone());
-        let task = self.tasks.spawn(async move { TaskEnd::Attempt(api.close(&request, &carried).await) });
+        let (api, request, access_token) = (Arc::clone(&self.parts.api), job.request.clone(), token.clone());
+        let task =
+            self.tasks.spawn(async move { TaskEnd::Attempt(api.close(&request, &access_token).await) });
         self.in_flight.insert(task.id(), InFlight { job, token, sent_at: now });
         Ok(())
     }
 
-    fn done(&mut self, id: Id, done: TaskEnd) -> Result<(), Break> {
-        match done {
+    fn task_ended(&mut self, id: Id, end: TaskEnd) -> Result<(), Break> {
+        match end {
             TaskEnd::Token(result) => {
                 self.token_came(result);
                 Ok(())
@@ -307,9 +316,9 @@ impl<'a, A: Api> Runner<'a, A> {
             self.report(&RunEvent::RateChanged { per_second, reason });
         }
         let after = self.dispatcher.attempt_ended(job, &judgement, self.parts.pacer.pauses(), now);
-        self.heed_dispatchers_stop(was_running);
+        self.report_dispatchers_stop(was_running);
         match after {
-            AfterAttempt::Ended(job, kind) => self.end(job, kind),
+            AfterAttempt::Ended(job, kind) => self.end_row(job, kind),
             AfterAttempt::Repeat => Ok(()),
             AfterAttempt::Retry(wait) => {
                 self.report(&RunEvent::RetryPlanned {
@@ -323,7 +332,7 @@ impl<'a, A: Api> Runner<'a, A> {
         }
     }
 
-    fn row(&mut self, row: Option<Result<IncomingRow, ListError>>) -> Result<(), Break> {
+    fn take_row(&mut self, row: Option<Result<IncomingRow, ListError>>) -> Result<(), Break> {
         match row {
             None => self.rows_open = false,
             Some(Err(error)) => {
@@ -343,7 +352,7 @@ impl<'a, A: Api> Runner<'a, A> {
         Ok(())
     }
 
-    fn end(&mut self, mut job: Job, kind: OutcomeKind) -> Result<(), Break> {
+    fn end_row(&mut self, mut job: Job, kind: OutcomeKind) -> Result<(), Break> {
         job.in_doubt |=
             kind == OutcomeKind::AlreadyClosed && self.asked.was_asked_again(job.request.meeting());
         let outcome = job.outcome(kind, self.parts.clock.timestamp());

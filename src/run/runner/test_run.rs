@@ -1,4 +1,4 @@
-//! What a run is played with in tests: a DingTalk, a journal and somebody who hears, on paused time.
+//! Whole runs for tests: a scripted DingTalk, a journal in memory, and an observer, on paused time.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -20,23 +20,24 @@ use crate::pace::Pacer;
 use crate::run::{IncomingRow, Lease, PriorAttempts, Signal};
 use crate::settings::tests::load_text;
 
-/// A DingTalk that answers each meeting's script in turn, then "closed", each answer after 50 ms.
+/// A DingTalk that gives each meeting the answers of its script in turn, then "closed". Each answer takes 50 ms.
 #[derive(Default)]
-pub(super) struct Simulated {
+pub(super) struct ScriptedApi {
     pub(super) scripts: Mutex<HashMap<&'static str, VecDeque<Exchange>>>,
     pub(super) token_script: Mutex<VecDeque<Result<TokenGrant, TokenError>>>,
     pub(super) calls: Mutex<Vec<(String, Duration)>>,
     pub(super) token_calls: Mutex<u32>,
     pub(super) silent: bool,
-    /// From when until when no connection can be made.
+    /// From when until when no connection is possible.
     pub(super) down: Mutex<Option<(Duration, Duration)>>,
-    /// Calls that are let in within any one second.
+    /// How many calls are let in within any one second.
     pub(super) quota: Mutex<Option<usize>>,
     pub(super) let_in: Mutex<VecDeque<Duration>>,
 }
 
-impl Simulated {
-    fn wall(&self, now: Duration) -> Option<Exchange> {
+impl ScriptedApi {
+    /// The answer of a DingTalk that is down, or whose quota is used up.
+    fn refusal(&self, now: Duration) -> Option<Exchange> {
         if self.down.lock().unwrap().is_some_and(|(from, to)| from <= now && now < to) {
             return Some(Exchange::NoReply(crate::dingtalk::NoReply::NoConnection("refused".into())));
         }
@@ -65,26 +66,26 @@ pub(super) fn grant() -> TokenGrant {
     TokenGrant { token: "t".into(), lifetime: Duration::from_hours(2) }
 }
 
-pub(super) const EPOCH: Duration = Duration::from_millis(50);
+pub(super) const LATENCY: Duration = Duration::from_millis(50);
 
-impl Api for Simulated {
+impl Api for ScriptedApi {
     async fn close(&self, request: &CloseRequest, _: &AccessToken) -> Exchange {
         let name = request.conference_id.to_string();
         let now = START.with(|start| start.get().unwrap().elapsed());
         self.calls.lock().unwrap().push((name.clone(), now));
-        if let Some(wall) = self.wall(now) {
-            tokio::time::sleep(EPOCH).await;
-            return wall;
+        if let Some(refusal) = self.refusal(now) {
+            tokio::time::sleep(LATENCY).await;
+            return refusal;
         }
         let scripted = self.scripts.lock().unwrap().get_mut(name.as_str()).and_then(VecDeque::pop_front);
-        tokio::time::sleep(if self.silent { Duration::from_hours(1) } else { EPOCH }).await;
+        tokio::time::sleep(if self.silent { Duration::from_hours(1) } else { LATENCY }).await;
         scripted.unwrap_or_else(|| answer(200, r#"{"code":200,"cause":"sucess"}"#))
     }
 
     async fn fetch_token(&self) -> Result<TokenGrant, TokenError> {
         *self.token_calls.lock().unwrap() += 1;
         let scripted = self.token_script.lock().unwrap().pop_front();
-        tokio::time::sleep(EPOCH).await;
+        tokio::time::sleep(LATENCY).await;
         scripted.unwrap_or_else(|| Ok(grant()))
     }
 }
@@ -93,13 +94,13 @@ thread_local! {
     pub(super) static START: std::cell::OnceCell<Instant> = const { std::cell::OnceCell::new() };
 }
 
-/// A journal of so many records.
-pub(super) struct Room(Mutex<u32>);
+/// A journal that has room for this many records.
+pub(super) struct LimitedStorage(Mutex<u32>);
 
-impl Storage for Room {
+impl Storage for LimitedStorage {
     fn append(&self, _: &[u8]) -> io::Result<()> {
-        let mut room = self.0.lock().unwrap();
-        *room = room.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
+        let mut records_left = self.0.lock().unwrap();
+        *records_left = records_left.checked_sub(1).ok_or(io::ErrorKind::StorageFull)?;
         Ok(())
     }
 
@@ -108,6 +109,7 @@ impl Storage for Room {
     }
 }
 
+/// What an observer saw of a run.
 #[derive(Default)]
 pub(super) struct Observed {
     pub(super) outcomes: Vec<Outcome>,
@@ -127,7 +129,11 @@ impl Observe for Observed {
             RunEvent::AttemptStarted { request, attempt } => {
                 self.attempts.push((request.conference_id.to_string(), *attempt));
             }
-            _ => {}
+            RunEvent::AttemptEnded { .. }
+            | RunEvent::RetryPlanned { .. }
+            | RunEvent::TokenFetched
+            | RunEvent::TokenFetchFailed { .. }
+            | RunEvent::Stopping { .. } => {}
         }
     }
 }
@@ -142,8 +148,9 @@ impl Observed {
     }
 }
 
+/// A run to play: its rows, settings, signals and deadline.
 pub(super) struct TestRun {
-    pub(super) api: Arc<Simulated>,
+    pub(super) api: Arc<ScriptedApi>,
     pub(super) settings: &'static str,
     pub(super) rows: Vec<TriagedRow>,
     /// The leases of the first rows.
@@ -171,10 +178,13 @@ impl TestRun {
         self
     }
 
-    pub(super) async fn play(self) -> (RunEnd, Observed, Arc<Simulated>) {
+    pub(super) async fn play(self) -> (RunEnd, Observed, Arc<ScriptedApi>) {
         let settings = load_text(self.settings).unwrap();
-        let journal =
-            Journal::new("j".into(), Room(Mutex::new(self.journal_records)), Chain::new(Hasher::PLAIN));
+        let journal = Journal::new(
+            "j".into(),
+            LimitedStorage(Mutex::new(self.journal_records)),
+            Chain::new(Hasher::PLAIN),
+        );
         let (row_sender, rows) = mpsc::channel(4);
         let (signal_sender, signals) = mpsc::channel(4);
         let start = START.with(|start| *start.get_or_init(Instant::now));
@@ -190,10 +200,10 @@ impl TestRun {
                 tokio::time::sleep_until(start + at).await;
                 let _ = signal_sender.send(signal).await;
             }
-            // The sender stays, as a process's signals do.
+            // The sender is kept: the channel of a process's signals never closes.
             std::future::pending::<()>().await;
         });
-        let mut heard = Observed::default();
+        let mut observed = Observed::default();
         let parts = RunParts {
             api: Arc::clone(&self.api),
             pacer: Pacer::new(&settings.pace, Some(Duration::from_mins(30))),
@@ -202,12 +212,12 @@ impl TestRun {
             clock: Clock::tokio(),
             seed: 7,
             journal: &journal,
-            observer: &mut heard,
+            observer: &mut observed,
             signals,
             deadline: self.deadline.map(|deadline| start + deadline),
         };
         let end = run(parts, rows).await;
-        (end, heard, self.api)
+        (end, observed, self.api)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Workers that share one quota, against the simulated servers: the script that Redis runs, in a Lua of the test's own, on
-//! paused time.
+//! Workers that share one quota, against the simulated servers, on paused time. The script that Redis runs is run by a Lua
+//! interpreter in this process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,10 +12,10 @@ use meeting_closer::{
 use mlua::{Function, Lua, Table, Variadic};
 use tokio::time::Instant;
 
-/// From a question's leaving to its reaching Redis, and back.
+/// How long a request is on its way to Redis; the reply takes as long.
 const ONE_WAY: Duration = Duration::from_micros(500);
 
-/// A Redis that holds one hash, and runs the script on it.
+/// A Redis with one hash, on which it runs the script.
 pub(crate) struct ScriptHost {
     lua: Lua,
     script: Function,
@@ -50,7 +50,7 @@ impl ScriptHost {
                         lua.create_table()
                     }
                     "PEXPIRE" => lua.create_table(),
-                    other => panic!("{other}: the script asks for what this Redis does not know"),
+                    other => panic!("{other}: this Redis does not know the command"),
                 }
             })
             .unwrap();
@@ -95,13 +95,13 @@ pub(crate) fn pacer(host: &Arc<ScriptHost>, pace: &PaceSettings, number: usize) 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_servers_clock_that_is_set_back_lengthens_no_pause() {
+async fn a_server_clock_that_is_set_back_does_not_make_a_pause_longer() {
     let (host, clock) = (Arc::new(ScriptHost::new()), Clock::tokio());
     let pace = Settings::load(&Layers::default()).unwrap().pace;
     let quota = RedisQuota::new(Arc::clone(&host), "worker".into(), pace);
     let request = |feedback| PermitRequest { permits: 1, lateness: Duration::from_millis(20), feedback };
-    // What passes between two questions is lost when the clock is set back meanwhile.
-    let (five_seconds, on_the_way) = (Duration::from_secs(5), Duration::from_millis(10));
+    // If the clock is set back, the time since the last request is lost.
+    let (five_seconds, round_trips) = (Duration::from_secs(5), Duration::from_millis(10));
     let banned = Feedback { signal: RateSignal::Banned(five_seconds), sent_at: clock.now() };
     let start = clock.now();
     for (feedback, hours_back) in [(vec![banned], 0), (vec![], 1), (vec![], 2)] {
@@ -111,9 +111,9 @@ async fn a_servers_clock_that_is_set_back_lengthens_no_pause() {
         else {
             panic!("the ban lasts")
         };
-        assert!(clock.now() + wait <= start + five_seconds + on_the_way, "{hours_back}: {wait:?}");
+        assert!(clock.now() + wait <= start + five_seconds + round_trips, "{hours_back}: {wait:?}");
     }
-    clock.wait_until(start + five_seconds + on_the_way).await;
+    clock.wait_until(start + five_seconds + round_trips).await;
     let granted = quota.request(&request(vec![])).await.unwrap().grant;
     assert!(matches!(granted, PermitGrant::Permits { is_probe: true, .. }), "{granted:?}");
 }

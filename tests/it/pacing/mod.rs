@@ -1,4 +1,4 @@
-//! The pace against simulated servers, hours of them in milliseconds.
+//! The pace against simulated servers: hours of simulated time in milliseconds.
 
 mod fleet;
 mod seeds;

@@ -11,38 +11,38 @@ use meeting_closer::{
 use serde::Deserialize;
 use tokio::time::Instant;
 
-/// How a simulated server behaves. Times are seconds from the start of the run.
+/// How a simulated server behaves, as a file of the table says it. Times are seconds from the start of the run.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Behaviour {
-    /// Requests a second that are let in, each from a second on.
+    /// How many requests a second are let in: from which second on, and how many.
     pub(crate) quota: Vec<(f64, f64)>,
     /// Whether a second is a calendar second, and not the second before each request.
     #[serde(default)]
     pub(crate) calendar_seconds: bool,
-    /// Requests a minute that are let in (the minute before each request).
+    /// How many requests are let in within the minute before each request.
     pub(crate) minute_quota: Option<usize>,
-    /// The share of the quota that other apps take, drawn anew each second between none and this.
+    /// The largest share of the quota that other apps take. Each second, the share is drawn between zero and this.
     #[serde(default)]
     pub(crate) other_apps: f64,
-    /// The shortest and the longest time from a request's leaving to its answer, in milliseconds.
+    /// The shortest and the longest time from sending a request to its answer, in milliseconds.
     pub(crate) latency_ms: (f64, f64),
-    /// The share of requests that meet `systemError`.
+    /// The share of requests that are answered with `systemError`.
     #[serde(default)]
     pub(crate) errors: f64,
-    /// The share of requests whose connection breaks: half of them after the meeting was closed.
+    /// The share of requests whose connection breaks. In half of these cases the meeting was closed before.
     #[serde(default)]
     pub(crate) resets: f64,
     /// When the address is banned, and for how long.
     #[serde(default)]
     pub(crate) bans: Vec<(f64, f64)>,
-    /// From when until when nothing is reached.
+    /// From when until when no connection is possible.
     #[serde(default)]
     pub(crate) outages: Vec<(f64, f64)>,
 }
 
 impl Behaviour {
-    /// Requests that could be let in within the second that begins at `second`, were every moment of it used.
+    /// How many requests could be let in within the second that begins at `second`, if every moment of it were used.
     pub(crate) fn room(&self, second: f64, cap: f64) -> f64 {
         let inside = |spans: &[(f64, f64)]| spans.iter().any(|(from, to)| *from <= second && second < *to);
         let bans: Vec<(f64, f64)> = self.bans.iter().map(|(from, length)| (*from, from + length)).collect();
@@ -59,22 +59,22 @@ impl Behaviour {
     }
 }
 
-/// What came of one request, as the server knows it.
+/// What the server did with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Came {
+pub(crate) enum Fate {
     LetIn,
     Refused,
-    InBan,
-    InOutage,
+    Banned,
+    Unreachable,
 }
 
-/// One request.
+/// One request, as the server saw it.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) conference_id: String,
-    pub(crate) left_at: Duration,
+    pub(crate) sent_at: Duration,
     pub(crate) answered_at: Duration,
-    pub(crate) came: Came,
+    pub(crate) fate: Fate,
 }
 
 /// The server.
@@ -85,10 +85,11 @@ pub(crate) struct Server {
 }
 
 struct State {
-    chance: Rng,
+    random: Rng,
     second: VecDeque<Duration>,
     minute: VecDeque<Duration>,
-    others: (u64, f64),
+    /// The second for which the other apps' share was drawn, and that share.
+    other_apps: (u64, f64),
     calls: Vec<Call>,
     ended: HashMap<String, u32>,
 }
@@ -96,20 +97,20 @@ struct State {
 impl Server {
     pub(crate) fn new(behaviour: Behaviour, seed: u64) -> Self {
         let state = State {
-            chance: Rng::with_seed(seed),
+            random: Rng::with_seed(seed),
             second: VecDeque::new(),
             minute: VecDeque::new(),
-            others: (u64::MAX, 0.0),
+            other_apps: (u64::MAX, 0.0),
             calls: vec![],
             ended: HashMap::new(),
         };
         Self { behaviour, start: Instant::now(), state: Mutex::new(state) }
     }
 
-    /// All requests, in the order in which they left.
+    /// All requests, in the order in which they were sent.
     pub(crate) fn calls(&self) -> Vec<Call> {
         let mut calls = self.state.lock().unwrap().calls.clone();
-        calls.sort_by_key(|call| call.left_at);
+        calls.sort_by_key(|call| call.sent_at);
         calls
     }
 
@@ -123,38 +124,40 @@ impl Server {
         self.behaviour.bans.iter().any(|(from, length)| *from <= at && at < from + length)
     }
 
-    /// Requests that met a ban though they left after it was heard of.
+    /// How many banned requests were sent after the first answer that reported the ban.
     pub(crate) fn calls_in_bans(&self) -> usize {
         let calls = self.calls();
         let mut count = 0;
         for (from, length) in &self.behaviour.bans {
             let end = Duration::from_secs_f64(from + length);
             let from = Duration::from_secs_f64(*from);
-            let met = calls.iter().filter(|call| call.came == Came::InBan);
-            let Some(heard) = met.clone().map(|call| call.answered_at).filter(|at| from <= *at).min() else {
+            let banned = calls.iter().filter(|call| call.fate == Fate::Banned);
+            let Some(reported_at) =
+                banned.clone().map(|call| call.answered_at).filter(|at| from <= *at).min()
+            else {
                 continue;
             };
-            count += met.filter(|call| heard < call.left_at && call.left_at < end).count();
+            count += banned.filter(|call| reported_at < call.sent_at && call.sent_at < end).count();
         }
         count
     }
 
-    fn answer(&self, conference_id: &str, at: Duration) -> (Came, Exchange) {
+    fn answer(&self, conference_id: &str, at: Duration) -> (Fate, Exchange) {
         let mut state = self.state.lock().unwrap();
         if self.is_banned(at) {
-            return (Came::InBan, json(200, r#"{"status":1111,"wait":5,"source":"x5","punish":"deny"}"#));
+            return (Fate::Banned, json(200, r#"{"status":1111,"wait":5,"source":"x5","punish":"deny"}"#));
         }
         if let Err(code) = state.admit(&self.behaviour, at) {
             let body = format!(r#"{{"code":"Forbidden.AccessDenied.{code}","message":"m","requestid":"r"}}"#);
-            return (Came::Refused, json(403, &body));
+            return (Fate::Refused, json(403, &body));
         }
-        let drawn = state.chance.f64();
+        let drawn = state.random.f64();
         let Behaviour { errors, resets, .. } = self.behaviour;
         if drawn < errors {
-            return (Came::LetIn, json(500, r#"{"code":"systemError","message":"m","requestid":"r"}"#));
+            return (Fate::LetIn, json(500, r#"{"code":"systemError","message":"m","requestid":"r"}"#));
         }
         if drawn < errors + resets / 2.0 {
-            return (Came::LetIn, Exchange::NoReply(NoReply::Broken("reset".into())));
+            return (Fate::LetIn, Exchange::NoReply(NoReply::Broken("reset".into())));
         }
         let times = state.ended.entry(conference_id.to_owned()).or_default();
         *times += 1;
@@ -164,7 +167,7 @@ impl Server {
             json(200, r#"{"code":200,"cause":"sucess"}"#)
         };
         let lost = drawn < errors + resets;
-        (Came::LetIn, if lost { Exchange::NoReply(NoReply::Broken("reset".into())) } else { answer })
+        (Fate::LetIn, if lost { Exchange::NoReply(NoReply::Broken("reset".into())) } else { answer })
     }
 }
 
@@ -177,10 +180,10 @@ impl State {
             drop_older(&mut self.second, SECOND, at);
         }
         drop_older(&mut self.minute, 60 * SECOND, at);
-        if behaviour.other_apps > 0.0 && self.others.0 != at.as_secs() {
-            self.others = (at.as_secs(), behaviour.other_apps * self.chance.f64());
+        if behaviour.other_apps > 0.0 && self.other_apps.0 != at.as_secs() {
+            self.other_apps = (at.as_secs(), behaviour.other_apps * self.random.f64());
         }
-        let quota = behaviour.quota_at(at.as_secs_f64()) * (1.0 - self.others.1);
+        let quota = behaviour.quota_at(at.as_secs_f64()) * (1.0 - self.other_apps.1);
         if behaviour.minute_quota.is_some_and(|quota| self.minute.len() >= quota) {
             return Err("QpmLimitForAppkeyAndApi");
         }
@@ -207,25 +210,25 @@ fn json(status: u16, body: &str) -> Exchange {
 
 impl Api for Server {
     async fn close(&self, request: &CloseRequest, _: &AccessToken) -> Exchange {
-        let left_at = self.start.elapsed();
+        let sent_at = self.start.elapsed();
         let conference_id = request.conference_id.to_string();
         let (shortest, longest) = self.behaviour.latency_ms;
         let (there, back) = {
             let mut state = self.state.lock().unwrap();
-            let whole = shortest + (longest - shortest) * state.chance.f64();
-            let there = whole * state.chance.f64() / 2.0;
+            let whole = shortest + (longest - shortest) * state.random.f64();
+            let there = whole * state.random.f64() / 2.0;
             (there, whole - there)
         };
         pass(there).await;
         let at = self.start.elapsed();
         let down = self.behaviour.outages.iter().any(|(from, to)| (*from..*to).contains(&at.as_secs_f64()));
-        let (came, exchange) = if down {
-            (Came::InOutage, Exchange::NoReply(NoReply::NoConnection("refused".into())))
+        let (fate, exchange) = if down {
+            (Fate::Unreachable, Exchange::NoReply(NoReply::NoConnection("refused".into())))
         } else {
             self.answer(&conference_id, at)
         };
         pass(back).await;
-        let call = Call { conference_id, left_at, answered_at: self.start.elapsed(), came };
+        let call = Call { conference_id, sent_at, answered_at: self.start.elapsed(), fate };
         self.state.lock().unwrap().calls.push(call);
         exchange
     }
@@ -235,7 +238,7 @@ impl Api for Server {
     }
 }
 
-/// So many milliseconds of the paused clock.
+/// Waits this many milliseconds on the paused clock.
 async fn pass(millis: f64) {
     let clock = Clock::tokio();
     clock.wait_until(clock.now() + Duration::from_secs_f64(millis / 1000.0)).await;

@@ -1,4 +1,4 @@
-//! A whole run against a simulated server: the real pacer, dispatcher and runner, on paused time.
+//! A whole run against a simulated server, with the real pacer, dispatcher and runner, on paused time.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::fleet::{self, ScriptHost};
 use super::server::{Behaviour, Server};
 
-/// Longer than any simulated run takes: a run that is not over by then hangs.
+/// Longer than any simulated run takes. A run that is not over by then hangs.
 const HANGS: Duration = Duration::from_hours(24 * 30);
 
 /// What is simulated.
@@ -31,8 +31,8 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
 }
 
-/// What came of it.
-pub(crate) struct Ran {
+/// What was played.
+pub(crate) struct Played {
     /// One for each worker.
     pub(crate) ends: Vec<RunEnd>,
     pub(crate) outcomes: Vec<Outcome>,
@@ -40,10 +40,10 @@ pub(crate) struct Ran {
     pub(crate) settings: Settings,
 }
 
-/// A journal that is not kept.
-struct Nowhere;
+/// A journal that keeps nothing.
+struct NoStorage;
 
-impl Storage for Nowhere {
+impl Storage for NoStorage {
     fn append(&self, _: &[u8]) -> io::Result<()> {
         Ok(())
     }
@@ -53,10 +53,11 @@ impl Storage for Nowhere {
     }
 }
 
+/// The outcomes that a run reported.
 #[derive(Default)]
-struct Heard(Vec<Outcome>);
+struct Observed(Vec<Outcome>);
 
-impl Observe for Heard {
+impl Observe for Observed {
     fn observe(&mut self, event: &RunEvent<'_>) {
         if let RunEvent::RowEnded { outcome } = event {
             self.0.push((*outcome).clone());
@@ -64,33 +65,33 @@ impl Observe for Heard {
     }
 }
 
-/// Plays a plan on a runtime of its own; an error where the run hangs.
-pub(crate) fn play(plan: &Plan) -> Result<Ran, String> {
+/// Plays a plan on a runtime of its own. An error means that the run hangs.
+pub(crate) fn play(plan: &Plan) -> Result<Played, String> {
     on_paused_time(run_plan(plan))
 }
 
-/// The same by so many workers that share the quota.
-pub(crate) fn play_fleet(plan: &Plan, workers: usize) -> Result<Ran, String> {
+/// Plays a plan with this many workers that share the quota.
+pub(crate) fn play_fleet(plan: &Plan, workers: usize) -> Result<Played, String> {
     on_paused_time(run_fleet(plan, workers))
 }
 
-fn on_paused_time(run: impl Future<Output = Ran>) -> Result<Ran, String> {
+fn on_paused_time(run: impl Future<Output = Played>) -> Result<Played, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.unwrap().block_on(async {
-        let ran = tokio::time::timeout(HANGS, run).await;
-        ran.map_err(|_| "the run hangs".to_owned())
+        let played = tokio::time::timeout(HANGS, run).await;
+        played.map_err(|_| "the run hangs".to_owned())
     })
 }
 
-async fn run_plan(plan: &Plan) -> Ran {
+async fn run_plan(plan: &Plan) -> Played {
     let (settings, server) = begin(plan);
     let pacer = Pacer::new(&settings.pace, None);
     let rows = rows(Arc::new(AtomicU64::new(0)), plan.rows);
     let (end, outcomes) = one_run(plan, &settings, Arc::clone(&server), pacer, rows).await;
-    Ran { ends: vec![end], outcomes, server, settings }
+    Played { ends: vec![end], outcomes, server, settings }
 }
 
-async fn run_fleet(plan: &Plan, workers: usize) -> Ran {
+async fn run_fleet(plan: &Plan, workers: usize) -> Played {
     let (settings, server) = begin(plan);
     let (host, next) = (Arc::new(ScriptHost::new()), Arc::new(AtomicU64::new(0)));
     let mut runs = JoinSet::new();
@@ -101,7 +102,7 @@ async fn run_fleet(plan: &Plan, workers: usize) -> Ran {
         runs.spawn(async move { one_run(&plan, &settings, server, pacer, rows).await });
     }
     let (ends, outcomes): (Vec<_>, Vec<_>) = runs.join_all().await.into_iter().unzip();
-    Ran { ends, outcomes: outcomes.concat(), server, settings }
+    Played { ends, outcomes: outcomes.concat(), server, settings }
 }
 
 fn begin(plan: &Plan) -> (Settings, Arc<Server>) {
@@ -118,8 +119,8 @@ async fn one_run(
     pacer: Pacer,
     rows: mpsc::Receiver<Result<IncomingRow, ListError>>,
 ) -> (RunEnd, Vec<Outcome>) {
-    let journal = Journal::new("nowhere".into(), Nowhere, Chain::new(Hasher::PLAIN));
-    let (clock, mut heard) = (Clock::tokio(), Heard::default());
+    let journal = Journal::new("nowhere".into(), NoStorage, Chain::new(Hasher::PLAIN));
+    let (clock, mut observed) = (Clock::tokio(), Observed::default());
     let (_signal, signals) = mpsc::channel(1);
     let parts = RunParts {
         api,
@@ -128,16 +129,16 @@ async fn one_run(
         retry: settings.retry,
         seed: plan.seed,
         journal: &journal,
-        observer: &mut heard,
+        observer: &mut observed,
         signals,
         deadline: plan.deadline.map(|deadline| clock.now() + deadline),
         clock,
     };
     let end = run(parts, rows).await;
-    (end, heard.0)
+    (end, observed.0)
 }
 
-/// Rows from the first that nobody took yet.
+/// The rows that no worker has taken yet: `next` is the first of them.
 fn rows(next: Arc<AtomicU64>, count: u64) -> mpsc::Receiver<Result<IncomingRow, ListError>> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {

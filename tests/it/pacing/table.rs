@@ -1,4 +1,4 @@
-//! The table of simulated servers in `tests/data/pacing/`: one file each, with what is expected.
+//! The table of simulated servers in `tests/data/pacing/`: one file per server, with the expected results.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use meeting_closer::OutcomeKind;
 use serde::Deserialize;
 
-use super::server::{Behaviour, Call, Came};
-use super::simulation::{Plan, Ran, play, play_fleet};
+use super::server::{Behaviour, Call, Fate};
+use super::simulation::{Plan, Played, play, play_fleet};
 
 /// One file of the table.
 #[derive(Debug, Deserialize)]
@@ -23,18 +23,19 @@ struct Case {
     expect: Expected,
 }
 
-/// What is expected, of every seed.
+/// The expected results, for every seed.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expected {
-    /// The share of the ideal speed: the time in which the rows would be let in were every moment used, by the time taken.
+    /// The least and the greatest share of the ideal speed: the time that the rows take if the run uses every moment of the
+    /// quota, divided by the time that the run took.
     speed: (f64, f64),
     /// The greatest share of requests that were refused for their rate.
     refused: f64,
-    /// The most requests that left after a ban was heard of and before it was over.
+    /// The most requests that were sent between the first answer that reported a ban and the ban's end.
     #[serde(default)]
     calls_in_ban: usize,
-    /// The most requests that left within any one second.
+    /// The most requests that were sent within any one second.
     most_in_a_second: usize,
     /// The most rows that failed.
     #[serde(default)]
@@ -51,27 +52,29 @@ struct Measured {
     failed: usize,
 }
 
-/// How much of the speed workers that share a quota may lose, and how many more requests may be refused: they know what was
-/// let in by twentieths of a window, they learn a round trip later, and their permits stand a little apart.
+/// How much of the speed workers that share a quota may lose, and how many more requests may be refused. There are three
+/// reasons: the store counts requests by twentieths of a window, a worker learns of a refusal a round trip later, and permits
+/// have slots with a little time between them.
 const SHARING: (f64, f64) = (0.05, 0.005);
 
 #[test]
-fn each_simulated_server_is_served_within_its_expected_range() {
+fn each_simulated_server_gives_results_within_its_expected_range() {
     each_case(1..=5, (0.0, 0.0), |plan| play(plan).unwrap());
 }
 
 #[test]
-fn three_workers_that_share_the_quota_serve_each_simulated_server_as_one_run_does() {
+fn three_workers_that_share_the_quota_are_as_fast_as_one_run_at_each_simulated_server() {
     each_case(1..=2, SHARING, |plan| play_fleet(plan, 3).unwrap());
 }
 
-/// Plays every case with these seeds, and holds it against what is expected and by how much that may be missed.
-fn each_case(seeds: RangeInclusive<u64>, (slower, more_refused): (f64, f64), play: impl Fn(&Plan) -> Ran) {
+/// Plays every case with these seeds, and compares the results with the expected ones, which may be missed by the given
+/// amounts.
+fn each_case(seeds: RangeInclusive<u64>, (slower, more_refused): (f64, f64), play: impl Fn(&Plan) -> Played) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pacing");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= 11, "{files:?}");
-    let mut wrong = String::new();
+    let mut failures = String::new();
     for file in files {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
         let case: Case = toml::from_str(&std::fs::read_to_string(&file).unwrap())
@@ -87,11 +90,11 @@ fn each_case(seeds: RangeInclusive<u64>, (slower, more_refused): (f64, f64), pla
                 && measured.most_in_a_second <= most_in_a_second
                 && measured.failed <= failed;
             if !fits {
-                let _ = writeln!(wrong, "{name}, seed {seed}: {measured:?}, expected {:?}", case.expect);
+                let _ = writeln!(failures, "{name}, seed {seed}: {measured:?}, expected {:?}", case.expect);
             }
         }
     }
-    assert!(wrong.is_empty(), "{wrong}");
+    assert!(failures.is_empty(), "{failures}");
 }
 
 fn plan(case: &Case, seed: u64) -> Plan {
@@ -104,12 +107,12 @@ fn plan(case: &Case, seed: u64) -> Plan {
     }
 }
 
-fn measure(case: &Case, ran: &Ran) -> Measured {
-    let Ran { outcomes, server, settings, .. } = ran;
+fn measure(case: &Case, played: &Played) -> Measured {
+    let Played { outcomes, server, settings, .. } = played;
     let calls = server.calls();
     assert_eq!(outcomes.len() as u64, case.rows);
-    let (first, last) = (calls[0].left_at, calls.iter().map(|call| call.left_at).max().unwrap());
-    let refused = calls.iter().filter(|call| call.came == Came::Refused).count();
+    let (first, last) = (calls[0].sent_at, calls.iter().map(|call| call.sent_at).max().unwrap());
+    let refused = calls.iter().filter(|call| call.fate == Fate::Refused).count();
     let ideal = ideal_seconds(case, first.as_secs_f64(), settings.pace.requests_per_second);
     Measured {
         speed: ideal / last.saturating_sub(first).as_secs_f64(),
@@ -120,10 +123,10 @@ fn measure(case: &Case, ran: &Ran) -> Measured {
     }
 }
 
-/// From the first request to the last, were the quota known at every moment and never missed.
+/// The time from the first request to the last, if the run used every moment of the quota and exceeded it never.
 fn ideal_seconds(case: &Case, start: f64, cap: f64) -> f64 {
     const STEP: f64 = 0.01;
-    // The first request leaves at the start; those that fail by chance are sent again.
+    // The first request is sent at the start. Requests that fail by chance are sent again.
     let again = 1.0 / (1.0 - case.server.errors - case.server.resets);
     let (mut left, mut at) = ((case.rows as f64) * again - 1.0, start);
     while left > 0.0 {
@@ -133,12 +136,12 @@ fn ideal_seconds(case: &Case, start: f64, cap: f64) -> f64 {
     at - start
 }
 
-/// The most requests that left within any span of this length.
+/// The most requests that were sent within any span of this length.
 fn most_within(calls: &[Call], span: Duration) -> usize {
     let mut first = 0;
     let mut most = 0;
     for (last, call) in calls.iter().enumerate() {
-        while calls[first].left_at + span <= call.left_at {
+        while calls[first].sent_at + span <= call.sent_at {
             first += 1;
         }
         most = most.max(last - first + 1);

@@ -1,6 +1,6 @@
-//! When nothing may leave: a ban, an outage, a wait that DingTalk named. A state machine without a clock of its own.
+//! When no request may be sent: after a ban, in an outage, during a wait that DingTalk named. A state machine without a clock.
 //!
-//! Invariant: a pause is never shortened, and after a ban or in an outage one request at a time probes until one is answered.
+//! Invariant: nothing shortens a pause. After a ban and in an outage, one request at a time probes until one is answered.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use super::outage::OutageDetector;
 use crate::outcome::{Judgement, Verdict};
 use crate::settings::PaceSettings;
 
-/// How many probes in a row may be banned. DingTalk lifts a ban after five minutes. A page that still comes then is something
-/// else, and every row would get it.
+/// So many bans in a row are waited out. DingTalk lifts a ban after five minutes. If probes still get the page of a ban, the
+/// cause is something else, and every row would get that page.
 const MAX_BANS: u32 = 3;
 
-/// Whether a request may leave.
+/// Whether a request may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// It may, as soon as the quota grants a permit.
+    /// Yes, as soon as the quota grants a permit.
     Go,
-    /// Nothing leaves before this pause is over.
+    /// Not before this pause is over.
     Until(Pause),
-    /// One request at a time may leave, to find out whether the trouble is over.
+    /// One request at a time, to find out whether the trouble is over.
     Probe(ProbeFor),
 }
 
@@ -30,11 +30,11 @@ pub enum Admission {
 pub enum ProbeFor {
     /// Whether a ban is over. Any row may probe.
     Ban,
-    /// Whether an outage is over. A row that is not in trouble yet probes: the others may be the only ones in trouble.
+    /// Whether an outage is over. A row without trouble so far probes, because the other rows may be the only ones in trouble.
     Outage,
 }
 
-/// A time in which nothing leaves.
+/// A time in which no request is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pause {
     /// When it ends.
@@ -48,9 +48,9 @@ pub struct Pause {
 /// What another failed request means during an outage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutageStep {
-    /// The next probe leaves after this long.
+    /// The next probe is sent after this long.
     Wait(Duration),
-    /// The outage has lasted longer than the run waits.
+    /// The outage has lasted as long as the run waits at most.
     TooLong,
 }
 
@@ -66,7 +66,7 @@ pub struct Pauses {
 }
 
 impl Pauses {
-    /// No pause yet. `longest_outage` is how long a run waits for DingTalk to come back; `None` is for ever.
+    /// No pause yet. `longest_outage` is how long the run waits for DingTalk to come back; `None` is for ever.
     pub fn new(settings: &PaceSettings, longest_outage: Option<Duration>) -> Self {
         Self {
             settings: *settings,
@@ -78,7 +78,7 @@ impl Pauses {
         }
     }
 
-    /// Whether a request may leave at `now`.
+    /// Whether a request may be sent at `now`.
     pub fn admission(&self, now: Instant) -> Admission {
         match self.current(now) {
             Some(pause) => Admission::Until(pause),
@@ -93,7 +93,7 @@ impl Pauses {
         self.pause.filter(|pause| pause.until > now)
     }
 
-    /// Lets nothing leave for this long.
+    /// Pauses the run for this long, unless a longer pause is on.
     pub fn pause(&mut self, now: Instant, wait: Duration, reason: &'static str) {
         let until = now + wait;
         if !wait.is_zero() && self.pause.is_none_or(|pause| pause.until < until) {
@@ -101,9 +101,9 @@ impl Pauses {
         }
     }
 
-    /// Notes what an answer says about bans and outages: anything but a ban that comes through ends the bans, and anything but
-    /// trouble ends an outage.
-    pub fn heard(&mut self, judgement: &Judgement, now: Instant) {
+    /// Takes in an answer: any answer but a ban ends the bans, and any answer but trouble ends an outage. An answer that comes
+    /// during a ban's pause belongs to a request that was sent before, so it does not end the bans.
+    pub fn answered(&mut self, judgement: &Judgement, now: Instant) {
         let is_answer = judgement.verdict != Verdict::Banned && judgement.details.http_status.is_some();
         if is_answer && self.current(now).is_none() {
             self.bans_in_a_row = 0;
@@ -114,34 +114,34 @@ impl Pauses {
         }
     }
 
-    /// A row is in trouble, for the first time unless `was_before`. `None` means that the trouble is the row's own.
+    /// A row is in trouble; `was_before` says that it was so before. Returns `None` where only this row is in trouble.
     pub fn trouble(&mut self, judgement: &Judgement, was_before: bool, now: Instant) -> Option<OutageStep> {
         let wait = match self.current(now) {
             Some(pause) if self.outage.is_open() => pause.until - now,
             Some(_) | None => self.outage.trouble(was_before, now)?,
         };
-        Some(self.outage_goes_on(judgement.retry_after.map_or(wait, |named| named.max(wait)), now))
+        Some(self.continue_outage(judgement.retry_after.map_or(wait, |named| named.max(wait)), now))
     }
 
-    /// No access token could be fetched. Once DingTalk has answered in this run, that is an outage like any other; before,
-    /// it is not for the pace to decide.
+    /// No access token could be fetched. Once DingTalk has answered in this run, that is an outage. Before that it is not, and
+    /// this returns `None`.
     pub fn no_access_token(&mut self, now: Instant) -> Option<OutageStep> {
         self.was_answered.then(|| {
             let wait = self.outage.no_answer(now);
-            self.outage_goes_on(wait, now)
+            self.continue_outage(wait, now)
         })
     }
 
-    fn outage_goes_on(&mut self, wait: Duration, now: Instant) -> OutageStep {
+    fn continue_outage(&mut self, wait: Duration, now: Instant) -> OutageStep {
         if self.longest_outage.is_some_and(|longest| self.outage.lasting(now) >= longest) {
             return OutageStep::TooLong;
         }
-        self.pause(now, wait, "DingTalk has trouble with every row: one request at a time probes");
+        self.pause(now, wait, "DingTalk has an outage; one request at a time probes whether it is over");
         OutageStep::Wait(wait)
     }
 
-    /// DingTalk banned this address. Returns false where the ban is no ban any more, because it meets every probe. Requests
-    /// that were in flight when the ban came belong to the same ban.
+    /// DingTalk banned this address. Returns false where this can be no ban, because too many probes in a row were banned.
+    /// Bans of requests that were in flight when the first ban came count once.
     pub fn banned(&mut self, judgement: &Judgement, now: Instant) -> bool {
         if self.current(now).is_none() || self.bans_in_a_row == 0 {
             if self.bans_in_a_row == MAX_BANS {
@@ -154,3 +154,6 @@ impl Pauses {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;
