@@ -30,6 +30,7 @@ pub struct Pacer {
 
 /// Where the permits come from.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a run has one quota, so its size does not matter")]
 enum Quota {
     Own(OwnQuota),
     Shared { quota: SharedQuota, reported_rate: f64 },

@@ -99,13 +99,13 @@ impl State {
                 self.batch.used += 1;
                 Take::Taken
             }
-            None => match self.not_before.filter(|at| *at > now) {
-                Some(at) => Take::Until(at),
-                None => {
-                    self.wants_permits = true;
-                    Take::AskStore
+            None => {
+                if let Some(at) = self.not_before.filter(|at| *at > now) {
+                    return Take::Until(at);
                 }
-            },
+                self.wants_permits = true;
+                Take::AskStore
+            }
         }
     }
 

@@ -367,11 +367,11 @@ async fn a_row_that_another_worker_took_over_is_never_sent_and_takes_no_permit()
         api.calls.lock().unwrap().iter().map(|(name, at)| (name.clone(), at.as_millis())).collect();
     assert_eq!(calls, [("held".into(), 50), ("held-later".into(), 20_000)]);
     for (outcome, row) in observed.outcomes.iter().zip(["lost", "held", "lost-later", "held-later"]) {
-        let end_of_row = (outcome.conference_id.as_str(), outcome.kind, outcome.details.message.as_str());
+        let ended = (outcome.conference_id.as_str(), outcome.kind, outcome.details.message.as_str());
         if row.starts_with("lost") {
-            assert_eq!(end_of_row, (row, OutcomeKind::NotAttempted, "another worker took it over"));
+            assert_eq!(ended, (row, OutcomeKind::NotAttempted, "another worker took it over"));
         } else {
-            assert_eq!((end_of_row.0, end_of_row.1), (row, OutcomeKind::Closed));
+            assert_eq!((ended.0, ended.1), (row, OutcomeKind::Closed));
         }
     }
     assert_eq!((observed.outcomes.len(), end.taken_over, end.stop.is_none()), (4, 2, true));
