@@ -14,8 +14,8 @@ fn pauses(text: &str) -> Pauses {
 
 fn judgement(verdict: Verdict) -> Judgement {
     let http_status = (verdict != Verdict::Unreachable).then_some(500);
-    let answer = ReplyDetails { http_status, ..ReplyDetails::default() };
-    Judgement { verdict, reason: "r", answer, retry_after: None }
+    let details = ReplyDetails { http_status, ..ReplyDetails::default() };
+    Judgement { verdict, reason: "r", details, retry_after: None }
 }
 
 /// A judgement whose answer names a wait.
