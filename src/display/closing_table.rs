@@ -4,7 +4,7 @@
 
 use crate::dingtalk::hint;
 use crate::outcome::OutcomeKind;
-use crate::report::Summary;
+use crate::report::{Summary, rate_text};
 use crate::wording::{count, duration};
 
 /// The notes beside the table: why the run stopped early, and the hint of each code.
@@ -18,7 +18,7 @@ pub(crate) fn end_notes(summary: &Summary) -> Vec<String> {
             lines.push(format!("hint: {code} ({}): {advice}", count(*rows, "row")));
         }
     }
-    lines.extend(summary.pace.advice().map(|advice| format!("hint: {advice}")));
+    lines.extend(rate_text::advice(&summary.pace).map(|advice| format!("hint: {advice}")));
     lines
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn closing_table(summary: &Summary) -> String {
     let mut lines: Vec<String> = shown.map(|(kind, rows)| line(kind.name(), rows)).collect();
     lines.push(line("rows in", summary.rows_in));
     lines.push(figures(summary));
-    lines.extend(summary.pace.told());
+    lines.extend(rate_text::changes(&summary.pace).map(|rates| format!("rate: {rates}")));
     lines.join("\n")
 }
 

@@ -1,15 +1,16 @@
-//! What happened, append-only: the truth from which every report is made.
+//! What happened, append-only. Every report is made from the journal alone.
 //!
-//! `journal.jsonl` holds one JSON object a line. Its keys stand in alphabetical order, without spaces, but for `hash`,
-//! which comes last: `hash` is the hex SHA-256 of the line without `,"hash":"…"`, and that text holds `prev`, the hash of
-//! the line before (64 zeros in the first). So `jq -cS 'del(.hash)'` gives the hashed text back, and `sha256sum` checks it.
+//! `journal.jsonl` holds one JSON object a line. The keys are in alphabetical order, without spaces, and `hash` comes last.
+//! `hash` is the hex SHA-256 of the line without `,"hash":"…"`. The hashed text holds `prev`, the hash of the line before
+//! (64 zeros in the first line). So `jq -cS 'del(.hash)'` restores the hashed text, and `sha256sum` checks it.
 //!
 //! With `audit.hmac_key_file` the hashes are HMAC-SHA-256 under that key.
 //!
-//! Invariant: a record is with the operating system when [`Journal::append`] returns, and on the disk once
-//! [`Journal::sync`] has returned; after a failure nothing is taken any more.
+//! Invariant: when [`Journal::append`] returns, the operating system has the record. When [`Journal::sync`] returns, the
+//! record is on the disk. After a failure the journal takes no more records.
 
 mod chain;
+mod fold;
 mod left_over;
 mod read_ahead;
 mod reader;
@@ -27,6 +28,7 @@ mod writer;
 
 pub(crate) use chain::Hash;
 pub use chain::{Chain, Hasher};
+pub(crate) use fold::{EndedRows, OpenRows, RowEffect, RowIdentity};
 pub(crate) use left_over::left_over;
 pub(crate) use reader::ReadError;
 pub use reader::{JournalEntry, Reader};
@@ -37,7 +39,7 @@ pub use record::{
 pub(crate) use recovery::RecoverError;
 pub use recovery::recover;
 pub(crate) use run_folder::{create_run_folder, discard_run_folder, is_run_id, lock_audit_dir, sync_folder};
-pub(crate) use run_index::{Place, RunIndex};
+pub(crate) use run_index::{RowPlace, RunIndex};
 pub(crate) use run_pace::RunPace;
 pub(crate) use run_timeline::{ProcessSpan, RunTimeline};
 pub(crate) use runs::{DIGITS_IN_ID, PastRun, RunsError, find_run, runs_of_the_same_work};

@@ -1,6 +1,6 @@
-//! One pass over a journal: what it counts to, and where each row's outcome stands.
+//! One pass over a journal for the reports: totals, and where each row's outcome is.
 //!
-//! Invariant: a row counts once. `not_attempted` is no end: when the run goes on, the row's next outcome takes its place.
+//! Invariant: a row counts once, by the rules of [`super::fold`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -8,32 +8,31 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::{
-    Chain, JournalEntry, OutcomeRecord, ReadError, Reader, Record, RunFinished, RunPace, RunStarted,
-    RunTimeline,
+    Chain, JournalEntry, OpenRows, OutcomeRecord, ReadError, Reader, Record, RowIdentity, RunFinished,
+    RunPace, RunStarted, RunTimeline,
 };
-use crate::meeting::{Fingerprint, FingerprintMap};
 use crate::outcome::OutcomeKind;
 
-/// A journal, counted.
+/// What the reports need of a journal.
 #[derive(Debug)]
 pub struct RunIndex {
-    /// What the run set out to do.
+    /// The run's first record.
     pub started: RunStarted,
     /// When it began.
     pub started_at: Timestamp,
-    /// What it set out to do when it was last continued, if it was.
+    /// The record of its last continuation, if there was one.
     pub continued: Option<RunStarted>,
-    /// How it last ended, if it did.
+    /// Its last record, if the run ended after it was last continued.
     pub finished: Option<RunFinished>,
     /// When the last record was written.
     pub last_at: Timestamp,
-    /// Requests that left.
+    /// Requests that were sent.
     pub calls: u64,
     /// Requests refused for their rate, as far as ended processes counted them.
     pub throttled_calls: u64,
-    /// Time in pauses, likewise, in milliseconds.
+    /// Time in pauses, in milliseconds, as far as ended processes counted it.
     pub paused_ms: u64,
-    /// How the rate went, likewise.
+    /// How the rate changed, as far as ended processes recorded it.
     pub pace: RunPace,
     /// Rows by outcome.
     pub outcomes: BTreeMap<&'static str, u64>,
@@ -41,21 +40,27 @@ pub struct RunIndex {
     pub codes: BTreeMap<String, u64>,
     /// Rows by outcome and code, an empty one included.
     pub outcome_codes: BTreeMap<(OutcomeKind, String), u64>,
-    /// How it went over time.
+    /// Requests, refusals, pauses and rate over time.
     pub timeline: RunTimeline,
     /// Where the journal ends.
     pub chain: Chain,
     /// The rows in input order.
-    pub rows: Vec<Place>,
+    pub rows: Vec<RowPlace>,
 }
 
-/// Where a row's outcome stands in the journal, where the row stood in the lists, and what became of it.
+/// Where a row was in the lists, where its outcome is in the journal, and what the outcome is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct RowPlace {
     source: u32,
     line: u64,
     pub offset: u64,
     pub outcome: OutcomeKind,
+}
+
+/// What an open row's next outcome takes back: the row's place in [`RunIndex::rows`], and the code that was counted.
+struct OpenRow {
+    index: usize,
+    code: String,
 }
 
 impl RunIndex {
@@ -89,7 +94,7 @@ impl RunIndex {
         };
         let mut sources = Sources::default();
         sources.learn(&index.started);
-        let mut open: FingerprintMap<(usize, String)> = FingerprintMap::default();
+        let mut open = OpenRows::default();
         while let Some(entry) = next_whole(reader)? {
             index.last_at = entry.at;
             match entry.record {
@@ -98,7 +103,7 @@ impl RunIndex {
                     sources.learn(&more);
                     index.timeline.continued(entry.at);
                     index.continued = Some(*more);
-                    // It goes on: how it had ended does not hold any more.
+                    // The earlier end does not count any more.
                     index.finished = None;
                 }
                 Record::Attempt(_) => {
@@ -113,13 +118,13 @@ impl RunIndex {
                     index.finished = Some(*finished);
                 }
                 Record::Outcome(outcome) => {
-                    let place = Place {
+                    let place = RowPlace {
                         source: sources.rank(&outcome.source),
                         line: outcome.line,
                         offset: entry.offset,
                         outcome: outcome.outcome,
                     };
-                    index.count(*outcome, place, &mut open);
+                    index.learn_outcome(*outcome, place, &mut open);
                 }
             }
         }
@@ -128,40 +133,41 @@ impl RunIndex {
         Ok(index)
     }
 
-    fn count(&mut self, outcome: OutcomeRecord, place: Place, open: &mut FingerprintMap<(usize, String)>) {
-        // Every entry of a queue is a row of its own, whatever it says.
-        let fingerprint = match self.started.queue {
-            Some(_) => Fingerprint::of(&outcome.source, ""),
-            None => Fingerprint::of(&outcome.conference_id, &outcome.union_id),
-        };
-        let row = match outcome.outcome {
-            OutcomeKind::Duplicate | OutcomeKind::Invalid => None,
-            OutcomeKind::Closed
-            | OutcomeKind::AlreadyClosed
-            | OutcomeKind::Failed
-            | OutcomeKind::Excluded
-            | OutcomeKind::NotAttempted => open.remove(&fingerprint),
-        };
-        let row = if let Some((row, code)) = row {
-            self.rows[row] = place;
-            decrement(self.outcomes.get_mut(OutcomeKind::NotAttempted.name()));
-            decrement(self.codes.get_mut(&code));
-            self.codes.retain(|_, count| *count > 0);
-            decrement(self.outcome_codes.get_mut(&(OutcomeKind::NotAttempted, code)));
-            self.outcome_codes.retain(|_, count| *count > 0);
-            row
-        } else {
-            self.rows.push(place);
-            self.rows.len() - 1
-        };
-        *self.outcomes.entry(outcome.outcome.name()).or_default() += 1;
-        *self.outcome_codes.entry((outcome.outcome, outcome.code.clone())).or_default() += 1;
-        if !outcome.code.is_empty() {
-            *self.codes.entry(outcome.code.clone()).or_default() += 1;
+    fn learn_outcome(&mut self, outcome: OutcomeRecord, place: RowPlace, open: &mut OpenRows<OpenRow>) {
+        let row = RowIdentity::of_run(&self.started).of_outcome(&outcome);
+        open.learn(row, outcome.outcome, |replaced| {
+            let index = if let Some(OpenRow { index, code }) = replaced {
+                self.rows[index] = place;
+                self.uncount(OutcomeKind::NotAttempted, code);
+                index
+            } else {
+                self.rows.push(place);
+                self.rows.len() - 1
+            };
+            self.count(outcome.outcome, &outcome.code);
+            OpenRow { index, code: outcome.code }
+        });
+    }
+
+    fn count(&mut self, kind: OutcomeKind, code: &str) {
+        *self.outcomes.entry(kind.name()).or_default() += 1;
+        *self.outcome_codes.entry((kind, code.to_owned())).or_default() += 1;
+        if !code.is_empty() {
+            *self.codes.entry(code.to_owned()).or_default() += 1;
         }
-        if outcome.outcome == OutcomeKind::NotAttempted {
-            open.insert(fingerprint, (row, outcome.code));
-        }
+    }
+
+    fn uncount(&mut self, kind: OutcomeKind, code: String) {
+        decrement(self.outcomes.get_mut(kind.name()));
+        decrement(self.codes.get_mut(&code));
+        self.codes.retain(|_, count| *count > 0);
+        decrement(self.outcome_codes.get_mut(&(kind, code)));
+        self.outcome_codes.retain(|_, count| *count > 0);
+    }
+
+    /// How many rows have that outcome.
+    pub fn count_of(&self, kind: OutcomeKind) -> u64 {
+        self.outcomes.get(kind.name()).copied().unwrap_or(0)
     }
 
     /// Rows with an outcome.
@@ -170,7 +176,7 @@ impl RunIndex {
     }
 }
 
-/// The next record, or none at the journal's end, torn or not: a run that was killed has reports too.
+/// The next record, or none at the journal's end. A torn end counts as the end: a killed run has reports too.
 fn next_whole(reader: &mut Reader) -> Result<Option<JournalEntry>, ReadError> {
     match reader.next_entry() {
         Err(ReadError::Broken { .. }) if reader.is_at_torn_tail()? => Ok(None),
@@ -184,7 +190,7 @@ fn decrement(count: Option<&mut u64>) {
     }
 }
 
-/// The lists' names in the order in which the run met them.
+/// The lists' names, in the order in which the journal first names them.
 #[derive(Default)]
 struct Sources(HashMap<String, u32>);
 
@@ -245,10 +251,10 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_was_not_attempted_counts_as_what_it_comes_to_and_an_entry_counts_for_itself() {
+    fn a_later_outcome_replaces_not_attempted_and_every_queue_entry_counts_for_itself() {
         assert_eq!(counted(None, ["a.csv", "b.csv"]), (0, 1));
         assert_eq!(counted(Some("s"), ["s/7-1", "s/7-1"]), (0, 1));
-        // Another worker took the one over; the other came later.
+        // Two entries for the same meeting: another worker took over the first one.
         assert_eq!(counted(Some("s"), ["s/7-1", "s/7-2"]), (1, 1));
     }
 }

@@ -1,15 +1,17 @@
-//! Proving a journal: that nothing was altered, left out or added, that what it sums up is what it says, and that every
-//! row of the lists has its outcome.
+//! Proves a journal: no record was altered, left out or added, the totals match the records, and every row of the lists has
+//! its outcome.
 //!
-//! Memory: one fingerprint a row.
+//! Invariant: a journal counts as whole only if every record was read and fits the records before it. Memory: one
+//! fingerprint a row.
 
-use std::collections::HashSet;
 use std::collections::hash_map::Entry;
 use std::path::Path;
 
 use thiserror::Error;
 
-use super::{Hasher, OutcomeRecord, ReadError, Reader, Record, Totals};
+use super::{
+    EndedRows, Hasher, OpenRows, OutcomeRecord, ReadError, Reader, Record, RowEffect, RowIdentity, Totals,
+};
 use crate::meeting::{Fingerprint, FingerprintMap, FingerprintSet, Origin, Row};
 use crate::outcome::OutcomeKind;
 
@@ -22,50 +24,41 @@ pub struct Verified {
     pub rows: u64,
     /// The last record's hash.
     pub head_hash: String,
-    /// Whether its last record is the end of a run.
+    /// Whether its last record is `run_finished`.
     pub is_finished: bool,
-    outcomes: Outcomes,
+    outcomes: OutcomeCounts,
 }
 
 /// Why a journal is not whole.
 #[derive(Debug, Error)]
 pub enum VerifyError {
-    /// It cannot be read, or a record is not what was written.
+    /// It cannot be read, or a record is broken.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// Its records are as written and do not fit together.
+    /// Its records are as they were written, but they contradict each other.
     #[error("record {seq}: {problem}")]
     Contradiction {
         /// The record's number.
         seq: u64,
-        /// What does not fit.
+        /// The contradiction.
         problem: String,
     },
 }
 
-/// How many outcomes the rows have that say the same. `not_attempted` counts until another outcome takes its place.
+/// How many outcomes there are for the rows that say the same. A replaced `not_attempted` does not count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Outcomes {
+struct OutcomeCounts {
     of_row: FingerprintMap<u32>,
-    open: FingerprintSet,
+    open: OpenRows<()>,
 }
 
-impl Outcomes {
+impl OutcomeCounts {
     fn count(&mut self, row: Fingerprint, kind: OutcomeKind) {
-        let in_place_of_another = match kind {
-            OutcomeKind::Duplicate | OutcomeKind::Invalid => false,
-            OutcomeKind::Closed
-            | OutcomeKind::AlreadyClosed
-            | OutcomeKind::Failed
-            | OutcomeKind::Excluded
-            | OutcomeKind::NotAttempted => self.open.remove(&row),
-        };
-        if !in_place_of_another {
-            *self.of_row.entry(row).or_default() += 1;
-        }
-        if kind == OutcomeKind::NotAttempted {
-            self.open.insert(row);
-        }
+        self.open.learn(row, kind, |replaced| {
+            if replaced.is_none() {
+                *self.of_row.entry(row).or_default() += 1;
+            }
+        });
     }
 }
 
@@ -74,7 +67,7 @@ impl Outcomes {
 pub struct Reconciliation {
     /// Rows of the lists.
     pub rows: u64,
-    /// Those without an outcome, and the first of them.
+    /// Rows without an outcome.
     pub without: u64,
     /// The first row without an outcome.
     pub first_without: Option<Origin>,
@@ -92,14 +85,14 @@ impl Reconciliation {
 }
 
 impl Verified {
-    /// Holds the outcomes against the rows of lists, which are known by what they say.
+    /// Compares the outcomes with the rows of lists. A row is known by what it says.
     pub fn reconcile<E>(mut self, rows: impl Iterator<Item = Result<Row, E>>) -> Result<Reconciliation, E> {
-        let (mut accounts, mut named) = (Reconciliation::default(), HashSet::new());
+        let (mut accounts, mut listed) = (Reconciliation::default(), FingerprintSet::default());
         for row in rows {
             let row = row?;
-            let fingerprint = Fingerprint::of(&row.cells.conference_id, &row.cells.union_id);
+            let fingerprint = RowIdentity::of_cells(&row.cells);
             accounts.rows += 1;
-            named.insert(fingerprint);
+            listed.insert(fingerprint);
             match self.outcomes.of_row.entry(fingerprint) {
                 Entry::Occupied(mut outcomes) if *outcomes.get() > 0 => *outcomes.get_mut() -= 1,
                 Entry::Occupied(_) | Entry::Vacant(_) => {
@@ -110,7 +103,7 @@ impl Verified {
         }
         for (row, left) in self.outcomes.of_row {
             let count =
-                if named.contains(&row) { &mut accounts.surplus } else { &mut accounts.of_other_rows };
+                if listed.contains(&row) { &mut accounts.surplus } else { &mut accounts.of_other_rows };
             *count += u64::from(left);
         }
         Ok(accounts)
@@ -120,34 +113,37 @@ impl Verified {
 /// Reads a journal to its end.
 pub fn verify(path: &Path, hasher: Hasher) -> Result<Verified, VerifyError> {
     let mut reader = Reader::open(path, hasher)?;
-    let (mut ended, mut counted, mut rows) = (HashSet::new(), Totals::default(), 0);
-    let (mut outcomes, mut is_finished) = (Outcomes::default(), false);
-    let mut is_of_a_queue = false;
+    let (mut ended, mut outcomes) = (EndedRows::default(), OutcomeCounts::default());
+    let (mut counted, mut rows, mut is_finished) = (Totals::default(), 0, false);
+    let mut identity = RowIdentity::Cells;
     while let Some(entry) = reader.next_entry()? {
         let wrong = |problem: String| Err(VerifyError::Contradiction { seq: entry.seq, problem });
         is_finished = matches!(entry.record, Record::RunFinished(_));
         match entry.record {
-            Record::RunStarted(_) if entry.seq > 1 => return wrong("a run starts within another".into()),
-            Record::RunStarted(started) => is_of_a_queue = started.queue.is_some(),
-            _ if entry.seq == 1 => return wrong("the journal does not begin with a run".into()),
+            Record::RunStarted(_) if entry.seq > 1 => return wrong("a second run starts here".into()),
+            Record::RunStarted(started) => identity = RowIdentity::of_run(&started),
+            Record::Attempt(_) | Record::Outcome(_) | Record::RunContinued(_) | Record::RunFinished(_)
+                if entry.seq == 1 =>
+            {
+                return wrong("the journal does not begin with a run".into());
+            }
             Record::RunContinued(_) => counted = Totals::default(),
             Record::Attempt(_) => counted.calls += 1,
             Record::Outcome(outcome) => {
-                let OutcomeRecord { outcome: kind, source, line, .. } = *outcome;
-                let row = Fingerprint::of(&outcome.conference_id, &outcome.union_id);
+                let kind = outcome.outcome;
                 *counted.outcomes.entry(kind.name().to_owned()).or_default() += 1;
-                outcomes.count(row, kind);
-                // A meeting that failed may be put on the queue again, and every entry is a row of its own.
-                let asked = if is_of_a_queue { Fingerprint::of(&source, "") } else { row };
-                if is_asked_for(kind) && !ended.insert(asked) {
-                    return wrong(format!("a second outcome of the row {source}:{line}"));
+                // Lists know a row by what it says, also where the run had its rows from a queue.
+                outcomes.count(RowIdentity::Cells.of_outcome(&outcome), kind);
+                if ended.learn(identity.of_outcome(&outcome), kind) {
+                    let OutcomeRecord { source, line, .. } = *outcome;
+                    return wrong(format!("the row {source}:{line} has a second outcome"));
                 }
-                rows += u64::from(kind != OutcomeKind::NotAttempted);
+                rows += u64::from(RowEffect::of(kind) != RowEffect::LeavesOpen);
             }
             Record::RunFinished(finished) => {
                 let Totals { calls, outcomes, .. } = &finished.totals;
                 if (calls, outcomes) != (&counted.calls, &counted.outcomes) {
-                    return wrong("its totals are not those of the records before it".into());
+                    return wrong("its totals differ from the records before it".into());
                 }
             }
         }
@@ -157,14 +153,4 @@ pub fn verify(path: &Path, hasher: Hasher) -> Result<Verified, VerifyError> {
         return Err(VerifyError::Contradiction { seq: 1, problem: "the journal is empty".into() });
     }
     Ok(Verified { records: chain.seq, rows, head_hash: chain.head.to_string(), is_finished, outcomes })
-}
-
-/// Whether an outcome is final and of a row that DingTalk was asked about: there is one for each such row.
-fn is_asked_for(kind: OutcomeKind) -> bool {
-    match kind {
-        OutcomeKind::Closed | OutcomeKind::AlreadyClosed | OutcomeKind::Failed => true,
-        OutcomeKind::Invalid | OutcomeKind::Duplicate | OutcomeKind::Excluded | OutcomeKind::NotAttempted => {
-            false
-        }
-    }
 }

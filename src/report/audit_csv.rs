@@ -1,19 +1,16 @@
-//! `audit.csv`: one line a row of the lists, in their order.
+//! `audit.csv`: one line for each row of the lists, in their order. In a rehearsal every message begins with `[sandbox]`.
 //!
-//! The message of every row of a rehearsal says that it is one.
-//!
-//! Invariant: no cell of foreign text begins with a character that a spreadsheet would run as a formula, and reading the
+//! Invariant: no cell of foreign text begins with a character that makes a spreadsheet take it for a formula. Reading the
 //! file as a list gives the ids back.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{ReportError, write_atomically};
+use super::report_file::{ReportError, write_atomically};
 use crate::clock::rfc3339;
 use crate::journal::{OutcomeRecord, Reader, RunIndex, RunStarted};
 
-/// The columns.
 const COLUMNS: [&str; 15] = [
     "run_id",
     "source",
@@ -32,10 +29,9 @@ const COLUMNS: [&str; 15] = [
     "duration_ms",
 ];
 
-/// A UTF-8 byte order mark: without it, Excel takes the file for the machine's old code page.
+/// A UTF-8 byte order mark. Without it, Excel reads the file in the machine's old code page.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Writes the report.
 pub(super) fn write(index: &RunIndex, journal: &mut Reader, path: &Path) -> Result<(), ReportError> {
     let mut unreadable = None;
     let written = write_atomically(path, |file| {
@@ -88,11 +84,11 @@ fn cells<'a>(run: &'a RunStarted, outcome: &'a OutcomeRecord) -> [Cow<'a, str>; 
     ]
 }
 
-/// Foreign text behind an apostrophe where a spreadsheet would take it for a formula. Full-width signs count: a
-/// spreadsheet in an East Asian language runs them too.
+/// Puts an apostrophe before foreign text that a spreadsheet would take for a formula. This includes full-width signs: a
+/// spreadsheet in an East Asian language evaluates them too.
 fn harmless(text: &str) -> Cow<'_, str> {
     match text.chars().next() {
-        // A sign alone computes nothing, and `-` is standard input.
+        // A sign alone is no formula, and `-` is the name of standard input.
         Some(_) if text.chars().nth(1).is_none() => text.into(),
         Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠') => {
             format!("'{text}").into()
@@ -106,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_text_is_never_a_formula() {
+    fn a_spreadsheet_takes_no_foreign_text_for_a_formula() {
         for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1"] {
             assert_eq!(harmless(text), format!("'{text}"));
         }

@@ -1,4 +1,6 @@
 //! `summary.json`: a run in figures.
+//!
+//! Invariant: the outcomes add up to the rows.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -8,7 +10,7 @@ use serde::Serialize;
 use crate::clock::rfc3339;
 use crate::journal::{EndReason, ListRecord, RunIndex, RunPace};
 
-/// A run in figures.
+/// The fields of `summary.json`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Summary {
     /// The run's id.
@@ -17,29 +19,29 @@ pub struct Summary {
     pub sandbox: bool,
     /// The version of meeting-closer.
     pub version: String,
-    /// When it began: RFC 3339, UTC.
+    /// When the run began: RFC 3339, UTC.
     pub started_at: String,
     /// When its last record was written.
     pub ended_at: String,
-    /// The exit code; none where the run has not ended.
+    /// The exit code; none if the run has not ended.
     pub exit_code: Option<u8>,
-    /// Why it ended.
+    /// Why the run ended.
     pub reason: Option<EndReason>,
-    /// In words, where there is more to say.
+    /// Details of the reason, if there are any.
     pub detail: String,
     /// Rows, the sum of `outcomes`.
     pub rows_in: u64,
     /// Rows by outcome.
     pub outcomes: BTreeMap<&'static str, u64>,
-    /// Rows by DingTalk's code, or ours where there was none.
+    /// Rows by DingTalk's code, or by our own if DingTalk sent none.
     pub codes: BTreeMap<String, u64>,
-    /// Requests that left.
+    /// Requests that were sent.
     pub calls: u64,
     /// Requests refused for their rate.
     pub throttled_calls: u64,
-    /// Time in which nothing was allowed to leave, in milliseconds.
+    /// Time in pauses, in milliseconds.
     pub paused_ms: u64,
-    /// How the rate went, in requests a second.
+    /// How the rate changed, in requests a second.
     pub pace: RunPace,
     /// From the start to the last record, in milliseconds.
     pub duration_ms: u64,
@@ -47,12 +49,11 @@ pub struct Summary {
     pub lists: Vec<ListRecord>,
     /// Records in the journal.
     pub records: u64,
-    /// The last record's hash: kept elsewhere, it proves the whole journal.
+    /// The last record's hash. A copy kept elsewhere proves the whole journal.
     pub head_hash: String,
 }
 
 impl Summary {
-    /// The figures of a journal.
     pub fn of(index: &RunIndex) -> Self {
         let finished = index.finished.as_ref();
         let duration = index.last_at.duration_since(index.started_at).as_millis();
@@ -79,7 +80,6 @@ impl Summary {
         }
     }
 
-    /// The file.
     pub(super) fn write(&self, file: &mut impl Write) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut *file, self)?;
         file.write_all(b"\n")

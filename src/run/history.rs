@@ -1,6 +1,7 @@
-//! What a journal knows of a run's rows, so that a continued run asks none twice that has its outcome.
+//! What a run's journal says about its rows, so that a continued run sends no request for a row that has its outcome.
 //!
-//! Rows are known by what they say, never by their line: lists are edited between runs. Memory: one fingerprint a row.
+//! Invariant: a row with a final outcome gets no second one, by the rules of `journal::fold`. A continued run has its rows
+//! from lists, and lists are edited between runs, so a row is what it says. Memory: one fingerprint a row.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,107 +9,115 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Lease;
-use crate::journal::{OutcomeRecord, Record};
+use crate::journal::{AttemptStarted, EndedRows, OutcomeRecord, Record, RowEffect, RowIdentity};
 use crate::lists::TriagedRow;
 use crate::meeting::{Cells, Fingerprint, FingerprintMap, FingerprintSet, Origin};
 use crate::outcome::OutcomeKind;
 
-/// What a row has been through in earlier processes of its run.
+/// What earlier processes of the run did for a row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PriorAttempts {
-    /// Attempts that left.
+    /// Attempts that were sent.
     pub attempts: u32,
-    /// When the first left.
+    /// When the first was sent.
     pub first_attempt_at: Option<Timestamp>,
-    /// Whether a request that this journal does not know may have ended the meeting.
+    /// Whether an unanswered or unknown request may have ended the meeting.
     pub in_doubt: bool,
-    /// For how long nobody else can have asked for the row, where somebody else could at all.
+    /// The lease on the row, if other workers can take it over.
     pub lease: Option<Arc<Lease>>,
 }
 
 /// A row on its way into a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncomingRow {
-    /// The row, sorted.
+    /// The row.
     pub entry: TriagedRow,
-    /// What it has been through.
+    /// Its earlier attempts.
     pub prior: PriorAttempts,
 }
 
-/// What a journal knows.
+/// What a run's journal says about its rows.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    ended: FingerprintSet,
-    /// Rows that ended and that an exclusion list named since.
+    ended: EndedRows,
+    /// Rows that ended, and that an exclusion list has named since.
     excluded_since: FingerprintSet,
-    open: FingerprintMap<PriorAttempts>,
-    /// Meetings that were asked for, whoever was named as their host.
+    /// Earlier attempts of rows that have not ended.
+    attempts: FingerprintMap<PriorAttempts>,
+    /// Meetings that were asked for, under any host.
     asked: FingerprintSet,
+    /// Rows that were asked for and have no outcome since.
     in_doubt: FingerprintMap<(Origin, Cells)>,
-    unasked: FingerprintMap<Unasked>,
+    unasked: FingerprintMap<UnaskedOutcomes>,
     outcomes: BTreeMap<OutcomeKind, u64>,
 }
 
-/// Outcomes of rows that say the same and of which nothing was asked.
+/// The outcomes without a request of rows that say the same.
 #[derive(Debug, Clone, Copy, Default)]
-struct Unasked {
-    /// Those that stood behind a row that was to be closed.
+struct UnaskedOutcomes {
     duplicate: u32,
-    /// Those that were not to be closed at all.
+    /// `invalid` and `excluded`.
     other: u32,
 }
 
-impl Unasked {
+impl UnaskedOutcomes {
+    fn add(&mut self, kind: OutcomeKind) {
+        *self.matching_first(kind)[0] += 1;
+    }
+
     /// Takes one of these outcomes for a row that is of `kind` now: one of the same kind, else any. So a row that was a
     /// duplicate, and is excluded now, does not get a second outcome.
     fn take(&mut self, kind: OutcomeKind) -> bool {
-        let (first, second) = match kind {
-            OutcomeKind::Duplicate => (&mut self.duplicate, &mut self.other),
-            _ => (&mut self.other, &mut self.duplicate),
-        };
-        take_one(first) || take_one(second)
+        self.matching_first(kind).into_iter().any(take_one)
+    }
+
+    fn matching_first(&mut self, kind: OutcomeKind) -> [&mut u32; 2] {
+        let Self { duplicate, other } = self;
+        if kind == OutcomeKind::Duplicate { [duplicate, other] } else { [other, duplicate] }
     }
 }
 
 fn take_one(count: &mut u32) -> bool {
-    let some = *count > 0;
-    *count -= u32::from(some);
-    some
+    let has_one = *count > 0;
+    *count -= u32::from(has_one);
+    has_one
 }
 
 impl History {
-    /// Takes in the journal's next record.
+    /// Takes in the journal's next record, which was written `at` that time.
     pub fn learn(&mut self, record: &Record, at: Timestamp) {
         match record {
-            Record::Attempt(attempt) => {
-                let row = Fingerprint::of(&attempt.conference_id, &attempt.union_id);
-                self.asked.insert(Fingerprint::of(&attempt.conference_id, ""));
-                let prior = self.open.entry(row).or_default();
-                prior.attempts = prior.attempts.max(attempt.attempt);
-                prior.first_attempt_at.get_or_insert(at);
-                let origin = Origin { source: Arc::clone(&attempt.source), line: attempt.line };
-                let (conference_id, union_id) = (attempt.conference_id.clone(), attempt.union_id.clone());
-                self.in_doubt.insert(row, (origin, Cells { conference_id, union_id }));
-            }
+            Record::Attempt(attempt) => self.learn_attempt(attempt, at),
             Record::Outcome(outcome) => self.learn_outcome(outcome),
             Record::RunStarted(_) | Record::RunContinued(_) | Record::RunFinished(_) => {}
         }
     }
 
+    fn learn_attempt(&mut self, attempt: &AttemptStarted, at: Timestamp) {
+        let row = RowIdentity::Cells.of_attempt(attempt);
+        self.asked.insert(Fingerprint::of(&attempt.conference_id, ""));
+        let prior = self.attempts.entry(row).or_default();
+        prior.attempts = prior.attempts.max(attempt.attempt);
+        prior.first_attempt_at.get_or_insert(at);
+        let origin = Origin { source: Arc::clone(&attempt.source), line: attempt.line };
+        let (conference_id, union_id) = (attempt.conference_id.clone(), attempt.union_id.clone());
+        self.in_doubt.insert(row, (origin, Cells { conference_id, union_id }));
+    }
+
     fn learn_outcome(&mut self, outcome: &OutcomeRecord) {
-        let row = Fingerprint::of(&outcome.conference_id, &outcome.union_id);
+        let (row, kind) = (RowIdentity::Cells.of_outcome(outcome), outcome.outcome);
         self.in_doubt.remove(&row);
-        match outcome.outcome {
-            // No end: the row is asked when the run goes on, and what it has been through stays known.
-            OutcomeKind::NotAttempted => return,
-            OutcomeKind::Closed | OutcomeKind::AlreadyClosed | OutcomeKind::Failed => {
-                self.open.remove(&row);
-                self.ended.insert(row);
+        // A second end of a row is for `verify` to report.
+        let _ = self.ended.learn(row, kind);
+        match RowEffect::of(kind) {
+            // The continued run asks for the row, and the number of its attempts continues.
+            RowEffect::LeavesOpen => return,
+            RowEffect::Ends => {
+                self.attempts.remove(&row);
             }
-            OutcomeKind::Duplicate => self.unasked.entry(row).or_default().duplicate += 1,
-            OutcomeKind::Invalid | OutcomeKind::Excluded => self.unasked.entry(row).or_default().other += 1,
+            RowEffect::Excludes | RowEffect::StandsBeside => self.unasked.entry(row).or_default().add(kind),
         }
-        *self.outcomes.entry(outcome.outcome).or_default() += 1;
+        *self.outcomes.entry(kind).or_default() += 1;
     }
 
     /// Rows that have their final outcome.
@@ -121,23 +130,25 @@ impl History {
         self.outcomes.clone()
     }
 
-    /// A row of the lists, unless the journal has its outcome. What was excluded once stays so for the rest of the run, and
-    /// what was asked before it was excluded does not become `excluded`: it may have ended.
+    /// Returns the row for the run, or none if the journal has its outcome. A row that was excluded once stays excluded for
+    /// the rest of the run. A row that was asked for before it was excluded does not become `excluded`: its meeting may have
+    /// ended.
     pub fn admit(&mut self, mut entry: TriagedRow) -> Option<IncomingRow> {
         let (row, done) = match &mut entry {
             TriagedRow::ToClose { request, .. } => {
                 let row = request.fingerprint();
-                let excluded = self.unasked.get_mut(&row).is_some_and(|unasked| take_one(&mut unasked.other));
-                (row, excluded || self.ended.contains(&row))
+                let was_excluded =
+                    self.unasked.get_mut(&row).is_some_and(|unasked| take_one(&mut unasked.other));
+                (row, was_excluded || self.ended.contains(&row))
             }
             TriagedRow::Unasked { cells, kind, reason, .. } => {
-                let row = Fingerprint::of(&cells.conference_id, &cells.union_id);
-                let excluded = *kind == OutcomeKind::Excluded;
-                if excluded && self.in_doubt.contains_key(&row) {
+                let row = RowIdentity::of_cells(cells);
+                let is_excluded = *kind == OutcomeKind::Excluded;
+                if is_excluded && self.in_doubt.contains_key(&row) {
                     *kind = OutcomeKind::NotAttempted;
-                    "asked without an answer, and excluded since".clone_into(reason);
+                    "a request was sent and not answered; the row was excluded later".clone_into(reason);
                 }
-                let ended = excluded && self.ended.contains(&row) && self.excluded_since.insert(row);
+                let ended = is_excluded && self.ended.contains(&row) && self.excluded_since.insert(row);
                 (row, ended || self.unasked.get_mut(&row).is_some_and(|unasked| unasked.take(*kind)))
             }
         };
@@ -145,25 +156,26 @@ impl History {
             return None;
         }
         self.in_doubt.remove(&row);
-        let mut prior = self.open.get(&row).cloned().unwrap_or_default();
+        let mut prior = self.attempts.get(&row).cloned().unwrap_or_default();
         if let TriagedRow::ToClose { request, .. } = &entry {
             prior.in_doubt |= self.asked.contains(&request.meeting());
         }
         Some(IncomingRow { entry, prior })
     }
 
-    /// The rows that were asked without an answer and have not come again: somebody took them off the lists meanwhile.
-    /// They are not asked any more, and they are not lost.
+    /// The rows for which a request was sent and not answered, and which the lists do not have any more. They are reported,
+    /// and no further request is sent for them.
     pub fn left_in_doubt(self) -> impl Iterator<Item = IncomingRow> {
-        let Self { in_doubt, open, .. } = self;
+        let Self { in_doubt, attempts, .. } = self;
         in_doubt.into_iter().map(move |(row, (origin, cells))| IncomingRow {
             entry: TriagedRow::Unasked {
                 origin,
                 cells,
                 kind: OutcomeKind::NotAttempted,
-                reason: "asked without an answer, and taken off the lists since".to_owned(),
+                reason: "a request was sent and not answered; the row was removed from the lists later"
+                    .to_owned(),
             },
-            prior: open.get(&row).cloned().unwrap_or_default(),
+            prior: attempts.get(&row).cloned().unwrap_or_default(),
         })
     }
 }
@@ -219,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_with_its_outcome_is_not_asked_again_whatever_its_line_is_now() {
+    fn a_row_with_its_outcome_is_not_asked_for_again_on_whichever_line_it_is_now() {
         for kind in [OutcomeKind::Closed, OutcomeKind::AlreadyClosed, OutcomeKind::Failed] {
             let mut history = history(&[("a", None), ("a", Some(kind))]);
             assert_eq!(history.admit(to_close("a", 77)), None);
@@ -229,16 +241,16 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_was_asked_without_an_outcome_is_asked_again_and_knows_it() {
+    fn a_row_without_an_outcome_is_asked_for_again_and_keeps_its_earlier_attempts() {
         let asked = PriorAttempts { attempts: 1, first_attempt_at: Some(AT), in_doubt: true, lease: None };
         for records in [&[("a", None)][..], &[("a", None), ("a", Some(OutcomeKind::NotAttempted))]] {
-            let arrival = history(records).admit(to_close("a", 2)).unwrap();
-            assert_eq!(arrival.prior, asked);
+            let incoming = history(records).admit(to_close("a", 2)).unwrap();
+            assert_eq!(incoming.prior, asked);
         }
     }
 
     #[test]
-    fn a_row_of_which_nothing_was_asked_is_recorded_as_often_as_it_stands_there() {
+    fn each_of_several_unasked_rows_that_say_the_same_gets_one_outcome() {
         let duplicate = OutcomeKind::Duplicate;
         let mut history = history(&[("a", Some(duplicate)), ("a", Some(duplicate))]);
         assert_eq!(history.admit(unasked("a", duplicate)), None);
@@ -250,28 +262,28 @@ mod tests {
     #[test]
     fn exclusions_that_changed_between_processes_give_no_row_a_second_outcome() {
         let (duplicate, excluded) = (OutcomeKind::Duplicate, OutcomeKind::Excluded);
-        // Two rows, one left over and one a duplicate of it; then both are excluded.
+        // Two rows: one is not attempted, one is its duplicate. Then both are excluded.
         let mut tightened = history(&[("a", Some(OutcomeKind::NotAttempted)), ("a", Some(duplicate))]);
         assert_eq!(tightened.admit(unasked("a", excluded)), None);
         assert!(tightened.admit(unasked("a", excluded)).is_some());
-        // Two rows, both excluded; then the exclusion is taken back.
+        // Two rows, both excluded. Then the exclusion is removed.
         let mut loosened = history(&[("a", Some(excluded)), ("a", Some(excluded))]);
         assert_eq!(loosened.admit(to_close("a", 2)), None);
         assert_eq!(loosened.admit(unasked("a", duplicate)), None);
-        // A duplicate's outcome says nothing about the row that it stood behind.
+        // A duplicate's outcome says nothing about the row that it repeats.
         assert!(history(&[("a", Some(duplicate))]).admit(to_close("a", 2)).is_some());
     }
 
     #[test]
-    fn an_exclusion_that_comes_late_gives_no_row_that_was_asked_another_outcome() {
+    fn a_late_exclusion_gives_no_second_outcome_to_a_row_that_was_asked_for() {
         let mut ended = history(&[("a", None), ("a", Some(OutcomeKind::Closed))]);
         assert_eq!(ended.admit(unasked("a", OutcomeKind::Excluded)), None);
-        // A second row that says the same is a row of its own.
+        // A second row that says the same gets an outcome of its own.
         assert!(ended.admit(unasked("a", OutcomeKind::Excluded)).is_some());
-        let arrival = history(&[("a", None)]).admit(unasked("a", OutcomeKind::Excluded)).unwrap();
-        let TriagedRow::Unasked { kind, reason, .. } = arrival.entry else { panic!("not asked") };
-        assert_eq!((kind, arrival.prior.attempts), (OutcomeKind::NotAttempted, 1));
-        assert_eq!(reason, "asked without an answer, and excluded since");
+        let incoming = history(&[("a", None)]).admit(unasked("a", OutcomeKind::Excluded)).unwrap();
+        let TriagedRow::Unasked { kind, reason, .. } = incoming.entry else { panic!("not asked") };
+        assert_eq!((kind, incoming.prior.attempts), (OutcomeKind::NotAttempted, 1));
+        assert_eq!(reason, "a request was sent and not answered; the row was excluded later");
     }
 
     #[test]
@@ -281,17 +293,17 @@ mod tests {
             conference_id: ConferenceId::parse("a").unwrap(),
             union_id: UnionId::parse("another host").unwrap(),
         };
-        let arrival = history.admit(TriagedRow::ToClose { origin: origin(2), request }).unwrap();
-        assert_eq!((arrival.prior.attempts, arrival.prior.in_doubt), (0, true));
+        let incoming = history.admit(TriagedRow::ToClose { origin: origin(2), request }).unwrap();
+        assert_eq!((incoming.prior.attempts, incoming.prior.in_doubt), (0, true));
         assert!(!history.admit(to_close("b", 3)).unwrap().prior.in_doubt);
     }
 
     #[test]
-    fn a_row_in_doubt_that_was_taken_off_the_lists_is_left_over_and_no_other_is() {
+    fn only_rows_in_doubt_that_the_lists_lack_now_are_left_in_doubt() {
         let not_attempted = Some(OutcomeKind::NotAttempted);
         let mut history =
-            history(&[("gone", None), ("there", None), ("told", None), ("told", not_attempted)]);
-        history.admit(to_close("there", 2));
+            history(&[("gone", None), ("listed", None), ("ended", None), ("ended", not_attempted)]);
+        history.admit(to_close("listed", 2));
         let left: Vec<IncomingRow> = history.left_in_doubt().collect();
         let TriagedRow::Unasked { cells, kind, .. } = &left[0].entry else { panic!("{left:?}") };
         assert_eq!((left.len(), cells.conference_id.as_str(), left[0].prior.attempts), (1, "gone", 1));

@@ -239,9 +239,9 @@ async fn verify_sees_a_chain_written_anew_with_another_outcome_or_total() {
     assert!(write(records.clone()).is_ok());
     let outcome = records.iter().find(|record| matches!(record, Record::Outcome(_))).unwrap().clone();
     let twice = [records[..records.len() - 1].to_vec(), vec![outcome]].concat();
-    assert!(write(twice).unwrap_err().starts_with("record 6: a second outcome of the row list.csv:"));
+    assert!(write(twice).unwrap_err().starts_with("record 6: the row list.csv:"));
     let mut without = records.clone();
     without.retain(|record| !matches!(record, Record::Attempt(_)));
-    assert_eq!(write(without).unwrap_err(), "record 4: its totals are not those of the records before it");
+    assert_eq!(write(without).unwrap_err(), "record 4: its totals differ from the records before it");
     assert_eq!(write(records[1..].to_vec()).unwrap_err(), "record 1: the journal does not begin with a run");
 }

@@ -231,7 +231,10 @@ async fn a_row_in_doubt_that_was_taken_off_the_list_is_neither_asked_nor_lost() 
     let audit = closer.audit();
     let doubtful = audit.iter().find(|row| row["conference_id"] == "m0001").unwrap();
     assert_eq!((doubtful["outcome"].as_str(), doubtful["attempts"].as_str()), ("not_attempted", "1"));
-    assert_eq!(doubtful["message"], "[sandbox] asked without an answer, and taken off the lists since");
+    assert_eq!(
+        doubtful["message"],
+        "[sandbox] a request was sent and not answered; the row was removed from the lists later"
+    );
     let statistics = sandbox.statistics();
     let calls = statistics.calls.iter().filter(|call| call.conference_id == "m0001");
     assert_eq!(calls.count(), 1);

@@ -1,10 +1,12 @@
-//! What the page's own policy allows: our style and our script, known by their digests, and nothing else.
+//! The page's own Content-Security-Policy.
+//!
+//! Invariant: the policy allows our style and our script, named by their digests, and nothing else.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use sha2::{Digest as _, Sha256};
 
-/// The Content-Security-Policy for a page with these two texts between its tags.
-pub(super) fn of(style: &str, script: &str) -> String {
+/// The policy of a page with this text between its `style` tags, and this one between its `script` tags.
+pub(super) fn content_security_policy(style: &str, script: &str) -> String {
     format!(
         "default-src 'none'; style-src {}; script-src {}; base-uri 'none'; form-action 'none'",
         source(style),
@@ -19,11 +21,11 @@ fn source(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::html::{SCRIPT, STYLE};
+    use crate::report::html::assets::{SCRIPT, STYLE};
 
     #[test]
-    fn a_text_is_allowed_by_its_digest() {
-        // The example of the policy's specification.
+    fn the_policy_names_a_text_by_its_digest() {
+        // The example in the policy's specification.
         assert_eq!(
             source("alert('Hello, world.');"),
             "'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng='"
@@ -31,8 +33,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_allowed_as_unsafe_or_by_its_place() {
-        let policy = of(STYLE, SCRIPT);
+    fn the_policy_allows_no_unsafe_source_and_no_address() {
+        let policy = content_security_policy(STYLE, SCRIPT);
         for word in ["unsafe", "*", "http", "data:", "self"] {
             assert!(!policy.contains(word), "{word} in {policy}");
         }
@@ -40,11 +42,11 @@ mod tests {
     }
 
     #[test]
-    fn no_text_ends_its_own_tag() {
+    fn neither_the_style_nor_the_script_ends_its_own_tag() {
         assert!(!STYLE.contains("</") && !SCRIPT.contains("</") && !SCRIPT.contains("<!--"));
         assert!(
             !STYLE.contains('\r') && !SCRIPT.contains('\r'),
-            "a page's line breaks are LF when digests are taken"
+            "a browser computes the digests over LF line breaks"
         );
     }
 }

@@ -1,4 +1,4 @@
-// Search and filter over the rows that the page holds. Text only ever becomes text: nothing here writes markup.
+// Search and filter over the rows that the page holds. This script sets text only and never writes markup.
 "use strict";
 (() => {
   const ROWS_A_PAGE = 100;
@@ -10,7 +10,7 @@
 
   const time = (at) => at === null ? "" : new Date(at).toISOString().slice(0, 19).replace("T", " ");
 
-  // As the page's own text says it.
+  // In the form of the page's own text.
   const took = (ms) => {
     if (ms === null) return "";
     if (ms < 1000) return `${ms}ms`;
@@ -21,7 +21,7 @@
   };
 
   const fields = (row) => {
-    const [source, line, conference, union, outcome, endedBy, code, status, message, request, attempts, [first, end, ms]] = row;
+    const [source, line, conference, union, outcome, endedBy, code, status, message, request, attempts, first, end, ms] = row;
     return {
       place: `${data.texts[source]}:${line}`,
       conference_id: conference,
@@ -39,7 +39,7 @@
     };
   };
 
-  // What each row is searched in, made when it is first needed.
+  // The text of each row for the search, made when it is first needed.
   let texts = null;
   const searched = () => {
     texts ??= data.rows.map((row) => `${Object.values(fields(row)).join("\n")}\n${data.outcomes[row[OUTCOME]][0]}`.toLowerCase());
@@ -50,7 +50,7 @@
 
   const find = () => {
     const choice = document.querySelector("input[name=outcome]:checked").value;
-    const wanted = data.outcomes.map(([name, , needsEye]) => choice === "" || choice === name || (choice === "eye" && needsEye));
+    const wanted = data.outcomes.map(([name, , needsAttention]) => choice === "" || choice === name || (choice === "attention" && needsAttention));
     const words = search.value.toLowerCase().split(/\s+/).filter((word) => word !== "");
     matches = [];
     data.rows.forEach((row, index) => {
@@ -69,7 +69,7 @@
     body.replaceChildren(...shown);
     byId("pages").hidden = pages === 1;
     byId("page").textContent = `Page ${number.format(page + 1)} of ${number.format(pages)}`;
-    // A disabled button would lose the focus of whoever pages by keyboard.
+    // A button that is disabled loses the focus. A reader who uses the keyboard needs it.
     byId("previous").setAttribute("aria-disabled", String(page === 0));
     byId("next").setAttribute("aria-disabled", String(page === pages - 1));
   };

@@ -1,16 +1,30 @@
-//! From numbers to places on the drawing.
+//! Converts numbers to places on the drawing.
 
 use std::fmt::Write as _;
 
-use super::super::story::{clock, day};
-use super::{LEFT, RIGHT, Tick};
 use crate::journal::ProcessSpan;
+use crate::report::html::numbers::{day, time_of_day};
 use crate::wording::duration;
 
-/// The room that the time of a continuation takes beside its line.
-const LABEL: f64 = 210.0;
+const WIDTH: f64 = 960.0;
+const LEFT: f64 = 56.0;
+const RIGHT: f64 = WIDTH - 64.0;
+/// The top of the drawing of requests.
+pub(super) const TOP: f64 = 30.0;
+/// Its foot.
+pub(super) const FOOT: f64 = 210.0;
 
-/// From spans to places from left to right.
+/// The width of a continuation's label.
+const LABEL_WIDTH: f64 = 210.0;
+
+/// A place on an axis.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Tick {
+    pub(super) at: f64,
+    pub(super) label: String,
+}
+
+/// The horizontal scale: one column for each span.
 pub(super) struct Scale {
     pub(super) columns: usize,
 }
@@ -20,19 +34,19 @@ impl Scale {
         LEFT + column as f64 / self.columns as f64 * (RIGHT - LEFT)
     }
 
-    /// A column a value, as one path.
+    /// One column for each value, as one path.
     pub(super) fn columns(&self, values: &[f64], foot: f64, top: impl Fn(f64) -> f64) -> String {
-        let wide = (RIGHT - LEFT) / self.columns as f64;
-        let gap = if wide > 6.0 { 1.5 } else { 0.0 };
+        let width = (RIGHT - LEFT) / self.columns as f64;
+        let gap = if width > 6.0 { 1.5 } else { 0.0 };
         let mut path = String::new();
         for (column, value) in values.iter().enumerate().filter(|(_, value)| **value > 0.0) {
             let (x, y) = (self.x(column), top(*value).min(foot - 1.0));
-            let _ = write!(path, "M{x:.1} {foot:.1}V{y:.1}h{:.1}V{foot:.1}z", wide - gap);
+            let _ = write!(path, "M{x:.1} {foot:.1}V{y:.1}h{:.1}V{foot:.1}z", width - gap);
         }
         path
     }
 
-    /// A line that goes up and down by steps and is broken where there is no value.
+    /// A line of steps, with a gap where there is no value.
     pub(super) fn steps(&self, values: &[Option<f64>], top: impl Fn(f64) -> f64) -> Option<String> {
         let mut path = String::new();
         let mut is_broken = true;
@@ -61,21 +75,21 @@ impl Scale {
         seconds.map(tick).collect()
     }
 
-    /// Where other processes went on, with the time where there is room for it.
-    pub(super) fn breaks(&self, stretches: &[ProcessSpan]) -> Vec<Tick> {
+    /// Where later processes continued the run, with the time if there is room for it.
+    pub(super) fn breaks(&self, processes: &[ProcessSpan]) -> Vec<Tick> {
         let mut column = 0;
-        let mut labelled = f64::NEG_INFINITY;
+        let mut last_label = f64::NEG_INFINITY;
         let line = |pair: &[ProcessSpan]| {
             column += pair[0].timeline.spans.len();
             let (at, begun_at) = (self.x(column), pair[1].begun_at);
             let mut label = String::new();
-            if at - labelled >= LABEL {
-                labelled = at;
-                label = format!("continued {}, {}", day(begun_at), clock(begun_at));
+            if at - last_label >= LABEL_WIDTH {
+                last_label = at;
+                label = format!("continued {}, {}", day(begun_at), time_of_day(begun_at));
             }
             Tick { at, label }
         };
-        stretches.windows(2).map(line).collect()
+        processes.windows(2).map(line).collect()
     }
 }
 
@@ -91,7 +105,7 @@ pub(super) fn ticks(top: f64, step: f64) -> impl Iterator<Item = f64> {
     (0u32..).map(move |number| f64::from(number) * step).take_while(move |value| *value <= top + step / 2.0)
 }
 
-/// A number without digits that say nothing.
+/// A number with at most two decimals, and without trailing zeros.
 pub(super) fn short(value: f64) -> String {
     ((value * 100.0).round() / 100.0).to_string()
 }
@@ -123,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_broken_where_nothing_is_known() {
+    fn a_line_has_a_gap_where_the_value_is_unknown() {
         let scale = Scale { columns: 4 };
         let line = scale.steps(&[Some(1.0), Some(2.0), None, Some(2.0)], |value| value * 10.0);
         assert_eq!(line.as_deref(), Some("M56.0 10.0H266.0V20.0H476.0M686.0 20.0H896.0"));
@@ -131,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_stands_where_its_span_is_and_the_smallest_is_seen() {
+    fn a_column_is_at_the_place_of_its_span_and_the_smallest_is_visible() {
         let path = Scale { columns: 3 }.columns(&[0.0, 0.001, 10.0], 210.0, |value| 210.0 - value * 10.0);
         assert_eq!(path, "M336.0 210.0V209.0h278.5V210.0zM616.0 210.0V110.0h278.5V210.0z");
     }

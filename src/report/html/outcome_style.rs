@@ -1,38 +1,38 @@
-//! How each outcome shows: its label, its meaning and its pattern. Its colours are in `style.css`, by its name.
+//! How the page shows each outcome: label, meaning and pattern. The colours are in `style.css`, by the outcome's name.
+//!
+//! Invariant: no two outcomes look the same, and an outcome that needs attention also has a pattern.
 
 use crate::outcome::{EndedBy, OutcomeKind};
 
-/// How an outcome shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Look {
-    /// The name in files, and of the style's class.
+pub(super) struct OutcomeStyle {
+    /// The name in files and in the class of the style.
     pub(super) name: &'static str,
-    /// For people.
     pub(super) label: &'static str,
-    /// In a few words.
     pub(super) meaning: &'static str,
-    /// The pattern over its colour, so that colour is never all that tells it apart.
+    /// The pattern over its colour, so that outcomes differ in more than their colour.
     pub(super) pattern: Option<&'static str>,
 }
 
-/// How that outcome shows.
-pub(super) const fn look(kind: OutcomeKind) -> Look {
+pub(super) const fn outcome_style(kind: OutcomeKind) -> OutcomeStyle {
     let (label, meaning, pattern) = match kind {
         OutcomeKind::Closed => ("Closed", "DingTalk answered that it closed the meeting", None),
-        OutcomeKind::AlreadyClosed => ("Already closed", "the meeting had ended", None),
-        OutcomeKind::Failed => ("Failed", "refused for good, or the attempts ran out", Some("stripes")),
+        OutcomeKind::AlreadyClosed => ("Already closed", "the meeting had ended before", None),
+        OutcomeKind::Failed => {
+            ("Failed", "DingTalk refused for good, or the attempts ran out", Some("stripes"))
+        }
         OutcomeKind::Invalid => ("Invalid", "the row itself is unusable", Some("dots")),
-        OutcomeKind::Duplicate => ("Duplicate", "the same meeting and host stood earlier", None),
-        OutcomeKind::Excluded => ("Excluded", "named by the exclusion list", None),
+        OutcomeKind::Duplicate => ("Duplicate", "an earlier row has the same meeting and host", None),
+        OutcomeKind::Excluded => ("Excluded", "an exclusion list names the meeting", None),
         OutcomeKind::NotAttempted => {
-            ("Not attempted", "the run ended first, or another worker took it over", Some("lines"))
+            ("Not attempted", "the run ended first, or another worker took over the row", Some("lines"))
         }
     };
-    Look { name: kind.name(), label, meaning, pattern }
+    OutcomeStyle { name: kind.name(), label, meaning, pattern }
 }
 
-/// Whether a row with that outcome needs a person's eye.
-pub(super) const fn needs_an_eye(kind: OutcomeKind) -> bool {
+/// Whether a person should look at a row with that outcome.
+pub(super) const fn needs_attention(kind: OutcomeKind) -> bool {
     match kind {
         OutcomeKind::Failed | OutcomeKind::Invalid | OutcomeKind::NotAttempted => true,
         OutcomeKind::Closed | OutcomeKind::AlreadyClosed | OutcomeKind::Duplicate | OutcomeKind::Excluded => {
@@ -41,7 +41,7 @@ pub(super) const fn needs_an_eye(kind: OutcomeKind) -> bool {
     }
 }
 
-/// Who ended a meeting, for people.
+/// Who ended a meeting, in words.
 pub(super) const fn ended_by(by: EndedBy) -> &'static str {
     match by {
         EndedBy::ThisRun => "by this run",
@@ -53,13 +53,13 @@ pub(super) const fn ended_by(by: EndedBy) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::html::STYLE;
+    use crate::report::html::assets::STYLE;
 
     #[test]
     fn every_outcome_has_a_colour_in_light_and_dark_and_a_label_of_its_own() {
         let mut labels = std::collections::BTreeSet::new();
         for kind in OutcomeKind::ALL {
-            let Look { name, label, .. } = look(kind);
+            let OutcomeStyle { name, label, .. } = outcome_style(kind);
             assert!(labels.insert(label), "{label} twice");
             assert_eq!(
                 STYLE.matches(&format!("--{name}: #")).count(),
@@ -71,8 +71,8 @@ mod tests {
     }
 
     #[test]
-    fn every_outcome_that_needs_an_eye_is_told_by_its_pattern_too() {
-        let patterns = OutcomeKind::ALL.map(|kind| (needs_an_eye(kind), look(kind).pattern));
-        assert!(patterns.iter().all(|(needs_an_eye, pattern)| *needs_an_eye == pattern.is_some()));
+    fn exactly_the_outcomes_that_need_attention_have_a_pattern() {
+        let patterns = OutcomeKind::ALL.map(|kind| (needs_attention(kind), outcome_style(kind).pattern));
+        assert!(patterns.iter().all(|(needs_attention, pattern)| *needs_attention == pattern.is_some()));
     }
 }

@@ -1,56 +1,54 @@
-//! The rows that need an eye, grouped by what was said about them.
+//! The rows that need attention, grouped by outcome and code.
 //!
-//! Invariant: the groups' counts are of the whole journal, however few of their rows the page holds.
+//! Invariant: the groups count the rows of the whole journal, even if the page holds only some of them.
 
 use indicatif::HumanCount;
 
-use super::Look;
-use super::look::{look, needs_an_eye};
-use super::story::counted;
+use super::numbers::count;
+use super::outcome_style::{OutcomeStyle, needs_attention, outcome_style};
 use crate::dingtalk::hint;
-use crate::journal::OutcomeRecord;
-use crate::journal::RunIndex;
+use crate::journal::{OutcomeRecord, RunIndex};
 use crate::outcome::OutcomeKind;
 
-/// The most groups that are shown.
+/// The most groups that the page shows.
 const MAX_GROUPS: usize = 30;
 
 /// The groups, the largest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failures {
-    pub(super) groups: Vec<Group>,
-    /// What is left out, where something is.
+pub(super) struct FailureGroups {
+    pub(super) groups: Vec<FailureGroup>,
+    /// How many groups and rows are not shown, if there are any.
     pub(super) note: Option<String>,
 }
 
 /// The rows with one outcome and one code.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Group {
+pub(super) struct FailureGroup {
     kind: OutcomeKind,
-    pub(super) look: Look,
-    /// Empty where nothing was answered.
+    pub(super) style: OutcomeStyle,
+    /// Empty if DingTalk gave no answer.
     pub(super) code: String,
     pub(super) rows: String,
-    /// What to do.
+    /// What to do about them.
     pub(super) hint: Option<&'static str>,
-    /// The first of them in the lists: where it stands and what was said.
+    /// The first of them in the lists: its place and its message.
     pub(super) example: Option<(String, String)>,
 }
 
-impl Failures {
+impl FailureGroups {
     /// The groups of a run, without examples.
     pub(super) fn of(index: &RunIndex) -> Self {
         let mut counts: Vec<_> =
-            index.outcome_codes.iter().filter(|((kind, _), _)| needs_an_eye(*kind)).collect();
+            index.outcome_codes.iter().filter(|((kind, _), _)| needs_attention(*kind)).collect();
         counts.sort_by_key(|(_, rows)| std::cmp::Reverse(**rows));
         let left_out: Vec<u64> = counts.iter().skip(MAX_GROUPS).map(|(_, rows)| **rows).collect();
         let note = (!left_out.is_empty()).then(|| {
             let (groups, rows) = (left_out.len() as u64, left_out.iter().sum());
-            format!("And {} with {}.", counted(groups, "rarer code"), counted(rows, "row"))
+            format!("Not shown: {} with {}.", count(groups, "rarer code"), count(rows, "row"))
         });
-        let group = |((kind, code), rows): (&(OutcomeKind, String), &u64)| Group {
+        let group = |((kind, code), rows): (&(OutcomeKind, String), &u64)| FailureGroup {
             kind: *kind,
-            look: look(*kind),
+            style: outcome_style(*kind),
             code: code.clone(),
             rows: HumanCount(*rows).to_string(),
             hint: advice(*kind, code),
@@ -59,9 +57,9 @@ impl Failures {
         Self { groups: counts.into_iter().take(MAX_GROUPS).map(group).collect(), note }
     }
 
-    /// Takes in the next row of the page, which becomes its group's example where it has none.
-    pub(super) fn learn(&mut self, outcome: &OutcomeRecord) {
-        let is_its = |group: &&mut Group| group.kind == outcome.outcome && group.code == outcome.code;
+    /// Makes this row of the page its group's example, if the group has none.
+    pub(super) fn offer_example(&mut self, outcome: &OutcomeRecord) {
+        let is_its = |group: &&mut FailureGroup| group.kind == outcome.outcome && group.code == outcome.code;
         if let Some(group) = self.groups.iter_mut().find(is_its) {
             let place = || format!("{}:{}", outcome.source, outcome.line);
             group.example.get_or_insert_with(|| (place(), outcome.message.clone()));
@@ -75,10 +73,10 @@ fn advice(kind: OutcomeKind, code: &str) -> Option<&'static str> {
         return hint(code);
     }
     match kind {
-        OutcomeKind::Invalid => {
-            Some("the message names the column and what is wrong with it: correct the list")
+        OutcomeKind::Invalid => Some("correct the list: the message names the column and the problem"),
+        OutcomeKind::NotAttempted => {
+            Some("repeat the command, or start a new run with --retry-failed and this run's id")
         }
-        OutcomeKind::NotAttempted => Some("the same command, or --retry-failed with this run, asks for them"),
         OutcomeKind::Failed
         | OutcomeKind::Closed
         | OutcomeKind::AlreadyClosed
