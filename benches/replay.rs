@@ -1,7 +1,7 @@
-//! What a long journal costs: reading a million outcomes back, for a run that goes on, for its reports, for `verify`.
+//! What a long journal costs: a million outcomes, read to continue the run, to verify it and to write its reports.
 //!
-//! `cargo bench --bench replay`. Peak memory is of the whole process and only ever grows, so the steps stand in the order
-//! of what they need.
+//! `cargo bench --bench replay`. Peak memory is of the whole process and never falls, so the steps are in the order of the
+//! memory that they need.
 
 use std::path::Path;
 
@@ -17,10 +17,10 @@ const OUTCOMES: u64 = 1_000_000;
 fn main() {
     let folder = tempfile::tempdir_in(".").expect("a folder on a real disk");
     let path = folder.path().join("journal.jsonl");
-    timed("writing", || write(&path));
+    timed("write", || write(&path));
     let bytes = std::fs::metadata(&path).expect("the journal").len();
     print_out(&format!("          {OUTCOMES} outcomes and as many attempts, {} MiB", bytes >> 20));
-    timed("going on", || {
+    timed("continue", || {
         let mut history = History::default();
         let learn = |entry: meeting_closer::JournalEntry| history.learn(&entry.record, entry.at);
         recover(&path, Hasher::PLAIN, learn).expect("a whole journal");
@@ -29,7 +29,7 @@ fn main() {
     timed("verify", || {
         assert_eq!(verify(&path, Hasher::PLAIN).expect("a whole journal").rows, OUTCOMES);
     });
-    timed("reports", || {
+    timed("report", || {
         write_reports(folder.path(), Hasher::PLAIN).expect("reports");
     });
 }

@@ -1,8 +1,8 @@
-//! The hash chain: what makes an altered, missing or swapped record show.
+//! The hash chain: an altered, missing or swapped record breaks it.
 //!
-//! With a key the hashes are HMACs, and whoever lacks the key cannot write the chain anew either.
+//! With a key the hashes are HMACs. Without the key, no one can write a new chain that verifies.
 //!
-//! Invariant: a line that [`Hasher::check`] takes is, byte for byte, one that [`Chain::seal`] gave under the same key.
+//! Invariant: [`Hasher::check`] accepts only lines that [`Chain::seal`] wrote under the same key, byte for byte.
 
 use std::fmt;
 use std::io;
@@ -20,10 +20,10 @@ const HASH_KEY: &str = ",\"hash\":\"";
 pub struct Hash([u8; 32]);
 
 impl Hash {
-    /// What the first record names as the hash before it.
+    /// `prev` of the first record.
     pub const ZERO: Self = Self([0; 32]);
 
-    /// Reads what its `Display` writes.
+    /// Parses the form that `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
         let is_lower_case = !text.bytes().any(|byte| byte.is_ascii_uppercase());
         const_hex::decode_to_array(text).ok().filter(|_| is_lower_case).map(Self)
@@ -36,7 +36,7 @@ impl fmt::Display for Hash {
     }
 }
 
-/// How records are hashed.
+/// Hashes records, with or without a key.
 #[derive(Clone, Default)]
 pub struct Hasher(Option<Hmac<Sha256>>);
 
@@ -49,21 +49,20 @@ impl Hasher {
         Self(Some(Hmac::new_from_slice(key).expect("HMAC takes keys of any length")))
     }
 
-    /// HMAC-SHA-256 under the key that a file holds, its final line break left out.
+    /// HMAC-SHA-256 under the key in a file. A final line break is no part of the key.
     pub fn from_key_file(path: &Path) -> io::Result<Self> {
         let content = std::fs::read(path)?;
         match content.trim_ascii_end() {
-            [] => Err(io::Error::new(io::ErrorKind::InvalidData, "it is empty")),
+            [] => Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty")),
             key => Ok(Self::keyed(key)),
         }
     }
 
-    /// Whether there is a key.
     pub fn is_keyed(&self) -> bool {
         self.0.is_some()
     }
 
-    /// A line's hash, if it is the one that the line claims.
+    /// A line's hash, if it matches the one in the line.
     pub fn check(&self, line: &str) -> Option<Hash> {
         let cut = line.len().checked_sub(SEAL_BYTES)?;
         let (open, seal) = (line.get(..cut)?, line.get(cut..)?);
@@ -90,7 +89,7 @@ impl fmt::Debug for Hasher {
     }
 }
 
-/// Where a chain stands: how many records it has, and the hash of the last.
+/// The state of a chain: how many records it has, and the hash of the last.
 #[derive(Debug, Clone)]
 pub struct Chain {
     /// The last record's number; 0 before the first.
@@ -106,15 +105,15 @@ impl Chain {
         Self { seq: 0, head: Hash::ZERO, hasher }
     }
 
-    /// Turns a record's canonical text (an object that names [`Chain::head`] as `prev`) into its line, without a line
-    /// break, and moves on.
+    /// Returns a record's line, without a line break, and adds it to the chain. `canonical` is the record's canonical text,
+    /// an object with [`Chain::head`] as its `prev`.
     pub fn seal(&mut self, canonical: &str) -> String {
         let open = &canonical[..canonical.len() - 1];
         self.advance(self.hasher.hash([open, "}"]));
         format!("{open}{HASH_KEY}{}\"}}", self.head)
     }
 
-    /// Moves on to a record whose hash this is.
+    /// Adds a record with this hash.
     pub(super) fn advance(&mut self, hash: Hash) {
         self.head = hash;
         self.seq += 1;
@@ -130,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_line_opens_to_its_text() {
+    fn a_sealed_line_passes_the_check_and_holds_its_text() {
         for chain in chains() {
             let (mut writer, mut reader) = (chain.clone(), chain);
             for canonical in [r#"{"a":1}"#, r#"{"b":"会议"}"#] {
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keyed_hash_is_the_hmac_and_opens_under_its_key_alone() {
+    fn a_keyed_hash_is_the_hmac_and_passes_the_check_only_under_its_key() {
         let [plain, mut keyed] = chains();
         let line = keyed.seal(r#"{"a":1}"#);
         assert!(line.contains("88a67f24bbcdaed0e6c997404bb79a74"), "{line}");
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn any_changed_byte_shows() {
+    fn a_line_with_any_changed_byte_fails_the_check() {
         for chain in chains() {
             let line = chain.clone().seal(r#"{"a":1,"b":"x"}"#);
             for position in 0..line.len() {
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_holds_a_key() {
+    fn an_empty_key_file_is_refused_and_a_line_break_is_no_part_of_the_key() {
         let file = tempfile::NamedTempFile::new().unwrap();
         assert!(Hasher::from_key_file(file.path()).is_err());
         std::fs::write(file.path(), "key\n").unwrap();

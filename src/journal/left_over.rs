@@ -1,4 +1,6 @@
-//! The rows of a run that did not come to a good end, for another run to ask for.
+//! The rows that a run left over, for a new run with `--retry-failed`.
+//!
+//! Invariant: rows come in input order, each with its last outcome.
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
-//! Reading a journal record by record, with its chain checked.
+//! Reads a journal record by record and checks its chain.
 //!
-//! Invariant: every entry that is yielded follows the one before it, by number and by hash.
+//! Invariant: every entry follows the one before it, by number and by hash.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
@@ -23,7 +23,7 @@ pub enum ReadError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A record is not what was written.
+    /// A record is not as it was written.
     #[error("{}: record {seq} is broken: {problem}", path.display())]
     Broken {
         /// The journal.
@@ -38,16 +38,16 @@ pub enum ReadError {
     NoRun(PathBuf),
 }
 
-/// One record and where it stands.
+/// One record, and its place in the journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JournalEntry {
     /// Its number, from 1.
     pub seq: u64,
-    /// When it was written.
+    /// When the record was written.
     pub at: Timestamp,
     /// The byte at which its line begins.
     pub offset: u64,
-    /// What it says.
+    /// The record.
     pub record: Record,
 }
 
@@ -58,9 +58,9 @@ pub struct Reader {
     lines: ReadAhead,
     chain: Chain,
     offset: u64,
-    /// For second looks, with a place of its own in the file.
-    again: BufReader<File>,
-    again_offset: u64,
+    /// Reads single lines a second time, at a position of its own.
+    line_reader: BufReader<File>,
+    line_reader_offset: u64,
     line: Vec<u8>,
 }
 
@@ -73,13 +73,13 @@ impl Reader {
             lines: ReadAhead::new(file()?, hasher.clone()),
             chain: Chain::new(hasher),
             offset: 0,
-            again: BufReader::with_capacity(1 << 16, file()?),
-            again_offset: 0,
+            line_reader: BufReader::with_capacity(1 << 16, file()?),
+            line_reader_offset: 0,
             line: vec![],
         })
     }
 
-    /// Where the chain stands after the last entry.
+    /// The chain's state after the last entry.
     pub fn chain(&self) -> &Chain {
         &self.chain
     }
@@ -89,10 +89,10 @@ impl Reader {
         self.offset
     }
 
-    /// Whether nothing is left but the beginning of a record: what a crash or a full disk leaves behind. A broken record
-    /// with others behind it is none of their doing.
+    /// Whether only the beginning of a record is left, as after a crash or with a full disk. Neither breaks a record that
+    /// has others behind it.
     pub fn is_at_torn_tail(&mut self) -> Result<bool, ReadError> {
-        self.look_again(self.offset)?;
+        self.read_line_at(self.offset)?;
         Ok(!self.line.is_empty() && !self.line.ends_with(b"\n"))
     }
 
@@ -101,16 +101,16 @@ impl Reader {
         let (seq, offset) = (self.chain.seq + 1, self.offset);
         let line = self.lines.next_line();
         let Some(line) = line.map_err(|source| self.io_error(source))? else { return Ok(None) };
-        let followed = line.and_then(|opened| {
-            if opened.prev != self.chain.head {
+        let next = line.and_then(|parsed| {
+            if parsed.prev != self.chain.head {
                 return Err("it does not follow the record before it");
             }
-            if opened.seq != seq {
-                return Err("its number does not follow the one before it");
+            if parsed.seq != seq {
+                return Err("its number does not follow the number before it");
             }
-            Ok(opened)
+            Ok(parsed)
         });
-        match followed {
+        match next {
             Ok(ParsedLine { length, hash, at, record, .. }) => {
                 self.chain.advance(hash);
                 self.offset += length;
@@ -120,19 +120,21 @@ impl Reader {
         }
     }
 
-    /// The outcome whose line begins at `offset`, for a second look; its chain is not checked again.
+    /// The outcome whose line begins at `offset`. Its chain is not checked again.
     pub fn outcome_at(&mut self, offset: u64) -> Result<OutcomeRecord, ReadError> {
-        self.look_again(offset)?;
+        self.read_line_at(offset)?;
         serde_json::from_slice(&self.line).map_err(|error| self.io_error(error.into()))
     }
 
-    /// Reads the line that begins at `offset`. Lines are asked for nearly in order, so a short way is walked within the
-    /// buffer.
-    fn look_again(&mut self, offset: u64) -> Result<(), ReadError> {
+    /// Reads the line that begins at `offset`. Lines are read nearly in order, so a short seek stays within the buffer.
+    fn read_line_at(&mut self, offset: u64) -> Result<(), ReadError> {
         self.line.clear();
-        let way = offset.wrapping_sub(self.again_offset).cast_signed();
-        let read = self.again.seek_relative(way).and_then(|()| self.again.read_until(b'\n', &mut self.line));
-        self.again_offset = offset + read.map_err(|source| self.io_error(source))? as u64;
+        let distance = offset.wrapping_sub(self.line_reader_offset).cast_signed();
+        let read = self
+            .line_reader
+            .seek_relative(distance)
+            .and_then(|()| self.line_reader.read_until(b'\n', &mut self.line));
+        self.line_reader_offset = offset + read.map_err(|source| self.io_error(source))? as u64;
         Ok(())
     }
 
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_reads_back_in_order_and_any_outcome_can_be_looked_up_again() {
+    fn a_journal_is_read_in_order_and_any_outcome_can_be_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let journal =
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_swapped_missing_or_altered_record_is_named() {
+    fn a_swapped_missing_or_altered_record_is_reported_by_its_number() {
         let folder = tempfile::tempdir().unwrap();
         let path = written(folder.path(), 4);
         let text = std::fs::read_to_string(&path).unwrap();
@@ -214,7 +216,7 @@ mod tests {
         assert!(error.ends_with("record 3 is broken: its hash does not match its content"), "{error}");
     }
 
-    /// A journal of several batches, one of whose lines is longer than a batch, and where its lines begin.
+    /// A journal of several batches, with one line longer than a batch, and the offsets of its lines.
     fn long(folder: &Path) -> (PathBuf, Vec<u64>) {
         let path = folder.join("journal.jsonl");
         let journal =
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_longer_than_is_read_ahead_comes_in_order() {
+    fn a_journal_of_several_batches_is_read_in_order() {
         let folder = tempfile::tempdir().unwrap();
         let (path, offsets) = long(folder.path());
         let entries = read(&path).unwrap();
@@ -244,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_broken_record_is_named_wherever_it_stands_and_a_torn_one_is_told_from_it() {
+    fn the_first_broken_record_is_reported_and_a_torn_end_is_known_from_an_altered_record() {
         let folder = tempfile::tempdir().unwrap();
         let (path, offsets) = long(folder.path());
         let whole = std::fs::read(&path).unwrap();
@@ -252,7 +254,7 @@ mod tests {
             let begin = usize::try_from(offsets[seq - 1]).unwrap();
             let torn = whole[..begin + 100].to_vec();
             let mut altered = whole.clone();
-            // A second one stands behind it.
+            // A second altered record is behind it.
             for place in [begin + 100, whole.len() - 2] {
                 altered[place] ^= 1;
             }
@@ -271,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_is_its_owners_alone() {
+    fn only_the_owner_can_read_a_journal() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let mode = std::fs::metadata(written(folder.path(), 1)).unwrap().permissions().mode();

@@ -14,23 +14,23 @@ use crate::clock::{rfc3339, rfc3339_serde};
 use crate::meeting::Origin;
 use crate::outcome::{EndedBy, Outcome, OutcomeKind, ReplyDetails};
 
-/// One record, but for what every record has (`v`, `seq`, `at`, `prev`, `hash`).
+/// One record, without the fields that every record has (`v`, `seq`, `at`, `prev`, `hash`).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Record {
-    /// A run began; always the first record.
+    /// A run began. This is always the first record.
     RunStarted(Box<RunStarted>),
-    /// A request is about to leave.
+    /// A request is about to be sent.
     Attempt(AttemptStarted),
     /// A row has its outcome.
     Outcome(Box<OutcomeRecord>),
-    /// An unfinished run goes on, with the lists and settings as they are now.
+    /// A process continues an unfinished run, with the lists and settings as they are now.
     RunContinued(Box<RunStarted>),
-    /// A run ended, though not always with every row: `reason` says.
+    /// A process ended the run or stopped it early. `reason` says which.
     RunFinished(Box<RunFinished>),
 }
 
-/// What a run set out to do.
+/// What a run is about: its lists, its settings, its process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunStarted {
     /// The run's id.
@@ -47,13 +47,13 @@ pub struct RunStarted {
     pub lists: Vec<ListRecord>,
     /// SHA-256 over the lists' digests: two runs over the same lists have the same.
     pub lists_digest: String,
-    /// What counting the lists gave.
+    /// The rows of the lists.
     pub rows: RowCounts,
     /// The settings that shape a run, as text, without secrets.
     pub settings: BTreeMap<String, String>,
     /// The run whose failed and not attempted rows this one asks for again.
     pub retry_of: Option<String>,
-    /// The queue from which a worker's run has its rows; each entry of it is a row of its own, whatever it says.
+    /// The queue of a worker's run. Each of its entries is a row of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
 }
@@ -81,25 +81,25 @@ pub struct RowCounts {
     pub to_close: u64,
     /// Rows that are unusable.
     pub invalid: u64,
-    /// Rows that stood earlier.
+    /// Rows that repeat an earlier row.
     pub duplicate: u64,
-    /// Rows that the exclusion list names.
+    /// Rows whose meeting an exclusion list names.
     pub excluded: u64,
 }
 
-/// A request that is about to leave.
+/// A request that is about to be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptStarted {
-    /// The list that asks for it.
+    /// The row's list.
     pub source: Arc<str>,
-    /// The line of that list.
+    /// The row's line in the list.
     pub line: u64,
-    /// Which meeting.
+    /// The meeting.
     pub conference_id: String,
-    /// On whose behalf.
+    /// The meeting's host.
     pub union_id: String,
-    /// Which attempt of this row, from 1. A number comes again where an attempt cost the row nothing (a refused token,
-    /// a ban).
+    /// The number of the row's attempt, from 1. It repeats after an attempt that did not count (a refused access token, a
+    /// ban).
     pub attempt: u32,
 }
 
@@ -114,7 +114,7 @@ pub struct OutcomeRecord {
     pub conference_id: String,
     /// The union id column, as read.
     pub union_id: String,
-    /// What became of the row.
+    /// The outcome.
     pub outcome: OutcomeKind,
     /// Who ended the meeting.
     pub ended_by: Option<EndedBy>,
@@ -128,7 +128,7 @@ pub struct OutcomeRecord {
     pub request_id: String,
     /// Attempts that counted.
     pub attempts: u32,
-    /// When the first request left.
+    /// When the first request was sent.
     #[serde(with = "optional_timestamp")]
     pub first_attempt_at: Option<Timestamp>,
     /// When the outcome was known.
@@ -145,7 +145,7 @@ pub struct RunFinished {
     pub exit_code: u8,
     /// Why it ended.
     pub reason: EndReason,
-    /// In words, where there is more to say.
+    /// Details of the reason, if there are any.
     pub detail: String,
     /// What this process counted.
     pub totals: Totals,
@@ -157,13 +157,13 @@ pub struct RunFinished {
 pub enum EndReason {
     /// Every row has its final outcome.
     Completed,
-    /// The deadline came.
+    /// The deadline passed.
     Deadline,
-    /// A signal came.
+    /// The process received a signal.
     Interrupted,
-    /// DingTalk was out of reach for longer than is waited.
+    /// DingTalk was out of reach for too long.
     Outage,
-    /// Every row would have met the same refusal.
+    /// DingTalk would have refused every row for the same reason.
     Halted,
 }
 
@@ -172,13 +172,13 @@ pub enum EndReason {
 pub struct Totals {
     /// Outcomes by name.
     pub outcomes: BTreeMap<String, u64>,
-    /// Requests that left.
+    /// Requests that were sent.
     pub calls: u64,
     /// Requests that were refused for their rate, bans included.
     pub throttled_calls: u64,
-    /// Time during which no request was allowed to leave, in milliseconds.
+    /// Time in pauses, in milliseconds.
     pub paused_ms: u64,
-    /// How the rate went.
+    /// How the rate changed.
     #[serde(default)]
     pub pace: PaceTotals,
     /// Calls, refusals, pauses and rate over time.
@@ -186,28 +186,28 @@ pub struct Totals {
     pub timeline: Timeline,
 }
 
-/// How the rate went, in requests per 1,000 seconds: whole numbers, as the canonical text wants them.
+/// How the rate changed, in requests per 1,000 seconds, because the canonical text has whole numbers only.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaceTotals {
     /// The rate that was configured.
     pub configured: u64,
-    /// The lowest rate that was gone down to.
+    /// The lowest rate.
     pub lowest: u64,
     /// The rate at the end.
     pub last: u64,
-    /// The rate below which nothing would have been refused, where something was.
+    /// The rate below which DingTalk would have refused nothing, if it refused something.
     pub unrefused: Option<u64>,
 }
 
-/// A line of a journal, taken apart; nothing is checked.
-pub(super) struct Line<'a> {
+/// A parsed line of a journal. Neither hash nor order is checked.
+pub(super) struct RawLine<'a> {
     pub(super) seq: u64,
     pub(super) prev: &'a str,
     pub(super) at: Timestamp,
     pub(super) record: Record,
 }
 
-/// What every record has.
+/// The fields that every record has, without `hash`.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     seq: u64,
@@ -218,9 +218,9 @@ struct Envelope<'a> {
 }
 
 impl Record {
-    /// Takes a line apart: first what tells the type, then the type's own fields. A tagged enum would be read by way of a
-    /// tree of values, at twice the time.
-    pub(super) fn read(line: &str) -> serde_json::Result<Line<'_>> {
+    /// Parses a line: first the type, then the type's own fields. A tagged enum would be parsed into a tree of values first,
+    /// and would take twice the time.
+    pub(super) fn read(line: &str) -> serde_json::Result<RawLine<'_>> {
         let Envelope { seq, prev, at, r#type } = serde_json::from_str(line)?;
         let record = match r#type {
             "run_started" => Self::RunStarted(serde_json::from_str(line)?),
@@ -228,9 +228,9 @@ impl Record {
             "outcome" => Self::Outcome(serde_json::from_str(line)?),
             "run_continued" => Self::RunContinued(serde_json::from_str(line)?),
             "run_finished" => Self::RunFinished(serde_json::from_str(line)?),
-            _ => return Err(serde::de::Error::custom("no known type")),
+            _ => return Err(serde::de::Error::custom("unknown type")),
         };
-        Ok(Line { seq, prev, at, record })
+        Ok(RawLine { seq, prev, at, record })
     }
 
     /// The canonical text of this record as the next one of `chain`.
@@ -249,8 +249,8 @@ impl Record {
     }
 }
 
-/// `serde_json` writes text as jq does, but for DEL, which jq escapes. It keeps keys in order too, unless any crate of the
-/// build asks it for `preserve_order`: then they are sorted here.
+/// `serde_json` writes text as jq does, except that jq escapes DEL. Its maps are sorted too, unless any crate of the build
+/// turns on `preserve_order`, so the keys are sorted here.
 fn canonical_text(fields: Map<String, Value>) -> String {
     let mut value = Value::Object(fields);
     value.sort_all_objects();
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_back_as_it_was_written() {
+    fn a_record_is_read_as_it_was_written() {
         let outcome = Outcome {
             origin: Origin { source: "a.csv".into(), line: 7 },
             conference_id: "c".into(),

@@ -1,9 +1,9 @@
-//! Going on with a journal that a process left behind, however that ended.
+//! Opens the journal of an earlier process, to continue it.
 //!
-//! A crash or a full disk can leave the beginning of a record at the journal's end. It is set aside in a file beside the
-//! journal, never deleted. Anything else that is not what was written is an error: a journal is not mended.
+//! A crash or a full disk can leave the beginning of a record at the journal's end. This torn end is moved to a file beside
+//! the journal and never deleted. Any other difference from what was written is an error: a journal is never repaired.
 //!
-//! Invariant: what [`recover`] returns is locked, ends with a whole record, and has been read to the last byte.
+//! Invariant: the journal that [`recover`] returns is locked, was read to its last byte, and ends with a whole record.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -14,17 +14,17 @@ use thiserror::Error;
 
 use super::{Chain, FileStorage, Hasher, JournalEntry, ReadError, Reader};
 
-/// Why a journal cannot be gone on with.
+/// Why a journal cannot be continued.
 #[derive(Debug, Error)]
 pub enum RecoverError {
-    /// Another process writes it.
-    #[error("another process writes {}", .0.display())]
+    /// Another process is writing it.
+    #[error("another process is writing {}", .0.display())]
     Busy(PathBuf),
-    /// It is not what was written.
+    /// It cannot be read, or a record is broken.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// Its torn end cannot be set aside.
-    #[error("cannot go on with {}: {source}", path.display())]
+    /// It cannot be opened, or its torn end cannot be moved.
+    #[error("cannot continue {}: {source}", path.display())]
     Io {
         /// The journal.
         path: PathBuf,
@@ -33,18 +33,18 @@ pub enum RecoverError {
     },
 }
 
-/// A journal, ready to go on.
+/// A journal that can be continued.
 #[derive(Debug)]
 pub struct Recovered {
     /// The file, locked.
     pub storage: FileStorage,
-    /// Where its chain stands.
+    /// The state of its chain.
     pub chain: Chain,
-    /// The file that holds its torn end, if it had one.
+    /// The file with its torn end, if it had one.
     pub torn: Option<PathBuf>,
 }
 
-/// Locks a journal, reads it to its end, and sets a torn end aside. Every record is handed to `learn`.
+/// Locks a journal, reads it to its end, and moves a torn end to a file of its own. `learn` receives every record.
 pub fn recover(
     path: &Path,
     hasher: Hasher,
@@ -64,9 +64,9 @@ pub fn recover(
                 if !reader.is_at_torn_tail()? {
                     return Err(broken.into());
                 }
-                let aside = set_aside(path, reader.offset(), reader.chain().seq + 1).map_err(failed)?;
+                let copy = copy_torn_end(path, reader.offset(), reader.chain().seq + 1).map_err(failed)?;
                 storage.truncate(reader.offset()).map_err(failed)?;
-                break Some(aside);
+                break Some(copy);
             }
             Err(error @ (ReadError::Io { .. } | ReadError::NoRun(_))) => return Err(error.into()),
         }
@@ -74,21 +74,21 @@ pub fn recover(
     Ok(Recovered { storage, chain: reader.chain().clone(), torn })
 }
 
-/// Copies what stands behind `offset` to a file of its own, and puts that on the disk.
-fn set_aside(journal: &Path, offset: u64, seq: u64) -> io::Result<PathBuf> {
+/// Copies the bytes from `offset` on to a new file, and syncs that.
+fn copy_torn_end(journal: &Path, offset: u64, seq: u64) -> io::Result<PathBuf> {
     let mut tail = vec![];
     let mut file = File::open(journal)?;
     file.seek(SeekFrom::Start(offset))?;
     file.read_to_end(&mut tail)?;
     for number in 0.. {
-        let aside = journal.with_file_name(format!("journal.torn-{seq}-{number}"));
-        match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside) {
+        let copy = journal.with_file_name(format!("journal.torn-{seq}-{number}"));
+        match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&copy) {
             Ok(mut file) => {
-                let kept = file.write_all(&tail).and_then(|()| file.sync_all());
-                return match kept {
-                    Ok(()) => Ok(aside),
+                let written = file.write_all(&tail).and_then(|()| file.sync_all());
+                return match written {
+                    Ok(()) => Ok(copy),
                     Err(error) => {
-                        let _ = fs::remove_file(&aside);
+                        let _ = fs::remove_file(&copy);
                         Err(error)
                     }
                 };
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_cut_at_any_byte_goes_on_from_its_last_whole_record_and_nothing_is_deleted() {
+    fn a_journal_cut_at_any_byte_continues_after_its_last_whole_record_and_nothing_is_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let path = written(folder.path());
         let whole = fs::read(&path).unwrap();
@@ -148,8 +148,8 @@ mod tests {
             let (entries, recovered) = count(&path).unwrap();
             assert_eq!(entries, lines, "cut at {cut}");
             let kept = fs::read(&path).unwrap();
-            let aside = recovered.torn.map(|torn| fs::read(torn).unwrap()).unwrap_or_default();
-            assert_eq!([kept, aside].concat(), &whole[..cut], "cut at {cut}");
+            let copy = recovered.torn.map(|torn| fs::read(torn).unwrap()).unwrap_or_default();
+            assert_eq!([kept, copy].concat(), &whole[..cut], "cut at {cut}");
             let journal = Journal::new(path.clone(), recovered.storage, recovered.chain);
             assert_eq!(journal.append(&attempt(9), Timestamp::UNIX_EPOCH).unwrap(), lines as u64 + 1);
             drop(journal);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_that_another_has_is_left_alone() {
+    fn a_journal_that_another_process_is_writing_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = written(folder.path());
         let (_, first) = count(&path).unwrap();
@@ -169,7 +169,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_record_altered_before_the_end_is_refused_by_its_number(position in 0.0..1.0f64, flip in 1u8..=255) {
+        fn a_record_altered_before_the_end_is_refused_with_its_number(position in 0.0..1.0f64, flip in 1u8..=255) {
             let folder = tempfile::tempdir().unwrap();
             let path = written(folder.path());
             let mut bytes = fs::read(&path).unwrap();

@@ -1,4 +1,6 @@
-//! A run's folder, for its owner alone: it holds people's ids.
+//! A run's folder, and the lock on the audit folder.
+//!
+//! Invariant: only the owner can read a run's folder, because it holds people's ids.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -18,8 +20,8 @@ pub(crate) fn is_run_id(text: &str) -> bool {
         && text != "latest"
 }
 
-/// Locks an audit folder, and makes it where it is missing: for the moment in which an invocation chooses its run, so that
-/// two of the same lists cannot both begin. The lock goes with the file.
+/// Locks an audit folder, and creates it if it is missing. A process holds this lock while it chooses its run, so that two
+/// processes with the same lists cannot both begin one. Dropping the file releases the lock.
 pub(crate) fn lock_audit_dir(audit_dir: &Path) -> io::Result<File> {
     DirBuilder::new().mode(0o700).recursive(true).create(audit_dir)?;
     let options = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).clone();
@@ -28,8 +30,8 @@ pub(crate) fn lock_audit_dir(audit_dir: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Makes the folder of a new run in `audit_dir`, and `audit_dir` too where it is missing. Both are on the disk when this
-/// returns; none where a run of this id is there already.
+/// Creates the folder of a new run in `audit_dir`, and `audit_dir` too if it is missing. Both are on the disk when this
+/// returns. Returns none if the run exists already.
 pub(crate) fn create_run_folder(audit_dir: &Path, run_id: &str) -> io::Result<Option<PathBuf>> {
     DirBuilder::new().mode(0o700).recursive(true).create(audit_dir)?;
     let folder = audit_dir.join(run_id);
@@ -42,12 +44,12 @@ pub(crate) fn create_run_folder(audit_dir: &Path, run_id: &str) -> io::Result<Op
     Ok(Some(folder))
 }
 
-/// Puts a folder's list of names on the disk, so that a file made in it survives a power loss.
+/// Syncs a folder, so that a new file in it survives a power loss.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Takes back a folder in which no journal could be begun.
+/// Removes the folder of a run whose journal could not be created.
 pub(crate) fn discard_run_folder(folder: &Path) {
     let _ = fs::remove_file(folder.join(super::FILE_NAME));
     let _ = fs::remove_dir(folder);
@@ -70,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_their_owners_alone_and_never_shared_by_two_runs() {
+    fn only_the_owner_can_read_a_run_folder_and_two_runs_never_share_one() {
         let root = tempfile::tempdir().unwrap();
         let audit = root.path().join("a/b");
         let folder = create_run_folder(&audit, "r").unwrap().unwrap();

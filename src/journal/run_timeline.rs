@@ -1,8 +1,8 @@
-//! How a run went over time: one stretch for each process that worked on it.
+//! A run over time: one span of time for each process that worked on it.
 //!
-//! A process that ended left its timeline in its last record. One that was killed left its requests alone.
+//! A process that ended has left its timeline in its last record. A killed process has left only its requests.
 //!
-//! Invariant: every request of the journal stands in exactly one stretch.
+//! Invariant: every request of the journal is in exactly one process's span.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use jiff::Timestamp;
 
 use super::{MAX_SPANS, Timeline};
 
-/// The stretches of a run, in their order; there is always one.
+/// The processes of a run, in their order. There is always one.
 #[derive(Debug)]
 pub struct RunTimeline(Vec<ProcessSpan>);
 
 /// What one process did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessSpan {
-    /// When it began.
+    /// When the process began.
     pub begun_at: Timestamp,
-    /// Over time, from then on.
+    /// What happened from then on.
     pub timeline: Timeline,
-    /// Whether refusals, pauses and rate are known, or the requests alone.
+    /// Whether refusals, pauses and rate are known, or only the requests.
     pub is_whole: bool,
 }
 
@@ -30,7 +30,7 @@ impl ProcessSpan {
         Self { begun_at, timeline: Timeline::default(), is_whole: false }
     }
 
-    /// Whether nothing was refused and nothing paused, as far as is known.
+    /// Whether there is no known refusal and no known pause.
     pub fn is_undisturbed(&self) -> bool {
         self.timeline.spans.iter().all(|span| span.refused == 0 && span.paused_ms == 0)
     }
@@ -46,50 +46,50 @@ impl RunTimeline {
         Self(vec![ProcessSpan::begun(at)])
     }
 
-    /// Another process goes on with it.
+    /// Another process continues the run.
     pub fn continued(&mut self, at: Timestamp) {
         self.0.push(ProcessSpan::begun(at));
     }
 
-    /// A request left.
+    /// A request was sent.
     pub fn call(&mut self, at: Timestamp) {
-        let stretch = self.last();
+        let process = self.last();
         // A machine's clock can be set back.
-        let since = Duration::try_from(at.duration_since(stretch.begun_at)).unwrap_or_default();
-        stretch.timeline.call(since);
+        let since = Duration::try_from(at.duration_since(process.begun_at)).unwrap_or_default();
+        process.timeline.call(since);
     }
 
-    /// The process ended with this timeline, which is empty where its version kept none.
+    /// The process ended with this timeline. It is empty if that version recorded none.
     pub fn finished(&mut self, timeline: &Timeline) {
         if !timeline.spans.is_empty() {
-            let stretch = self.last();
-            stretch.timeline = timeline.clone();
-            stretch.is_whole = true;
+            let process = self.last();
+            process.timeline = timeline.clone();
+            process.is_whole = true;
         }
     }
 
-    /// When other processes went on with the run.
+    /// When later processes continued the run.
     pub fn continuations(&self) -> impl Iterator<Item = Timestamp> {
-        self.0.iter().skip(1).map(|stretch| stretch.begun_at)
+        self.0.iter().skip(1).map(|process| process.begun_at)
     }
 
-    /// All stretches with spans of one length, of which there are [`MAX_SPANS`] at most or one a stretch.
+    /// All processes with spans of one length: at most [`MAX_SPANS`], or one for each process.
     pub fn in_equal_spans(&self) -> Vec<ProcessSpan> {
-        let longest = self.0.iter().map(|stretch| stretch.timeline.span_ms).max().unwrap_or_default();
+        let longest = self.0.iter().map(|process| process.timeline.span_ms).max().unwrap_or_default();
         let mut span_ms = longest.max(1);
         loop {
-            let stretches: Vec<ProcessSpan> =
-                self.0.iter().map(|stretch| stretch.in_spans_of(span_ms)).collect();
-            let spans: usize = stretches.iter().map(|stretch| stretch.timeline.spans.len()).sum();
+            let processes: Vec<ProcessSpan> =
+                self.0.iter().map(|process| process.in_spans_of(span_ms)).collect();
+            let spans: usize = processes.iter().map(|process| process.timeline.spans.len()).sum();
             match span_ms.checked_mul(2) {
-                Some(longer) if spans > MAX_SPANS.max(stretches.len()) => span_ms = longer,
-                Some(_) | None => return stretches,
+                Some(longer) if spans > MAX_SPANS.max(processes.len()) => span_ms = longer,
+                Some(_) | None => return processes,
             }
         }
     }
 
     fn last(&mut self) -> &mut ProcessSpan {
-        self.0.last_mut().expect("there is always one")
+        self.0.last_mut().expect("`begun` adds the first process, and none is removed")
     }
 }
 
@@ -103,40 +103,41 @@ mod tests {
     }
 
     #[test]
-    fn a_killed_process_is_known_by_its_requests_and_an_ended_one_by_its_timeline() {
-        let mut course = RunTimeline::begun(at(0));
+    fn a_killed_process_has_its_requests_and_an_ended_one_its_timeline() {
+        let mut timeline = RunTimeline::begun(at(0));
         for second in [0, 0, 2] {
-            course.call(at(second));
+            timeline.call(at(second));
         }
-        course.continued(at(100));
-        course.call(at(99));
-        let told = Timeline { span_ms: 2000, spans: vec![Span { calls: 1, refused: 1, ..Span::default() }] };
-        course.finished(&told);
-        let stretches = course.in_equal_spans();
-        assert_eq!(stretches[0].timeline.spans.iter().map(|span| span.calls).collect::<Vec<_>>(), [2, 1]);
-        assert_eq!((stretches[0].is_whole, stretches[0].timeline.span_ms), (false, 2000));
-        assert_eq!((stretches[1].is_whole, &stretches[1].timeline), (true, &told));
+        timeline.continued(at(100));
+        timeline.call(at(99));
+        let recorded =
+            Timeline { span_ms: 2000, spans: vec![Span { calls: 1, refused: 1, ..Span::default() }] };
+        timeline.finished(&recorded);
+        let processes = timeline.in_equal_spans();
+        assert_eq!(processes[0].timeline.spans.iter().map(|span| span.calls).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!((processes[0].is_whole, processes[0].timeline.span_ms), (false, 2000));
+        assert_eq!((processes[1].is_whole, &processes[1].timeline), (true, &recorded));
     }
 
     #[test]
-    fn a_run_that_was_continued_often_has_no_more_spans_and_loses_no_request() {
-        let mut course = RunTimeline::begun(at(0));
+    fn a_run_that_was_continued_often_has_a_bounded_number_of_spans_and_loses_no_request() {
+        let mut timeline = RunTimeline::begun(at(0));
         for process in 0..20 {
-            course.continued(at(process * 1000));
+            timeline.continued(at(process * 1000));
             for second in 0..100 {
-                course.call(at(process * 1000 + second));
+                timeline.call(at(process * 1000 + second));
             }
         }
-        let stretches = course.in_equal_spans();
-        let spans = || stretches.iter().flat_map(|stretch| &stretch.timeline.spans);
+        let processes = timeline.in_equal_spans();
+        let spans = || processes.iter().flat_map(|process| &process.timeline.spans);
         assert!(spans().count() <= MAX_SPANS, "{}", spans().count());
         assert_eq!(spans().map(|span| span.calls).sum::<u64>(), 2000);
     }
 
     #[test]
-    fn a_timeline_that_nobody_could_have_written_ends_too() {
-        let mut course = RunTimeline::begun(at(0));
-        course.finished(&Timeline { span_ms: 0, spans: vec![Span::default(); 100_000] });
-        assert!(course.in_equal_spans()[0].timeline.spans.len() <= MAX_SPANS);
+    fn a_timeline_with_impossible_values_does_not_loop_for_ever() {
+        let mut timeline = RunTimeline::begun(at(0));
+        timeline.finished(&Timeline { span_ms: 0, spans: vec![Span::default(); 100_000] });
+        assert!(timeline.in_equal_spans()[0].timeline.spans.len() <= MAX_SPANS);
     }
 }

@@ -1,4 +1,6 @@
-//! The runs of an audit folder: which one an invocation goes on with.
+//! The runs of an audit folder, and which one a command continues.
+//!
+//! Invariant: an unreadable audit folder is an error, never "no run".
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader};
@@ -11,41 +13,40 @@ use thiserror::Error;
 
 use super::{EndReason, FILE_NAME, FileStorage, Hasher, Record, RunStarted};
 
-/// How many digits of the lists' digest stand in a run's default id.
+/// How many digits of the lists' digest are in a run's default id.
 pub(crate) const DIGITS_IN_ID: usize = 8;
 
-/// A run as its journal's first and last records tell of it. The chain is not checked: whoever goes on with the run reads
-/// it whole.
+/// A run, by the first and last records of its journal. The chain is not checked here. A process that continues the run
+/// reads the whole journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PastRun {
     /// Its folder.
     pub folder: PathBuf,
-    /// What it set out to do when it was last begun or continued.
+    /// The record of its start or, if it was continued, of its last continuation.
     pub latest: RunStarted,
-    /// Why it ended; none where it did not come to its last record.
+    /// Why it ended; none if it is unfinished.
     pub ended: Option<EndReason>,
-    /// The hash that its last record claims.
+    /// The hash in its last record.
     pub head_hash: String,
     begun_at: Timestamp,
 }
 
-/// Why nobody can say which runs there are.
+/// Why the runs of an audit folder cannot be listed.
 #[derive(Debug, Error)]
 pub(crate) enum RunsError {
     /// The audit folder cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The first record of a journal, which says what the run was about, is not what was written. It, or the folder's name,
-    /// says that it was about these lists.
+    /// The first record of a journal is broken. The record or the folder's name says that the run was about these lists.
     #[error("{}: record 1 is broken: its hash does not match its content", .0.display())]
     BrokenStart(PathBuf),
 }
 
 /// How a journal begins.
 enum Start {
-    /// With no whole record: its process ended before anything was called.
+    /// With no whole record: its process ended before it sent a request.
     Nothing,
-    /// With something that is no first record.
+    /// With a line that does not start a run.
     Broken,
     Run {
         journal: BufReader<File>,
@@ -56,21 +57,21 @@ enum Start {
 }
 
 impl Start {
-    /// `hasher` tells whether the record is as it was written; a record under a key cannot be told without it.
+    /// `hasher` checks the record. A record with a keyed hash cannot be checked without the key.
     fn of(folder: &Path, hasher: &Hasher) -> io::Result<Self> {
         let Ok(file) = File::open(folder.join(FILE_NAME)) else { return Ok(Self::Nothing) };
         let mut journal = BufReader::with_capacity(1 << 16, file);
         let mut first = vec![];
         match journal.read_until(b'\n', &mut first) {
-            // A folder by the journal's name is nobody's run.
+            // A folder with the journal's name is no run.
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => return Ok(Self::Nothing),
             read => read?,
         };
         let Some(line) = first.strip_suffix(b"\n") else { return Ok(Self::Nothing) };
         let Some((at, Record::RunStarted(started))) = read(line) else { return Ok(Self::Broken) };
-        let can_tell = started.keyed == hasher.is_keyed();
+        let can_check = started.keyed == hasher.is_keyed();
         let is_as_written =
-            !can_tell || std::str::from_utf8(line).is_ok_and(|line| hasher.check(line).is_some());
+            !can_check || std::str::from_utf8(line).is_ok_and(|line| hasher.check(line).is_some());
         Ok(Self::Run { journal, at, started, is_as_written })
     }
 }
@@ -90,8 +91,8 @@ impl PastRun {
         begun_at: Timestamp,
         mut latest: Box<RunStarted>,
     ) -> io::Result<Self> {
-        // Most records are attempts and outcomes, whose content does not matter here. Content could name the type too:
-        // parsing tells.
+        // Most records are attempts and outcomes, which do not matter here. Their content could contain this text too, so a
+        // match is parsed.
         let continued = Finder::new(b"\"type\":\"run_continued\"");
         let (mut line, mut last) = (vec![], vec![]);
         while journal.read_until(b'\n', &mut line)? > 0 {
@@ -111,7 +112,7 @@ impl PastRun {
         Ok(Self { folder: folder.to_owned(), latest: *latest, ended, head_hash, begun_at })
     }
 
-    /// Whether a process writes its journal right now.
+    /// Whether a process is writing its journal.
     pub(crate) fn is_running(&self) -> bool {
         let opened = FileStorage::open(&self.folder.join(FILE_NAME));
         opened.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
@@ -122,8 +123,8 @@ impl PastRun {
         self.ended == Some(EndReason::Completed)
     }
 
-    /// Whether a run would do the same at the same place. A rehearsal is never gone on with for real: what it closed is
-    /// still open.
+    /// Whether both runs are rehearsals, or both use the same address of DingTalk. A real run never continues a rehearsal:
+    /// the meetings that a rehearsal closed are still open.
     pub(crate) fn is_at_the_same_place(&self, wanted: &RunStarted) -> bool {
         let base_url = |run: &RunStarted| run.settings.get("dingtalk.base_url").cloned();
         self.latest.sandbox == wanted.sandbox
@@ -150,7 +151,7 @@ pub(crate) fn find_run(audit_dir: &Path, run: &str) -> io::Result<Option<PathBuf
     Ok(newest.map(|(_, folder)| folder))
 }
 
-/// The runs of the same lists at the same place, the oldest first. `latest` is a run whose lists count as the same too.
+/// The runs of the same lists at the same place, the oldest first. The lists of the run `latest` count as the same too.
 pub(crate) fn runs_of_the_same_work(
     audit_dir: &Path,
     wanted: &RunStarted,
@@ -193,7 +194,7 @@ fn folders(audit_dir: &Path) -> io::Result<Vec<PathBuf>> {
     }
 }
 
-/// What the end of every record says.
+/// The hash at the end of every record.
 #[derive(Deserialize)]
 struct HashedRecord {
     hash: String,
@@ -228,18 +229,18 @@ mod tests {
     }
 
     #[test]
-    fn a_rehearsal_is_never_gone_on_with_for_real_nor_one_account_with_another() {
+    fn a_real_run_continues_neither_a_rehearsal_nor_a_run_at_another_address() {
         let real = run("a", false, "https://api.dingtalk.io");
-        let goes_on = |latest: RunStarted, wanted: &RunStarted| {
+        let is_continued = |latest: RunStarted, wanted: &RunStarted| {
             let folder = PathBuf::new();
             let head_hash = String::new();
             let run = PastRun { folder, latest, ended: None, head_hash, begun_at: Timestamp::UNIX_EPOCH };
             run.is_same_work(wanted)
         };
-        assert!(goes_on(real.clone(), &real));
-        assert!(!goes_on(run("a", true, "https://api.dingtalk.io"), &real));
-        assert!(!goes_on(run("b", false, "https://api.dingtalk.io"), &real));
-        assert!(!goes_on(run("a", false, "https://api.dingtalk.com"), &real));
-        assert!(goes_on(run("a", true, "http://127.0.0.1:1"), &run("a", true, "http://127.0.0.1:2")));
+        assert!(is_continued(real.clone(), &real));
+        assert!(!is_continued(run("a", true, "https://api.dingtalk.io"), &real));
+        assert!(!is_continued(run("b", false, "https://api.dingtalk.io"), &real));
+        assert!(!is_continued(run("a", false, "https://api.dingtalk.com"), &real));
+        assert!(is_continued(run("a", true, "http://127.0.0.1:1"), &run("a", true, "http://127.0.0.1:2")));
     }
 }

@@ -1,4 +1,4 @@
-//! Where a journal's bytes go: a seam, so that a disk that fails can be had in a test.
+//! Where a journal writes its bytes. Tests replace it with a disk that fails.
 //!
 //! Invariant: bytes are only ever added at the end.
 
@@ -8,26 +8,26 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 
-/// An append-only place.
+/// An append-only store.
 pub trait Storage: Send + Sync + 'static {
-    /// Adds bytes at the end; they have reached the operating system when this returns.
+    /// Adds bytes at the end. The operating system has them when this returns.
     fn append(&self, bytes: &[u8]) -> io::Result<()>;
 
     /// Returns once everything added so far is on the disk.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// A file, locked for as long as it is open: the lock goes with the process, however that ends.
+/// A file that is locked while it is open. The system releases the lock when the process ends.
 #[derive(Debug, Clone)]
 pub struct FileStorage(Arc<File>);
 
 impl FileStorage {
-    /// Makes a new file that its owner alone can read; it must not be there yet.
+    /// Creates a file that only its owner can read. It must not exist yet.
     pub fn create(path: &Path) -> io::Result<Self> {
         Self::lock(OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?)
     }
 
-    /// Opens a file to go on at its end. An error of the kind `WouldBlock` says that another process has it.
+    /// Opens a file to append to it. The error kind `WouldBlock` means that another process has it open.
     pub fn open(path: &Path) -> io::Result<Self> {
         Self::lock(OpenOptions::new().append(true).open(path)?)
     }
@@ -49,11 +49,11 @@ impl Storage for FileStorage {
         (&*self.0).write_all(bytes)
     }
 
-    /// A file that was removed takes bytes as before, and nobody will ever read them: that is a failure too.
+    /// A removed file still accepts bytes, but they are lost. So that is a failure too.
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()?;
         if self.0.metadata()?.nlink() == 0 {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "somebody removed it"));
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the file was removed"));
         }
         Ok(())
     }
@@ -64,13 +64,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_was_removed_is_a_disk_that_failed() {
+    fn the_sync_of_a_removed_file_fails() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let storage = FileStorage::create(&path).unwrap();
         storage.append(b"x").and_then(|()| storage.sync()).unwrap();
         std::fs::remove_file(path).unwrap();
         assert!(storage.append(b"y").is_ok());
-        assert_eq!(storage.sync().unwrap_err().to_string(), "somebody removed it");
+        assert_eq!(storage.sync().unwrap_err().to_string(), "the file was removed");
     }
 }

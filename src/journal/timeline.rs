@@ -1,7 +1,7 @@
-//! A process's calls, refusals, pauses and rate over time, coarse enough to stand in one record.
+//! A process's calls, refusals, pauses and rate over time, short enough for one record.
 //!
-//! Invariant: a timeline has at most [`MAX_SPANS`] spans, however long the run: when they do not suffice, every two become
-//! one. All numbers are whole, as the journal's canonical text wants them.
+//! Invariant: a timeline has at most [`MAX_SPANS`] spans, however long the run is. When a run needs more, every two spans
+//! become one. All numbers are whole, because the journal's canonical text has whole numbers only.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// The most spans that a timeline has.
 pub(crate) const MAX_SPANS: usize = 240;
 
-/// What happened from the process's start on, in spans of equal length.
+/// What a process did from its start on, in spans of equal length.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timeline {
     /// The length of one span, in milliseconds.
@@ -22,13 +22,13 @@ pub struct Timeline {
 /// One span of a [`Timeline`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
-    /// Requests that left.
+    /// Requests that were sent.
     pub calls: u64,
     /// Answers that refused a request for its rate, bans included.
     pub refused: u64,
-    /// Time during which nothing was allowed to leave, in milliseconds.
+    /// Time in pauses, in milliseconds.
     pub paused_ms: u64,
-    /// The lowest rate that was allowed, in requests per 1,000 seconds; 0 where it did not change from the span before.
+    /// The lowest allowed rate, in requests per 1,000 seconds; 0 if it did not change from the span before.
     pub per_1000_s: u64,
 }
 
@@ -39,17 +39,17 @@ impl Default for Timeline {
 }
 
 impl Timeline {
-    /// A request left, so long after the start.
+    /// A request was sent, this long after the start.
     pub fn call(&mut self, at: Duration) {
         self.span(at).calls += 1;
     }
 
-    /// A request was refused for its rate.
+    /// DingTalk refused a request for its rate.
     pub fn refusal(&mut self, at: Duration) {
         self.span(at).refused += 1;
     }
 
-    /// Nothing was allowed to leave from one time to another.
+    /// A pause lasted from one time to another.
     pub fn pause(&mut self, from: Duration, to: Duration) {
         self.span(to);
         let (from, to) = (millis(from), millis(to));
@@ -59,13 +59,13 @@ impl Timeline {
         }
     }
 
-    /// The rate became this, in requests per 1,000 seconds.
+    /// The rate changed to this, in requests per 1,000 seconds.
     pub fn rate(&mut self, at: Duration, per_1000_s: u64) {
         let span = self.span(at);
         span.per_1000_s = lower(span.per_1000_s, per_1000_s);
     }
 
-    /// The same in spans of this length, in milliseconds: a multiple of the length that they have.
+    /// The same timeline in longer spans. `span_ms` is a multiple of the present length.
     #[must_use]
     pub fn in_spans_of(&self, span_ms: u64) -> Self {
         let each = usize::try_from(span_ms / self.span_ms.max(1)).unwrap_or(usize::MAX).max(1);
@@ -78,7 +78,7 @@ impl Timeline {
             self.span_ms *= 2;
             self.spans = self.spans.chunks(2).map(merged).collect();
         }
-        let index = usize::try_from(at / self.span_ms).expect("fewer than MAX_SPANS");
+        let index = usize::try_from(at / self.span_ms).expect("the loop above keeps it below MAX_SPANS");
         if self.spans.len() <= index {
             self.spans.resize(index + 1, Span::default());
         }
@@ -95,7 +95,7 @@ fn merged(spans: &[Span]) -> Span {
     })
 }
 
-/// The lower of two rates, of which 0 is none.
+/// The lower of two rates. A rate of 0 is unknown.
 fn lower(first: u64, second: u64) -> u64 {
     if first == 0 || second == 0 { first.max(second) } else { first.min(second) }
 }
@@ -111,7 +111,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn calls_refusals_pauses_and_rates_stand_in_the_span_in_which_they_fell() {
+    fn calls_refusals_pauses_and_rates_are_in_the_span_of_their_time() {
         let mut timeline = Timeline::default();
         timeline.rate(Duration::ZERO, 18_000);
         timeline.call(SECOND / 2);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn longer_spans_hold_what_the_shorter_ones_held() {
+    fn longer_spans_have_the_sums_of_the_shorter_ones() {
         let mut timeline = Timeline::default();
         timeline.rate(Duration::ZERO, 9_000);
         for second in 0..5 {
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_run_has_longer_spans_and_loses_nothing() {
+    fn a_long_run_has_longer_spans_and_loses_no_call() {
         let mut timeline = Timeline::default();
         timeline.rate(SECOND, 5_000);
         for second in 0..10_000 {

@@ -1,7 +1,9 @@
-//! Appending, and making durable in groups.
+//! Appends records, and syncs them to the disk in groups.
 //!
-//! Records go to the operating system one by one, within the caller's own call. A thread beside it syncs the file to the
-//! disk every few milliseconds while there is something new, so durability costs one sync a group and never a wait.
+//! The caller's own call gives a record to the operating system. While there are new records, a thread syncs the file every
+//! few milliseconds. So a group of records costs one sync, and appending never waits for the disk.
+//!
+//! Invariant: after a failure, the journal takes no more records.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,18 +12,19 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use thiserror::Error;
 use tokio::sync::watch;
 
 use super::{Chain, Record, Storage};
 use crate::clock::blocking_sleep;
 use crate::exit::{ExitCode, Failure};
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use crate::wording::count;
 
-/// The shortest time between two syncs: what a power loss can cost at most, beside the sync itself.
-const GROUP: Duration = Duration::from_millis(20);
+/// The shortest time between two syncs. A power loss can cost the records of this time, and of the sync itself.
+const SYNC_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Why the journal takes no more.
+/// Why the journal takes no more records.
 #[derive(Debug, Clone, Error)]
 #[error("cannot write {}: {problem}", path.display())]
 pub struct JournalError {
@@ -29,7 +32,7 @@ pub struct JournalError {
     pub path: PathBuf,
     /// The system's reason.
     pub problem: String,
-    /// How many records are on the disk for sure.
+    /// How many records are certainly on the disk.
     pub durable_records: u64,
 }
 
@@ -42,13 +45,13 @@ pub struct Journal {
 struct Shared {
     path: PathBuf,
     storage: Box<dyn Storage>,
-    state: Mutex<State>,
+    state: Mutex<WriterState>,
     changed: Condvar,
-    /// Sent whenever more is on the disk, or nothing more will be.
+    /// Sent when more records are on the disk, or when no more will be.
     synced: watch::Sender<()>,
 }
 
-/// Tells when records are on the disk, for whoever may not act on them before.
+/// Waits until records are on the disk, for callers that must not act on them before.
 #[derive(Clone)]
 pub struct Durability {
     shared: Arc<Shared>,
@@ -56,37 +59,38 @@ pub struct Durability {
 }
 
 impl Durability {
-    /// The number of the record that was added last.
+    /// The number of the last record that was appended.
     pub fn appended(&self) -> u64 {
         self.shared.lock().chain.seq
     }
 
-    /// Returns once the record of that number is on the disk, or an error once it is known that it never will be.
+    /// Returns when the record with that number is on the disk, or an error when it never will be.
     pub async fn reached(&mut self, seq: u64) -> Result<(), JournalError> {
         loop {
             self.synced.borrow_and_update();
-            if let Some(end) = self.shared.known_of(seq) {
-                return end;
+            if let Some(result) = self.shared.durability_of(seq) {
+                return result;
             }
             if self.synced.changed().await.is_err() {
-                unreachable!("the sender is in what this holds");
+                unreachable!("`self.shared` owns the sender");
             }
         }
     }
 }
 
-struct State {
+struct WriterState {
     chain: Chain,
+    /// The number of the last record that is on the disk.
     durable: u64,
-    failed: Option<JournalError>,
-    closing: bool,
+    failure: Option<JournalError>,
+    is_closing: bool,
 }
 
 impl Journal {
-    /// Continues `chain` in `storage`. `path` is for errors alone.
+    /// Continues `chain` in `storage`. Only errors use `path`.
     pub fn new(path: PathBuf, storage: impl Storage, chain: Chain) -> Self {
         let durable = chain.seq;
-        let state = State { chain, durable, failed: None, closing: false };
+        let state = WriterState { chain, durable, failure: None, is_closing: false };
         let shared = Arc::new(Shared {
             path,
             storage: Box::new(storage),
@@ -98,14 +102,14 @@ impl Journal {
             let shared = Arc::clone(&shared);
             move || shared.sync_in_groups()
         });
-        // Without the thread nothing is durable before [`Journal::sync`], which is always called before anything counts.
+        // Without the thread, only [`Journal::sync`] makes records durable. It is always called before an outcome counts.
         Self { shared, syncer: syncer.ok() }
     }
 
-    /// Adds a record and returns its number. It has reached the operating system when this returns.
+    /// Adds a record and returns its number. The operating system has the record when this returns.
     pub fn append(&self, record: &Record, at: Timestamp) -> Result<u64, JournalError> {
         let mut state = self.shared.lock();
-        if let Some(error) = &state.failed {
+        if let Some(error) = &state.failure {
             return Err(error.clone());
         }
         let canonical = record.canonical(&state.chain, at);
@@ -118,35 +122,35 @@ impl Journal {
         Ok(state.chain.seq)
     }
 
-    /// Returns once everything added so far is on the disk.
+    /// Returns when every record so far is on the disk.
     pub fn sync(&self) -> Result<Chain, JournalError> {
         let chain = self.shared.lock().chain.clone();
         let synced = self.shared.storage.sync();
         let mut state = self.shared.lock();
-        match (&state.failed, synced) {
+        match (&state.failure, synced) {
             (Some(error), _) => Err(error.clone()),
             (None, Err(error)) => Err(self.shared.fail(&mut state, &error)),
             (None, Ok(())) => {
-                self.shared.made_durable(&mut state, chain.seq);
+                self.shared.mark_durable(&mut state, chain.seq);
                 Ok(chain)
             }
         }
     }
 
-    /// Tells when records are on the disk.
+    /// A handle that waits until records are on the disk.
     pub fn durability(&self) -> Durability {
         Durability { shared: Arc::clone(&self.shared), synced: self.shared.synced.subscribe() }
     }
 
-    /// The failure after which nothing is taken any more, if there was one.
+    /// The first failure, if there was one.
     pub fn failure(&self) -> Option<JournalError> {
-        self.shared.lock().failed.clone()
+        self.shared.lock().failure.clone()
     }
 }
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        self.shared.lock().closing = true;
+        self.shared.lock().is_closing = true;
         self.shared.changed.notify_one();
         if let Some(syncer) = self.syncer.take() {
             let _ = syncer.join();
@@ -156,47 +160,47 @@ impl Drop for Journal {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WriterState> {
         self.state.lock()
     }
 
-    fn fail(&self, state: &mut State, error: &io::Error) -> JournalError {
+    fn fail(&self, state: &mut WriterState, error: &io::Error) -> JournalError {
         let error = JournalError {
             path: self.path.clone(),
             problem: error.to_string(),
             durable_records: state.durable,
         };
         self.synced.send_replace(());
-        state.failed.get_or_insert(error).clone()
+        state.failure.get_or_insert(error).clone()
     }
 
-    fn made_durable(&self, state: &mut State, seq: u64) {
+    fn mark_durable(&self, state: &mut WriterState, seq: u64) {
         state.durable = state.durable.max(seq);
         self.synced.send_replace(());
     }
 
-    /// Whether a record is on the disk, or never will be; none while that is open.
-    fn known_of(&self, seq: u64) -> Option<Result<(), JournalError>> {
+    /// Whether a record is on the disk or never will be; none while this is unknown.
+    fn durability_of(&self, seq: u64) -> Option<Result<(), JournalError>> {
         let state = self.lock();
         if state.durable >= seq {
             return Some(Ok(()));
         }
         let closed = || JournalError {
             path: self.path.clone(),
-            problem: "it was closed before its last records were on the disk".to_owned(),
+            problem: "the journal was closed before its last records were on the disk".to_owned(),
             durable_records: state.durable,
         };
-        state.failed.clone().or_else(|| state.closing.then(closed)).map(Err)
+        state.failure.clone().or_else(|| state.is_closing.then(closed)).map(Err)
     }
 
     fn sync_in_groups(&self) {
         loop {
             let seq = {
                 let mut state = self.lock();
-                while state.durable == state.chain.seq && !state.closing {
+                while state.durable == state.chain.seq && !state.is_closing {
                     self.changed.wait(&mut state);
                 }
-                if state.closing || state.failed.is_some() {
+                if state.is_closing || state.failure.is_some() {
                     return;
                 }
                 state.chain.seq
@@ -204,23 +208,24 @@ impl Shared {
             let synced = self.storage.sync();
             let mut state = self.lock();
             match synced {
-                Ok(()) => self.made_durable(&mut state, seq),
+                Ok(()) => self.mark_durable(&mut state, seq),
                 Err(error) => {
                     self.fail(&mut state, &error);
                     return;
                 }
             }
             drop(state);
-            blocking_sleep(GROUP);
+            blocking_sleep(SYNC_INTERVAL);
         }
     }
 }
 
 impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Self {
-        let durable = format!("{error}; {} records are safe on the disk", error.durable_records);
-        Self::new(ExitCode::AuditLost, durable)
-            .hint("make room, or mend the folder, and run the same command again")
+        let verb = if error.durable_records == 1 { "is" } else { "are" };
+        let durable = count(error.durable_records, "record");
+        Self::new(ExitCode::AuditLost, format!("{error}; {durable} {verb} safe on the disk"))
+            .hint("free disk space or repair the folder, then repeat the command")
     }
 }
 
@@ -229,7 +234,7 @@ mod tests {
     use super::*;
     use crate::journal::{AttemptStarted, Hasher};
 
-    /// A disk of so many bytes.
+    /// A disk with room for a number of bytes.
     struct SmallDisk {
         room: Mutex<usize>,
         syncs_fail: bool,
@@ -271,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_told_with_what_is_durable_and_nothing_is_taken_after() {
+    fn a_full_disk_is_an_error_with_the_durable_records_and_no_record_is_taken_after_it() {
         let journal = journal(700, false);
         append(&journal).unwrap();
         journal.sync().unwrap();
@@ -286,28 +291,30 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_waits_for_a_record_is_told_once_it_is_on_the_disk_and_not_before() {
+    async fn a_wait_for_a_record_ends_when_it_is_on_the_disk_and_not_before() {
         let journal = journal(10_000, false);
         let mut durability = journal.durability();
         append(&journal).unwrap();
         assert_eq!(durability.appended(), 1);
         durability.reached(1).await.unwrap();
-        assert!(tokio::time::timeout(2 * GROUP, durability.reached(2)).await.is_err());
+        assert!(tokio::time::timeout(2 * SYNC_INTERVAL, durability.reached(2)).await.is_err());
     }
 
     #[tokio::test]
-    async fn whoever_waits_for_a_record_that_never_will_be_on_the_disk_is_told_so() {
+    async fn a_wait_for_a_record_that_will_never_be_on_the_disk_ends_with_an_error() {
         let broken = journal(10_000, true);
         append(&broken).unwrap();
         assert_eq!(broken.durability().reached(1).await.unwrap_err().problem, "input/output error");
         let closed = journal(10_000, false);
         let mut durability = closed.durability();
         drop(closed);
-        assert!(durability.reached(1).await.unwrap_err().problem.starts_with("it was closed before"));
+        assert!(
+            durability.reached(1).await.unwrap_err().problem.starts_with("the journal was closed before")
+        );
     }
 
     #[test]
-    fn a_failed_sync_counts_nothing_as_durable() {
+    fn after_a_failed_sync_no_record_counts_as_durable() {
         let journal = journal(10_000, true);
         append(&journal).unwrap();
         assert_eq!(journal.sync().unwrap_err().durable_records, 0);

@@ -1,4 +1,4 @@
-//! A real browser for one test: its own driver on a port of its own, and an empty profile.
+//! A real browser for one test, with its own driver, its own port and an empty profile.
 
 use std::process::Stdio;
 
@@ -9,7 +9,7 @@ use thirtyfour::prelude::*;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-/// What keeps the browser quiet, off the network, and able to run as root.
+/// These options keep the browser quiet and off the network, and let it run as root.
 const ARGUMENTS: [&str; 9] = [
     "--headless=new",
     "--no-sandbox",
@@ -22,7 +22,7 @@ const ARGUMENTS: [&str; 9] = [
     "--window-size=1280,1000",
 ];
 
-/// Gives `test` a browser, and ends it whatever becomes of the test.
+/// Runs `test` with a browser, and ends the browser even if the test fails.
 pub(crate) async fn with_browser<F>(test: impl FnOnce(WebDriver) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -30,10 +30,10 @@ where
     let profile = tempfile::tempdir().unwrap();
     let (mut driver, port) = start_driver(&profile).await;
     let browser = connect(port, &profile).await;
-    let played = tokio::spawn(test(browser.clone())).await;
+    let outcome = tokio::spawn(test(browser.clone())).await;
     let quit = browser.quit().await;
     driver.kill().await.unwrap();
-    if let Err(failed) = played {
+    if let Err(failed) = outcome {
         std::panic::resume_unwind(failed.into_panic());
     }
     quit.unwrap();
@@ -53,16 +53,16 @@ async fn start_driver(profile: &TempDir) -> (Child, u16) {
         let port =
             line.split_once("successfully on port ").map(|(_, port)| port.trim_end_matches('.').parse());
         if let Some(port) = port {
-            // It goes on printing, and a pipe that nobody reads fills up.
+            // The driver keeps printing. A pipe without a reader would fill up and block it.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
             return (driver, port.unwrap());
         }
     }
-    panic!("chromedriver told no port");
+    panic!("chromedriver printed no port");
 }
 
 async fn connect(port: u16, profile: &TempDir) -> WebDriver {
-    // The driver's client asks for one, though it only ever speaks to loopback; another test may have been first.
+    // The driver's client needs a provider, although it only connects to loopback. Another test may have installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut wanted = DesiredCapabilities::chrome();
     for argument in ARGUMENTS {
@@ -73,34 +73,34 @@ async fn connect(port: u16, profile: &TempDir) -> WebDriver {
     WebDriver::new(format!("http://127.0.0.1:{port}"), wanted).await.unwrap()
 }
 
-/// What the browser complained of since it was last asked: errors of the script, and what the page's policy refused.
+/// The browser's messages since the last call: errors of the script, and what the page's policy blocked.
 pub(crate) async fn complaints(browser: &WebDriver) -> Vec<String> {
     let log = browser.browser_log().await.unwrap();
     log.into_iter().map(|entry| entry.message).collect()
 }
 
-/// What a script in the page gives back.
+/// Runs a script in the page and returns its result.
 pub(crate) async fn ask<T: serde::de::DeserializeOwned>(browser: &WebDriver, script: &str) -> T {
     browser.execute(format!("return {script}"), Vec::<Value>::new()).await.unwrap().convert().unwrap()
 }
 
-/// Shows the page as a reader sees it who prefers `scheme` (`light`, `dark`).
+/// Shows the page to a reader who prefers `scheme` (`light`, `dark`).
 pub(crate) async fn prefer(browser: &WebDriver, scheme: &str) {
     let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
     browser.cdp().send_raw("Emulation.setEmulatedMedia", features).await.unwrap();
 }
 
-/// Shows the page as it is on `media` (`screen`, `print`).
+/// Shows the page on `media` (`screen`, `print`).
 pub(crate) async fn show_as(browser: &WebDriver, media: &str) {
     browser.cdp().send_raw("Emulation.setEmulatedMedia", json!({"media": media})).await.unwrap();
 }
 
-/// From here on, no page's script runs.
+/// Turns scripts off.
 pub(crate) async fn without_script(browser: &WebDriver) {
     browser.cdp().send_raw("Emulation.setScriptExecutionDisabled", json!({"value": true})).await.unwrap();
 }
 
-/// Presses keys, wherever the focus is.
+/// Presses keys in the focused element.
 pub(crate) async fn press(browser: &WebDriver, keys: impl Into<TypingData>) {
     browser.action_chain().send_keys(keys).perform().await.unwrap();
 }

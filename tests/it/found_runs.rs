@@ -43,7 +43,11 @@ async fn a_run_whose_reports_could_not_be_written_makes_them_and_calls_nothing_a
     let ran = closer.close().await;
     assert_eq!(ran.code, 5, "{}", ran.said());
     assert!(ran.stderr.contains("cannot write audit/"), "{}", ran.said());
-    assert!(ran.stderr.contains("\nhint: make room, or mend the folder, and run the same"), "{}", ran.said());
+    assert!(
+        ran.stderr.contains("\nhint: free disk space or repair the folder, then repeat the command"),
+        "{}",
+        ran.said()
+    );
     assert!(ran.stderr.contains("to continue: "), "{}", ran.said());
 
     std::fs::remove_dir(folder.join("summary.json")).unwrap();

@@ -138,7 +138,7 @@ async fn an_audit_that_is_lost_during_a_run_ends_it_and_acknowledges_nothing_tha
     }
     std::fs::remove_dir_all(closer.run_folder()).unwrap();
     let may_be_in_it = sandbox.statistics().close_calls;
-    voice.says("journal.jsonl: somebody removed it").await;
+    voice.says("journal.jsonl: the file was removed").await;
     assert_eq!(child.wait().await.unwrap().code(), Some(5));
     let (calls, left) = (sandbox.statistics().close_calls, redis.length(STREAM));
     assert!(left >= 40 - may_be_in_it && calls < 40, "{left} entries are left after {calls} calls");

@@ -9,7 +9,7 @@ use crate::browser::{ask, complaints, prefer, press, show_as, with_browser, with
 use crate::support::{Closer, fast_sandbox};
 use crate::written_run;
 
-/// What must stay text wherever it comes from.
+/// Hostile texts, which must stay text.
 const HOSTILE: [&str; 4] = [
     "<script>window.stolen=1</script>",
     "\"><img src=x onerror=window.stolen=2>",
@@ -21,7 +21,7 @@ async fn open(browser: &WebDriver, folder: &Path) {
     browser.goto(format!("file://{}", folder.join("report.html").display())).await.unwrap();
 }
 
-/// The text of what is seen at a selector, one a match.
+/// The text of each element that the selector matches.
 async fn texts(browser: &WebDriver, selector: &str) -> Vec<String> {
     ask(browser, &format!("[...document.querySelectorAll({selector:?})].map((found) => found.textContent)"))
         .await
@@ -56,7 +56,7 @@ async fn hostile_text_from_lists_and_from_dingtalk_is_text_and_the_page_can_be_s
 
     with_browser(|browser| async move {
         open(&browser, &folder).await;
-        // Every hostile text is there, as text, in the page's own rows and in those that the script makes.
+        // Every hostile text is in the page as text: in the page's own rows and in the script's rows.
         let message = |text: &str| text.replace('\u{2028}', " ");
         for body in [".printed", "#rows"] {
             for field in ["conference_id", "union_id", "code", "message"] {
@@ -68,7 +68,7 @@ async fn hostile_text_from_lists_and_from_dingtalk_is_text_and_the_page_can_be_s
             }
         }
         assert!(texts(&browser, "h1").await[0].contains("20 of 24 meetings ended; 4 failed."));
-        // Nothing of it became an element, ran, or was kept from running by the policy alone.
+        // No hostile text became an element or ran, and the policy had nothing to block.
         let elements: Vec<usize> =
             ask(&browser, "['script', 'style', 'img', 'template', 'b b'].map((name) => document.querySelectorAll(name).length)")
                 .await;
@@ -77,7 +77,7 @@ async fn hostile_text_from_lists_and_from_dingtalk_is_text_and_the_page_can_be_s
         assert!(!stolen);
         assert_eq!(complaints(&browser).await, Vec::<String>::new());
 
-        // By keyboard alone: Tab leads to the search, what is typed narrows the rows, arrows choose an outcome.
+        // By keyboard alone: Tab reaches the search, typing filters the rows, arrow keys choose an outcome.
         assert_eq!((rows_shown(&browser).await, &*count(&browser).await), (25, "25 of 25 rows"));
         let mut tabs = 0;
         while ask::<String>(&browser, "document.activeElement.id").await != "search" {
@@ -95,9 +95,9 @@ async fn hostile_text_from_lists_and_from_dingtalk_is_text_and_the_page_can_be_s
         assert_eq!(rows_shown(&browser).await, 25);
         press(&browser, Key::Tab).await;
         press(&browser, Key::Right).await;
-        assert_eq!(ask::<String>(&browser, "document.activeElement.value").await, "eye");
+        assert_eq!(ask::<String>(&browser, "document.activeElement.value").await, "attention");
         assert_eq!((rows_shown(&browser).await, &*count(&browser).await), (5, "5 of 25 rows"));
-        // The script's rows say what the page's own say.
+        // The script's rows have the same text as the page's own rows.
         let cells = |body: &str| {
             let selector = format!("{body} [data-field]");
             let browser = browser.clone();
@@ -106,7 +106,7 @@ async fn hostile_text_from_lists_and_from_dingtalk_is_text_and_the_page_can_be_s
         assert_eq!(cells("tbody.printed").await, cells("#rows").await);
         assert_eq!(complaints(&browser).await, Vec::<String>::new());
 
-        // Were an element to get in after all, the page's policy would keep it from doing anything.
+        // If an element gets in nevertheless, the page's policy blocks it.
         let smuggle = "document.body.append(Object.assign(document.createElement('script'), {text: 'stolen = 4'}), \
                        Object.assign(new Image(), {src: 'x.png'}))";
         ask::<serde_json::Value>(&browser, smuggle).await;
@@ -128,7 +128,7 @@ async fn fifty_thousand_rows_are_searched_filtered_and_paged_through() {
         open(&browser, &run).await;
         assert_eq!((rows_shown(&browser).await, &*count(&browser).await), (100, "50,000 of 50,000 rows"));
         let places = |browser: WebDriver| async move { texts(&browser, "#rows [data-field=place]").await };
-        // What needs a look comes first, in the order of the lists.
+        // Rows that need attention come first, in the order of the lists.
         let first = places(browser.clone()).await;
         assert_eq!(first[..4], ["evening.csv:9", "evening.csv:10", "evening.csv:1009", "evening.csv:1010"]);
         browser.find(By::Id("search")).await.unwrap().click().await.unwrap();
@@ -142,7 +142,7 @@ async fn fifty_thousand_rows_are_searched_filtered_and_paged_through() {
         press(&browser, Key::Escape).await;
         press(&browser, "request-00031007").await;
         assert_eq!(places(browser.clone()).await, ["evening.csv:31009"]);
-        // The filter holds beside the search, and pages follow each other without a gap.
+        // The filter works together with the search, and the pages have no gap between them.
         press(&browser, Key::Escape).await;
         let choose = "document.querySelector('input[value=already_closed]').click()";
         ask::<serde_json::Value>(&browser, choose).await;
@@ -156,7 +156,7 @@ async fn fifty_thousand_rows_are_searched_filtered_and_paged_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_is_dark_where_that_is_preferred_prints_its_failures_and_needs_no_script_for_the_rest() {
+async fn the_page_has_a_dark_form_prints_its_failures_and_needs_a_script_only_for_search_and_filter() {
     let folder = tempfile::tempdir().unwrap();
     written_run::write(folder.path(), 1_000);
     write_reports(folder.path(), Hasher::PLAIN).unwrap();

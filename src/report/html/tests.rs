@@ -232,7 +232,7 @@ fn failures_are_counted_over_the_whole_journal_and_have_a_hint_and_an_example() 
 fn a_rehearsal_is_marked_at_the_top_and_continuations_are_listed_with_their_times() {
     let rehearsal = Record::RunStarted(Box::new(RunStarted { sandbox: true, ..started("d", 0) }));
     let rehearsed = page(&[rehearsal, continued("d", 0), finished(0, "")], PageBounds::DEFAULT);
-    assert!(between(&rehearsed, "<body>", "<h1").contains("a rehearsal: no real meeting was closed"));
+    assert!(between(&rehearsed, "<body>", "<h1").contains("a rehearsal, no real meeting was touched"));
     assert!(rehearsed.contains("<title>SANDBOX: "));
     assert!(rehearsed.contains("<li>23 Nov 2026, 19:00:01 UTC</li>"));
     assert!(!page(&[begun(0), finished(0, "")], PageBounds::DEFAULT).contains("SANDBOX"));
