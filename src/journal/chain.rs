@@ -58,6 +58,7 @@ impl Hasher {
         }
     }
 
+    /// Whether the hashes are HMACs.
     pub fn is_keyed(&self) -> bool {
         self.0.is_some()
     }

@@ -59,8 +59,8 @@ pub struct Reader {
     chain: Chain,
     offset: u64,
     /// Reads single lines a second time, at a position of its own.
-    line_reader: BufReader<File>,
-    line_reader_offset: u64,
+    lookup: BufReader<File>,
+    lookup_offset: u64,
     line: Vec<u8>,
 }
 
@@ -73,8 +73,8 @@ impl Reader {
             lines: ReadAhead::new(file()?, hasher.clone()),
             chain: Chain::new(hasher),
             offset: 0,
-            line_reader: BufReader::with_capacity(1 << 16, file()?),
-            line_reader_offset: 0,
+            lookup: BufReader::with_capacity(1 << 16, file()?),
+            lookup_offset: 0,
             line: vec![],
         })
     }
@@ -129,12 +129,10 @@ impl Reader {
     /// Reads the line that begins at `offset`. Lines are read nearly in order, so a short seek stays within the buffer.
     fn read_line_at(&mut self, offset: u64) -> Result<(), ReadError> {
         self.line.clear();
-        let distance = offset.wrapping_sub(self.line_reader_offset).cast_signed();
-        let read = self
-            .line_reader
-            .seek_relative(distance)
-            .and_then(|()| self.line_reader.read_until(b'\n', &mut self.line));
-        self.line_reader_offset = offset + read.map_err(|source| self.io_error(source))? as u64;
+        let distance = offset.wrapping_sub(self.lookup_offset).cast_signed();
+        let read =
+            self.lookup.seek_relative(distance).and_then(|()| self.lookup.read_until(b'\n', &mut self.line));
+        self.lookup_offset = offset + read.map_err(|source| self.io_error(source))? as u64;
         Ok(())
     }
 
