@@ -58,14 +58,14 @@ pub(crate) enum TokenSupply {
 /// Keeps the access token of a run. It only decides; its owner fetches.
 #[derive(Debug, Default)]
 pub(crate) struct TokenKeeper {
-    current: Option<Current>,
+    current: Option<CurrentToken>,
     generation: u64,
     fetching: bool,
     not_before: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Current {
+struct CurrentToken {
     token: AccessToken,
     due: Instant,
     expires: Instant,
@@ -112,7 +112,7 @@ impl TokenKeeper {
         self.generation += 1;
         // DingTalk documents no lifetime under 20 minutes. If one comes, it is replaced after half of it.
         let margin = REFRESH_MARGIN.min(grant.lifetime / 2);
-        self.current = Some(Current {
+        self.current = Some(CurrentToken {
             token: AccessToken { header, generation: self.generation },
             due: now + grant.lifetime.saturating_sub(margin),
             expires: now + grant.lifetime,

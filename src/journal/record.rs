@@ -305,17 +305,17 @@ mod optional_timestamp {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[derive(Serialize, Deserialize)]
-    struct Written(#[serde(with = "crate::clock::rfc3339_serde")] Timestamp);
+    struct WrittenTimestamp(#[serde(with = "crate::clock::rfc3339_serde")] Timestamp);
 
     #[expect(clippy::ref_option, reason = "serde's signature")]
     pub(super) fn serialize<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-        at.map(Written).serialize(serializer)
+        at.map(WrittenTimestamp).serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<Timestamp>, D::Error> {
-        Ok(Option::<Written>::deserialize(deserializer)?.map(|written| written.0))
+        Ok(Option::<WrittenTimestamp>::deserialize(deserializer)?.map(|written| written.0))
     }
 }
 

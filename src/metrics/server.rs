@@ -24,10 +24,10 @@ const LIMITS: Limits = Limits { connections: 64, head: Some(Duration::from_secs(
 
 /// Whether a worker can work. The worker sets it, `/readyz` reads it, and clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Readiness(Arc<RwLock<State>>);
+pub(crate) struct Readiness(Arc<RwLock<ReadyState>>);
 
 #[derive(Debug, Clone)]
-enum State {
+enum ReadyState {
     Ready,
     NotReady(String),
     Stopping(String),
@@ -35,35 +35,35 @@ enum State {
 
 impl Readiness {
     pub(crate) fn not_yet(reason: &str) -> Self {
-        Self(Arc::new(RwLock::new(State::NotReady(reason.to_owned()))))
+        Self(Arc::new(RwLock::new(ReadyState::NotReady(reason.to_owned()))))
     }
 
     pub(crate) fn ready(&self) {
-        self.set(State::Ready);
+        self.set(ReadyState::Ready);
     }
 
     /// Not ready from now on.
     pub(crate) fn not_ready(&self, reason: &str) {
-        self.set(State::NotReady(reason.to_owned()));
+        self.set(ReadyState::NotReady(reason.to_owned()));
     }
 
     /// Never ready again: the worker is stopping, for this reason.
     pub(crate) fn ends(&self, reason: &str) {
-        self.set(State::Stopping(reason.to_owned()));
+        self.set(ReadyState::Stopping(reason.to_owned()));
     }
 
-    fn set(&self, new: State) {
+    fn set(&self, new: ReadyState) {
         let mut state = self.0.write();
         match *state {
-            State::Ready | State::NotReady(_) => *state = new,
-            State::Stopping(_) => {}
+            ReadyState::Ready | ReadyState::NotReady(_) => *state = new,
+            ReadyState::Stopping(_) => {}
         }
     }
 
     fn state(&self) -> Result<(), String> {
         match &*self.0.read() {
-            State::Ready => Ok(()),
-            State::NotReady(reason) | State::Stopping(reason) => Err(reason.clone()),
+            ReadyState::Ready => Ok(()),
+            ReadyState::NotReady(reason) | ReadyState::Stopping(reason) => Err(reason.clone()),
         }
     }
 }

@@ -11,12 +11,12 @@ use crate::outcome::{Outcome, OutcomeKind};
 
 /// The rows that wait, by their ids and by the attempt that failed. Two rows of a queue can have the same ids.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(super) struct WaitingRetries {
     rows: HashMap<(Fingerprint, u32), usize>,
     count: usize,
 }
 
-impl Waiting {
+impl WaitingRetries {
     pub(super) fn count(&self) -> usize {
         self.count
     }

@@ -38,9 +38,9 @@ pub fn write_reports(folder: &Path, hasher: Hasher) -> Result<Summary, ReportErr
 /// Whether a run's folder has the reports of a journal that ends with this hash. The summary is written last.
 pub(crate) fn are_made(folder: &Path, head_hash: &str) -> bool {
     #[derive(serde::Deserialize)]
-    struct Written {
+    struct SummaryHead {
         head_hash: String,
     }
     let summary = std::fs::read(folder.join(SUMMARY_JSON)).unwrap_or_default();
-    serde_json::from_slice(&summary).is_ok_and(|written: Written| written.head_hash == head_hash)
+    serde_json::from_slice(&summary).is_ok_and(|written: SummaryHead| written.head_hash == head_hash)
 }

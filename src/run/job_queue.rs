@@ -20,7 +20,7 @@ pub(super) const CAPACITY: usize = 1024;
 pub(super) struct JobQueue {
     new: Option<Job>,
     ready: VecDeque<Job>,
-    waiting: BinaryHeap<Reverse<Waiting>>,
+    waiting: BinaryHeap<Reverse<WaitingJob>>,
     /// Rows whose turn came while their lease was in doubt.
     in_doubt: Vec<Job>,
     queued: u64,
@@ -38,7 +38,7 @@ pub(super) enum Turn {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Place {
+enum JobPlace {
     New,
     Ready,
     Waiting,
@@ -64,7 +64,7 @@ impl JobQueue {
     /// Lets a row go again at `not_before`.
     pub(super) fn wait(&mut self, job: Job, not_before: Instant) {
         self.queued += 1;
-        self.waiting.push(Reverse(Waiting { not_before, number: self.queued, job }));
+        self.waiting.push(Reverse(WaitingJob { not_before, number: self.queued, job }));
     }
 
     /// Which row goes next at `now`. A row whose lease is in doubt lets the others go first. With `new_first`, a new row goes
@@ -84,38 +84,38 @@ impl JobQueue {
         Turn::Wait(self.waiting.peek().map(|Reverse(waiting)| waiting.not_before))
     }
 
-    fn place(&self, now: Instant, new_first: bool) -> Option<Place> {
+    fn place(&self, now: Instant, new_first: bool) -> Option<JobPlace> {
         if self.new.is_some() && new_first {
-            Some(Place::New)
+            Some(JobPlace::New)
         } else if !self.ready.is_empty() {
-            Some(Place::Ready)
+            Some(JobPlace::Ready)
         } else if self.waiting.peek().is_some_and(|Reverse(waiting)| waiting.not_before <= now) {
-            Some(Place::Waiting)
+            Some(JobPlace::Waiting)
         } else {
-            self.new.as_ref().map(|_| Place::New)
+            self.new.as_ref().map(|_| JobPlace::New)
         }
     }
 
     fn first(&self, now: Instant, new_first: bool) -> Option<&Job> {
         match self.place(now, new_first)? {
-            Place::New => self.new.as_ref(),
-            Place::Ready => self.ready.front(),
-            Place::Waiting => self.waiting.peek().map(|Reverse(waiting)| &waiting.job),
+            JobPlace::New => self.new.as_ref(),
+            JobPlace::Ready => self.ready.front(),
+            JobPlace::Waiting => self.waiting.peek().map(|Reverse(waiting)| &waiting.job),
         }
     }
 
     /// The row that goes next.
     pub(super) fn take(&mut self, now: Instant, new_first: bool) -> Option<Job> {
         match self.place(now, new_first)? {
-            Place::New => self.new.take(),
-            Place::Ready => self.ready.pop_front(),
-            Place::Waiting => self.waiting.pop().map(|Reverse(waiting)| waiting.job),
+            JobPlace::New => self.new.take(),
+            JobPlace::Ready => self.ready.pop_front(),
+            JobPlace::Waiting => self.waiting.pop().map(|Reverse(waiting)| waiting.job),
         }
     }
 
     /// Any row, for a run that has stopped.
     pub(super) fn take_any(&mut self) -> Option<Job> {
-        let waiting = |waiting: &mut BinaryHeap<Reverse<Waiting>>| waiting.pop().map(|Reverse(row)| row.job);
+        let waiting = |waiting: &mut BinaryHeap<Reverse<WaitingJob>>| waiting.pop().map(|Reverse(row)| row.job);
         let asked_before = self.ready.pop_front().or_else(|| waiting(&mut self.waiting));
         asked_before.or_else(|| self.in_doubt.pop()).or_else(|| self.new.take())
     }
@@ -134,27 +134,27 @@ impl JobQueue {
 
 /// A row that waits, ordered by its time, then by when it came into the queue.
 #[derive(Debug)]
-struct Waiting {
+struct WaitingJob {
     not_before: Instant,
     number: u64,
     job: Job,
 }
 
-impl PartialEq for Waiting {
+impl PartialEq for WaitingJob {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Waiting {}
+impl Eq for WaitingJob {}
 
-impl PartialOrd for Waiting {
+impl PartialOrd for WaitingJob {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Waiting {
+impl Ord for WaitingJob {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (self.not_before, self.number).cmp(&(other.not_before, other.number))
     }

@@ -15,10 +15,10 @@ pub(super) enum CloseResult {
 
 /// Every meeting that a request named.
 #[derive(Debug, Default)]
-pub(super) struct Meetings(HashMap<String, State>);
+pub(super) struct Meetings(HashMap<String, MeetingState>);
 
 #[derive(Debug)]
-enum State {
+enum MeetingState {
     Open { host: String },
     Ended,
 }
@@ -29,16 +29,16 @@ impl Meetings {
         if union_id.starts_with("stranger") {
             return CloseResult::UnknownUser;
         }
-        if conference_id.starts_with("ended") || matches!(self.0.get(conference_id), Some(State::Ended)) {
+        if conference_id.starts_with("ended") || matches!(self.0.get(conference_id), Some(MeetingState::Ended)) {
             return CloseResult::HadEnded;
         }
         if union_id.starts_with("guest") {
             return CloseResult::NotTheHost;
         }
         match self.0.get(conference_id) {
-            Some(State::Open { host }) if host != union_id => CloseResult::NotTheHost,
-            Some(State::Open { .. } | State::Ended) | None => {
-                self.0.insert(conference_id.to_owned(), State::Ended);
+            Some(MeetingState::Open { host }) if host != union_id => CloseResult::NotTheHost,
+            Some(MeetingState::Open { .. } | MeetingState::Ended) | None => {
+                self.0.insert(conference_id.to_owned(), MeetingState::Ended);
                 CloseResult::Closed
             }
         }
@@ -47,12 +47,12 @@ impl Meetings {
     /// Makes this person the host of a meeting that is new. For a request that a fault kept from closing it.
     pub(super) fn open(&mut self, conference_id: &str, union_id: &str) {
         if !self.0.contains_key(conference_id) {
-            self.0.insert(conference_id.to_owned(), State::Open { host: union_id.to_owned() });
+            self.0.insert(conference_id.to_owned(), MeetingState::Open { host: union_id.to_owned() });
         }
     }
 
     pub(super) fn has_ended(&self, conference_id: &str) -> bool {
-        matches!(self.0.get(conference_id), Some(State::Ended))
+        matches!(self.0.get(conference_id), Some(MeetingState::Ended))
     }
 }
 

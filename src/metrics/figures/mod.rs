@@ -14,7 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
-use super::waiting::Waiting;
+use super::waiting::WaitingRetries;
 use crate::events::{Observe, RunEvent};
 use crate::outcome::{OutcomeKind, Verdict};
 
@@ -120,7 +120,7 @@ impl Metrics {
 
     /// The observer of a run's events.
     pub fn watcher(self: &Arc<Self>) -> MetricsWatcher {
-        MetricsWatcher { metrics: Arc::clone(self), waiting: Waiting::default(), codes: HashSet::new() }
+        MetricsWatcher { metrics: Arc::clone(self), waiting: WaitingRetries::default(), codes: HashSet::new() }
     }
 
     /// Sets how many entries of the queue are not acknowledged yet.
@@ -154,7 +154,7 @@ fn keep<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metr
 #[derive(Debug)]
 pub struct MetricsWatcher {
     metrics: Arc<Metrics>,
-    waiting: Waiting,
+    waiting: WaitingRetries,
     codes: HashSet<String>,
 }
 

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::state::State;
+use super::state::ShareState;
 use super::store::{PermitGrant, QuotaStore, WaitReason};
 use crate::backoff::Backoff;
 use crate::clock::Clock;
@@ -24,7 +24,7 @@ const REPORTED_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct QuotaClient<S> {
     pub(super) store: S,
     pub(super) clock: Clock,
-    pub(super) state: Weak<Mutex<State>>,
+    pub(super) state: Weak<Mutex<ShareState>>,
     /// The state has something to send.
     pub(super) requests: Arc<Notify>,
     /// The store has replied.

@@ -22,14 +22,14 @@ use super::quota::{NotYet, RateSignal};
 use crate::clock::Clock;
 
 use client::QuotaClient;
-use state::{State, Take};
+use state::{ShareState, Take};
 pub(crate) use store::QuotaReply;
 pub use store::{Feedback, PermitGrant, PermitRequest, QuotaStore, WaitReason};
 
 /// This worker's share of the quota. Clones are the same share.
 #[derive(Debug, Clone)]
 pub struct SharedQuota {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ShareState>>,
     /// The store has to be asked.
     requests: Arc<Notify>,
     /// The store has replied.
@@ -41,7 +41,7 @@ impl SharedQuota {
     /// clone of it is dropped.
     pub fn start<S: QuotaStore>(store: S, concurrency: usize, per_second: f64, clock: Clock) -> Self {
         let most = u32::try_from(concurrency).unwrap_or(u32::MAX);
-        let state = Arc::new(Mutex::new(State::new(most, per_second)));
+        let state = Arc::new(Mutex::new(ShareState::new(most, per_second)));
         let shared = Self { state, requests: Arc::default(), replies: Arc::default() };
         let client = QuotaClient {
             store,

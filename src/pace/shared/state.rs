@@ -18,7 +18,7 @@ const MAX_LATENESS: Duration = Duration::from_millis(500);
 
 /// A worker's view of the shared quota.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct ShareState {
     permits: VecDeque<Permit>,
     not_before: Option<Instant>,
     wants_permits: bool,
@@ -68,7 +68,7 @@ pub(super) enum Take {
     AskStore,
 }
 
-impl State {
+impl ShareState {
     /// The state of a worker that can use up to `most` permits at once.
     pub(super) fn new(most: u32, per_second: f64) -> Self {
         Self {
