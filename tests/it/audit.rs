@@ -1,4 +1,4 @@
-//! What a run leaves behind.
+//! The files of a run: complete, private, verifiable.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -7,7 +7,7 @@ use meeting_closer::{Chain, FileStorage, Hasher, Journal, Reader, Record, Reply,
 use crate::support::{Closer, fast_sandbox};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_totals_add_up_and_the_report_stands_in_input_order() {
+async fn the_totals_add_up_and_the_report_is_in_input_order() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
     let names: Vec<String> =
@@ -17,7 +17,7 @@ async fn the_totals_add_up_and_the_report_stands_in_input_order() {
     }
     closer.list(names.iter().map(String::as_str).chain(["m1", ""]));
     let ran = closer.close().await;
-    assert_eq!(ran.code, 1, "{}", ran.said());
+    assert_eq!(ran.code, 1, "{}", ran.printed());
     let (audit, summary) = (closer.audit(), closer.summary());
     let lines: Vec<u64> = audit.iter().map(|row| row["line"].parse().unwrap()).collect();
     assert_eq!(lines, (2..=203).collect::<Vec<u64>>());
@@ -36,7 +36,7 @@ async fn the_totals_add_up_and_the_report_stands_in_input_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_request_was_in_the_journal_before_it_left() {
+async fn every_request_was_in_the_journal_before_it_was_sent() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
     closer.list(["a", "b", "c"]);
@@ -69,7 +69,7 @@ async fn every_request_was_in_the_journal_before_it_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_runs_files_are_its_owners_alone() {
+async fn only_the_owner_can_read_a_runs_files() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
     closer.list(["a"]);
@@ -85,17 +85,17 @@ async fn a_runs_files_are_its_owners_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_audit_that_cannot_be_written_stops_the_run_before_any_call() {
+async fn an_unwritable_audit_stops_the_run_before_any_call() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
     closer.list(["a"]);
     let ran = closer.run(&["close", "--yes", "--audit-dir", "list.csv", "list.csv"]).await;
-    assert_eq!((ran.code, sandbox.statistics().token_calls), (5, 0), "{}", ran.said());
-    assert!(ran.stderr.starts_with("error: cannot write the audit to list.csv: "), "{}", ran.said());
+    assert_eq!((ran.code, sandbox.statistics().token_calls), (5, 0), "{}", ran.printed());
+    assert!(ran.stderr.starts_with("error: cannot write the audit to list.csv: "), "{}", ran.printed());
     assert!(
         ran.stderr.contains("hint: make the folder writable, or name another with --audit-dir"),
         "{}",
-        ran.said()
+        ran.printed()
     );
 }
 
@@ -107,8 +107,8 @@ async fn a_run_id_is_used_once() {
     let arguments = ["close", "--yes", "--run-id", "evening", "list.csv"];
     assert_eq!(closer.run(&arguments).await.code, 0);
     let ran = closer.run(&arguments).await;
-    assert_eq!(ran.code, 2, "{}", ran.said());
-    assert!(ran.stderr.contains("hint: a run of this id is there already"), "{}", ran.said());
+    assert_eq!(ran.code, 2, "{}", ran.printed());
+    assert!(ran.stderr.contains("hint: a run of this id is there already"), "{}", ran.printed());
     let ran = closer.run(&["close", "--yes", "--run-id", "../evening", "list.csv"]).await;
     assert_eq!(
         ran.stderr,
@@ -117,13 +117,13 @@ async fn a_run_id_is_used_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_key_the_journal_is_hashed_under_it_and_the_key_is_nowhere() {
+async fn a_key_hashes_the_journal_and_is_in_no_file() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox).set("AUDIT__HMAC_KEY_FILE", "key");
     closer.file("key", "hunter2\n");
     closer.list(["a"]);
     let ran = closer.close().await;
-    assert_eq!(ran.code, 0, "{}", ran.said());
+    assert_eq!(ran.code, 0, "{}", ran.printed());
     let journal = closer.run_folder().join("journal.jsonl");
     let read = |hasher| {
         let mut reader = Reader::open(&journal, hasher).unwrap();
@@ -134,16 +134,16 @@ async fn with_a_key_the_journal_is_hashed_under_it_and_the_key_is_nowhere() {
     assert!(!std::fs::read_to_string(&journal).unwrap().contains("hunter2"));
 
     let ran = closer.set("AUDIT__HMAC_KEY_FILE", "nowhere").close().await;
-    assert_eq!(ran.code, 2, "{}", ran.said());
+    assert_eq!(ran.code, 2, "{}", ran.printed());
     assert!(
         ran.stderr.starts_with("error: cannot read nowhere, which audit.hmac_key_file names"),
         "{}",
-        ran.said()
+        ran.printed()
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_chain_can_be_checked_with_jq_and_sha256sum_alone() {
+async fn jq_and_sha256sum_can_check_the_chain() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
     closer.file(
@@ -184,13 +184,13 @@ async fn reports_made_again_are_the_same_to_the_byte() {
     let id = folder.file_name().unwrap().to_str().unwrap();
     for run in [id, "latest", folder.to_str().unwrap()] {
         let ran = closer.run(&["report", run]).await;
-        assert_eq!(ran.code, 0, "{}", ran.said());
+        assert_eq!(ran.code, 0, "{}", ran.printed());
         assert!(reports.map(read) == before, "another report than before");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn verify_tells_a_whole_journal_from_a_broken_and_an_unreadable_one() {
+async fn verify_distinguishes_whole_broken_and_unreadable_journals() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
     closer.list(["a", "b", "b", ""]);
@@ -204,19 +204,19 @@ async fn verify_tells_a_whole_journal_from_a_broken_and_an_unreadable_one() {
     let text = std::fs::read_to_string(&journal).unwrap();
     std::fs::write(&journal, text.replacen("\"outcome\":\"invalid\"", "\"outcome\":\"closed\"", 1)).unwrap();
     let broken = closer.run(&["verify", "latest"]).await;
-    assert_eq!(broken.code, 1, "{}", broken.said());
-    assert!(broken.stderr.contains("is broken: its hash does not match its content"), "{}", broken.said());
+    assert_eq!(broken.code, 1, "{}", broken.printed());
+    assert!(broken.stderr.contains("is broken: its hash does not match its content"), "{}", broken.printed());
     let missing = closer.run(&["verify", "nowhere"]).await;
-    assert_eq!(missing.code, 2, "{}", missing.said());
+    assert_eq!(missing.code, 2, "{}", missing.printed());
     assert!(
         missing.stderr.starts_with("error: there is no run \"nowhere\" in audit\n"),
         "{}",
-        missing.said()
+        missing.printed()
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn verify_sees_a_chain_written_anew_with_another_outcome_or_total() {
+async fn verify_detects_a_rewritten_chain_with_another_outcome_or_total() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.jsonl");
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();

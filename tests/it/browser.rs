@@ -1,4 +1,4 @@
-//! A real browser for one test, with its own driver, its own port and an empty profile.
+//! A real browser for one test, with its own driver, port and empty profile.
 
 use std::process::Stdio;
 
@@ -9,7 +9,7 @@ use thirtyfour::prelude::*;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-/// These options keep the browser quiet and off the network, and let it run as root.
+/// Keeps the browser off the network, and lets it run as root.
 const ARGUMENTS: [&str; 9] = [
     "--headless=new",
     "--no-sandbox",
@@ -22,7 +22,7 @@ const ARGUMENTS: [&str; 9] = [
     "--window-size=1280,1000",
 ];
 
-/// Runs `test` with a browser, and ends the browser even if the test fails.
+/// Gives `test` a browser, and ends the browser even if the test fails.
 pub(crate) async fn with_browser<F>(test: impl FnOnce(WebDriver) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
@@ -53,7 +53,7 @@ async fn start_driver(profile: &TempDir) -> (Child, u16) {
         let port =
             line.split_once("successfully on port ").map(|(_, port)| port.trim_end_matches('.').parse());
         if let Some(port) = port {
-            // The driver keeps printing. A pipe without a reader would fill up and block it.
+            // The driver keeps printing, so something must read the pipe.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
             return (driver, port.unwrap());
         }
@@ -62,7 +62,7 @@ async fn start_driver(profile: &TempDir) -> (Child, u16) {
 }
 
 async fn connect(port: u16, profile: &TempDir) -> WebDriver {
-    // The driver's client needs a provider, although it only connects to loopback. Another test may have installed it.
+    // The driver's client needs a crypto provider, although it only uses loopback. Another test may have installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut wanted = DesiredCapabilities::chrome();
     for argument in ARGUMENTS {
@@ -73,29 +73,29 @@ async fn connect(port: u16, profile: &TempDir) -> WebDriver {
     WebDriver::new(format!("http://127.0.0.1:{port}"), wanted).await.unwrap()
 }
 
-/// The browser's messages since the last call: errors of the script, and what the page's policy blocked.
+/// The browser's new messages: script errors, and everything that the page's policy refused.
 pub(crate) async fn complaints(browser: &WebDriver) -> Vec<String> {
     let log = browser.browser_log().await.unwrap();
     log.into_iter().map(|entry| entry.message).collect()
 }
 
-/// Runs a script in the page and returns its result.
+/// The value of a script expression in the page.
 pub(crate) async fn ask<T: serde::de::DeserializeOwned>(browser: &WebDriver, script: &str) -> T {
     browser.execute(format!("return {script}"), Vec::<Value>::new()).await.unwrap().convert().unwrap()
 }
 
-/// Shows the page to a reader who prefers `scheme` (`light`, `dark`).
+/// Shows the page for a reader who prefers this colour scheme (`light`, `dark`).
 pub(crate) async fn prefer(browser: &WebDriver, scheme: &str) {
     let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
     browser.cdp().send_raw("Emulation.setEmulatedMedia", features).await.unwrap();
 }
 
-/// Shows the page on `media` (`screen`, `print`).
+/// Shows the page for this medium (`screen`, `print`).
 pub(crate) async fn show_as(browser: &WebDriver, media: &str) {
     browser.cdp().send_raw("Emulation.setEmulatedMedia", json!({"media": media})).await.unwrap();
 }
 
-/// Turns scripts off.
+/// Turns off scripts in every page from now on.
 pub(crate) async fn without_script(browser: &WebDriver) {
     browser.cdp().send_raw("Emulation.setScriptExecutionDisabled", json!({"value": true})).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! `check`: each line both ways, and nothing closed or left behind.
+//! `check`: each line passes and fails, and the command closes and leaves nothing.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -8,31 +8,31 @@ use meeting_closer::{Clock, Reply, Sandbox};
 use serde_json::json;
 
 use crate::network::tls_front;
-use crate::support::{Closer, Ran, fast_sandbox};
+use crate::support::{Closer, CommandOutput, fast_sandbox};
 
-/// The one line about a thing.
-fn line<'a>(ran: &'a Ran, about: &str) -> &'a str {
+/// The only line about an item.
+fn line<'a>(ran: &'a CommandOutput, about: &str) -> &'a str {
     let is_about = |line: &&str| line.get(7..).is_some_and(|rest| rest.starts_with(&format!("{about}: ")));
     let lines: Vec<&str> = ran.stdout.lines().filter(is_about).collect();
-    assert_eq!(lines.len(), 1, "{about}: {}", ran.said());
+    assert_eq!(lines.len(), 1, "{about}: {}", ran.printed());
     lines[0]
 }
 
 #[track_caller]
-fn is_wrong(ran: &Ran, code: i32, about: &str, part: &str) {
+fn is_wrong(ran: &CommandOutput, code: i32, about: &str, part: &str) {
     let line = line(ran, about);
     assert!(
         line.starts_with("wrong  ") && line.contains(part) && line.contains("; hint: "),
         "{}",
-        ran.said()
+        ran.printed()
     );
-    assert_eq!(ran.code, code, "{}", ran.said());
+    assert_eq!(ran.code, code, "{}", ran.printed());
 }
 
 #[track_caller]
-fn is_ok(ran: &Ran, about: &str, part: &str) {
+fn is_ok(ran: &CommandOutput, about: &str, part: &str) {
     let line = line(ran, about);
-    assert!(line.starts_with("ok     ") && line.contains(part), "{}", ran.said());
+    assert!(line.starts_with("ok     ") && line.contains(part), "{}", ran.printed());
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -41,7 +41,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn everything_in_order_is_a_line_each_and_closes_and_leaves_nothing() {
+async fn check_prints_one_line_per_item_and_closes_and_leaves_nothing() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox)
         .set("METRICS__TEXTFILE", "run.prom")
@@ -49,7 +49,7 @@ async fn everything_in_order_is_a_line_each_and_closes_and_leaves_nothing() {
         .set("NOTIFY__ROBOT_WEBHOOK", "https://oapi.dingtalk.com/robot/send?access_token=hunter2");
     closer.file("key", "k\n");
     let ran = closer.run(&["check", "--audit-dir", "kept"]).await;
-    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.said());
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.printed());
     let lines: Vec<&str> = ran.stdout.lines().collect();
     let expected = [
         "ok     configuration: no file, and 9 variables of the environment".to_owned(),
@@ -72,16 +72,16 @@ async fn everything_in_order_is_a_line_each_and_closes_and_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_configuration_is_the_only_line() {
+async fn a_wrong_configuration_is_the_only_line_of_check() {
     let closer = Closer::bare();
     closer.file("settings.toml", "[pace]\nrate = 1\n");
     let ran = closer.run(&["check", "--config", "settings.toml"]).await;
     is_wrong(&ran, 2, "configuration", "rate");
-    assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.said());
+    assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.printed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_cannot_be_read_is_told_with_its_key_and_the_rest_is_checked_all_the_same() {
+async fn an_unreadable_secret_is_reported_with_its_key_and_the_rest_is_still_checked() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::bare()
         .set("DINGTALK__BASE_URL", &sandbox.base_url())
@@ -94,11 +94,11 @@ async fn a_secret_that_cannot_be_read_is_told_with_its_key_and_the_rest_is_check
     is_wrong(&ran, 2, "robot", "cannot read missing too, which notify.robot_secret_file names");
     is_wrong(&ran, 2, "hmac key", "cannot read missing three, which audit.hmac_key_file names");
     is_ok(&ran, "dingtalk", " answers");
-    assert!(!ran.stdout.contains("token"), "{}", ran.said());
+    assert!(!ran.stdout.contains("token"), "{}", ran.printed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_is_fetched_in_each_way_and_neither_it_nor_a_secret_is_shown() {
+async fn check_fetches_a_token_in_every_way_and_shows_no_secret() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let ways: [&[(&str, &str)]; 4] = [
         &[("APP_KEY", "key"), ("APP_SECRET", "hunter2")],
@@ -117,7 +117,7 @@ async fn a_token_is_fetched_in_each_way_and_neither_it_nor_a_secret_is_shown() {
         let closer =
             way.iter().fold(base, |closer, (key, value)| closer.set(&format!("DINGTALK__{key}"), value));
         let ran = closer.run(&["check", "-vv"]).await;
-        assert_eq!(ran.code, 0, "{}", ran.said());
+        assert_eq!(ran.code, 0, "{}", ran.printed());
         is_ok(
             &ran,
             "token",
@@ -127,14 +127,14 @@ async fn a_token_is_fetched_in_each_way_and_neither_it_nor_a_secret_is_shown() {
                 "valid for 2h"
             },
         );
-        let said = ran.said();
-        assert!(!said.contains("hunter2") && !said.contains("sandbox-token-"), "{said}");
+        let printed = ran.printed();
+        assert!(!printed.contains("hunter2") && !printed.contains("sandbox-token-"), "{printed}");
     }
     assert_eq!(sandbox.statistics().token_calls, 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_dingtalk_refuses_carries_its_hint() {
+async fn a_refusal_of_dingtalk_has_its_hint() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
     let ran = Closer::at(&sandbox).set("DINGTALK__APP_SECRET", "wrong").run(&["check"]).await;
@@ -144,7 +144,7 @@ async fn what_dingtalk_refuses_carries_its_hint() {
         "token",
         "(invalidClientIdOrSecret); hint: check dingtalk.app_key and dingtalk.app_secret",
     );
-    assert!(line(&ran, "token").ends_with("the account's own region"), "{}", ran.said());
+    assert!(line(&ran, "token").ends_with("the account's own region"), "{}", ran.printed());
     for (code, hint) in [
         ("Forbidden.AccessDenied.AccessTokenPermissionDenied", "grant the app the permission"),
         ("Forbidden.AccessDenied.IpNotInWhiteList", "add this machine's outgoing address"),
@@ -157,7 +157,7 @@ async fn what_dingtalk_refuses_carries_its_hint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_host_a_wall_and_trouble_are_told_apart() {
+async fn check_distinguishes_a_wrong_host_a_ban_and_a_server_error() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
     for (reply, part) in [
@@ -171,12 +171,12 @@ async fn a_wrong_host_a_wall_and_trouble_are_told_apart() {
         sandbox.script_tokens([reply]);
         let ran = closer.run(&["check"]).await;
         is_wrong(&ran, 3, "dingtalk", part);
-        assert!(!ran.stdout.contains("token:") && !ran.stdout.contains("clock:"), "{}", ran.said());
+        assert!(!ran.stdout.contains("token:") && !ran.stdout.contains("clock:"), "{}", ran.printed());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_network_no_answer_and_a_certificate_without_trust_are_told_apart() {
+async fn check_distinguishes_no_connection_no_answer_and_an_untrusted_certificate() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let at = |url: &str| {
         Closer::bare()
@@ -198,16 +198,16 @@ async fn no_network_no_answer_and_a_certificate_without_trust_are_told_apart() {
     closer.file("ca.pem", authority);
     let ran = closer.run(&["check"]).await;
     is_wrong(&ran, 3, "dingtalk", "the certificate is not trusted: ");
-    assert!(line(&ran, "dingtalk").contains("dingtalk.ca_file"), "{}", ran.said());
+    assert!(line(&ran, "dingtalk").contains("dingtalk.ca_file"), "{}", ran.printed());
     let ran = closer.set("DINGTALK__CA_FILE", "ca.pem").run(&["check"]).await;
     is_ok(&ran, "dingtalk", &format!("https://localhost:{port} answers"));
-    assert_eq!(ran.code, 0, "{}", ran.said());
+    assert_eq!(ran.code, 0, "{}", ran.printed());
     let ran = at("https://localhost:1").set("DINGTALK__CA_FILE", "missing.pem").run(&["check"]).await;
     is_wrong(&ran, 2, "dingtalk", "cannot read missing.pem, which dingtalk.ca_file names");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_is_compared_with_dingtalks() {
+async fn check_compares_the_clock_with_dingtalks() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
     for (ahead, code, start) in [
@@ -222,27 +222,27 @@ async fn a_clock_is_compared_with_dingtalks() {
         let ran = closer.run(&["check"]).await;
         let line = line(&ran, "clock");
         let direction = if ahead.is_negative() { " behind DingTalk's" } else { " ahead of DingTalk's" };
-        assert!(line.starts_with(start) && line.contains(direction), "{}", ran.said());
-        assert!(line.contains("hint: let the machine keep its time"), "{}", ran.said());
-        assert_eq!(ran.code, code, "{}", ran.said());
+        assert!(line.starts_with(start) && line.contains(direction), "{}", ran.printed());
+        assert!(line.contains("hint: let the machine keep its time"), "{}", ran.printed());
+        assert_eq!(ran.code, code, "{}", ran.printed());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_is_told_that_cannot_be_written_or_can_be_read_by_others_or_has_no_room() {
+async fn check_reports_a_folder_that_is_not_writable_not_private_or_full() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
     closer.file("file", "");
     let ran = closer.run(&["check", "--audit-dir", "file"]).await;
     is_wrong(&ran, 2, "audit", "cannot write the audit to file: ");
-    assert!(!ran.stdout.contains("room:"), "{}", ran.said());
+    assert!(!ran.stdout.contains("room:"), "{}", ran.printed());
 
     let folder = closer.folder.path().join("audit");
     std::fs::create_dir(&folder).unwrap();
     let mode = |mode| std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).unwrap();
     mode(0o755);
     let ran = closer.run(&["check"]).await;
-    assert!(line(&ran, "audit").starts_with("warn   ") && ran.code == 0, "{}", ran.said());
+    assert!(line(&ran, "audit").starts_with("warn   ") && ran.code == 0, "{}", ran.printed());
     mode(0o700);
     let ran = closer.run(&["check"]).await;
     is_ok(&ran, "audit", "audit can be written and locked");

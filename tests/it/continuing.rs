@@ -1,4 +1,4 @@
-//! A run that was left unfinished, and the same command again.
+//! Unfinished runs: the same command continues them.
 
 use std::process::Stdio;
 
@@ -16,20 +16,20 @@ fn with_rows(closer: Closer, names: &[String]) -> Closer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_command_again_asks_no_row_twice_that_has_its_outcome() {
+async fn the_same_command_again_asks_for_no_row_that_has_an_outcome() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     sandbox.script("m0000", [Reply::failure(404, "permissionError", "x")]);
     let closer = with_rows(Closer::at(&sandbox), &names(60)).set("PACE__REQUESTS_PER_SECOND", "40");
     let first = closer.run(&["close", "--yes", "--deadline", "500ms", "list.csv"]).await;
-    assert_eq!(first.code, 4, "{}", first.said());
+    assert_eq!(first.code, 4, "{}", first.printed());
     let done = sandbox.statistics().close_calls;
     assert!((1..60).contains(&done));
-    assert!(first.stderr.contains(" close --yes --deadline 500ms list.csv"), "{}", first.said());
+    assert!(first.stderr.contains(" close --yes --deadline 500ms list.csv"), "{}", first.printed());
 
     let second = closer.run(&["close", "--yes", "list.csv"]).await;
     // The row that failed before the deadline is a failed row of this run.
-    assert_eq!(second.code, 1, "{}", second.said());
-    assert!(second.stderr.contains(&format!(": {done} of 60 rows done")), "{}", second.said());
+    assert_eq!(second.code, 1, "{}", second.printed());
+    assert!(second.stderr.contains(&format!(": {done} of 60 rows done")), "{}", second.printed());
     assert_eq!(sandbox.statistics().close_calls, 60);
     let (summary, audit) = (closer.summary(), closer.audit());
     assert_eq!((summary["rows_in"].as_u64(), summary["calls"].as_u64()), (Some(60), Some(60)));
@@ -43,7 +43,7 @@ async fn the_same_command_again_asks_no_row_twice_that_has_its_outcome() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_finished_run_is_not_gone_on_with_nor_one_that_fresh_is_said_to() {
+async fn a_finished_run_is_not_continued_and_fresh_continues_no_run() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = with_rows(Closer::at(&sandbox), &names(3));
     assert_eq!(closer.close().await.code, 0);
@@ -58,28 +58,28 @@ async fn a_finished_run_is_not_gone_on_with_nor_one_that_fresh_is_said_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_process_with_the_same_lists_is_refused_and_told_of_the_first() {
+async fn a_second_process_with_the_same_lists_is_refused_and_the_first_is_named() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = with_rows(Closer::at(&sandbox), &names(500)).set("PACE__REQUESTS_PER_SECOND", "20");
     let mut first = closer.command(&["close", "--yes", "list.csv"]).stderr(Stdio::null()).spawn().unwrap();
     calls_reach(&sandbox, 1).await;
     for arguments in [&["close", "--yes", "list.csv"][..], &["close", "--yes", "--fresh", "list.csv"]] {
         let second = closer.run(arguments).await;
-        let told = format!(
+        let expected = format!(
             "error: process {} is closing the meetings of these lists right now (run ",
             first.id().unwrap()
         );
-        assert_eq!(second.code, 2, "{}", second.said());
-        assert!(second.stderr.starts_with(&told), "{}", second.said());
+        assert_eq!(second.code, 2, "{}", second.printed());
+        assert!(second.stderr.starts_with(&expected), "{}", second.printed());
     }
     first.kill().await.unwrap();
-    // The lock of a dead process holds nobody up.
+    // The lock of a dead process blocks no other process.
     let third = closer.run(&["close", "--yes", "--deadline", "1ms", "list.csv"]).await;
-    assert!(third.stderr.contains("continuing run "), "{}", third.said());
+    assert!(third.stderr.contains("continuing run "), "{}", third.printed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_ends_the_run_in_order_and_the_same_command_finishes_it() {
+async fn a_signal_stops_the_run_cleanly_and_the_same_command_finishes_it() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = with_rows(Closer::at(&sandbox), &names(200)).set("PACE__REQUESTS_PER_SECOND", "100");
     let child = closer.command(&["close", "--yes", "list.csv"]).spawn().unwrap();
@@ -94,7 +94,7 @@ async fn a_signal_ends_the_run_in_order_and_the_same_command_finishes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_torn_end_is_kept_beside_the_journal_and_an_altered_journal_is_refused() {
+async fn a_torn_record_is_kept_beside_the_journal_and_an_altered_journal_is_refused() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = with_rows(Closer::at(&sandbox), &names(20)).set("PACE__REQUESTS_PER_SECOND", "20");
     assert_eq!(closer.run(&["close", "--yes", "--deadline", "300ms", "list.csv"]).await.code, 4);
@@ -105,7 +105,7 @@ async fn a_torn_end_is_kept_beside_the_journal_and_an_altered_journal_is_refused
     assert!(
         ran.stderr.contains("the journal's last record was cut off; what was there is kept in audit/"),
         "{}",
-        ran.said()
+        ran.printed()
     );
     let kept = std::fs::read_dir(closer.run_folder()).unwrap().filter_map(Result::ok);
     let torn =
@@ -116,12 +116,16 @@ async fn a_torn_end_is_kept_beside_the_journal_and_an_altered_journal_is_refused
     std::fs::write(&journal, text.replacen("\"attempt\":1", "\"attempt\":2", 1)).unwrap();
     let calls = sandbox.statistics().close_calls;
     let ran = closer.close().await;
-    assert_eq!((ran.code, sandbox.statistics().close_calls), (2, calls), "{}", ran.said());
-    assert!(ran.stderr.contains("record 2 is broken: its hash does not match its content"), "{}", ran.said());
+    assert_eq!((ran.code, sandbox.statistics().close_calls), (2, calls), "{}", ran.printed());
+    assert!(
+        ran.stderr.contains("record 2 is broken: its hash does not match its content"),
+        "{}",
+        ran.printed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn resume_goes_on_with_a_list_that_was_edited_and_asks_what_is_new_alone() {
+async fn resume_continues_an_edited_list_and_asks_only_for_rows_without_an_outcome() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = with_rows(Closer::at(&sandbox), &names(50)).set("PACE__REQUESTS_PER_SECOND", "100");
     assert_eq!(closer.run(&["close", "--yes", "--deadline", "200ms", "list.csv"]).await.code, 4);
@@ -129,19 +133,19 @@ async fn resume_goes_on_with_a_list_that_was_edited_and_asks_what_is_new_alone()
     assert!((1..50).contains(&done));
     let first = closer.run_folder();
 
-    // Another order, another name, three rows more, and one fewer that was not asked yet.
+    // The edited list has another order and name, three more rows, and one row less that was not asked for yet.
     let mut edited: Vec<String> = names(53).into_iter().rev().collect();
     let dropped = edited.remove(3);
     assert!(!sandbox.has_ended(&dropped));
     closer.list(edited.iter().map(String::as_str));
     std::fs::rename(closer.folder.path().join("list.csv"), closer.folder.path().join("edited.csv")).unwrap();
     let second = closer.run(&["close", "--yes", "--resume", "latest", "edited.csv"]).await;
-    assert_eq!(second.code, 0, "{}", second.said());
-    assert!(second.stderr.contains(&format!(": {done} of 52 rows done")), "{}", second.said());
+    assert_eq!(second.code, 0, "{}", second.printed());
+    assert!(second.stderr.contains(&format!(": {done} of 52 rows done")), "{}", second.printed());
     assert_eq!(closer.run_folder(), first);
     assert_eq!(sandbox.statistics().close_calls, 52);
     assert!(edited.iter().all(|name| sandbox.has_ended(name)) && !sandbox.has_ended(&dropped));
-    // The row that is on no list any more keeps the outcome that it had.
+    // The removed row keeps its outcome.
     let audit = closer.audit();
     let left: Vec<&str> = audit
         .iter()
@@ -151,44 +155,44 @@ async fn resume_goes_on_with_a_list_that_was_edited_and_asks_what_is_new_alone()
     assert_eq!((left, audit.len()), (vec![dropped.as_str()], 53));
 
     let accounted = closer.run(&["verify", "latest", "--input", "edited.csv"]).await;
-    assert_eq!(accounted.code, 0, "{}", accounted.said());
+    assert_eq!(accounted.code, 0, "{}", accounted.printed());
     assert!(
         accounted.stdout.contains("every one of 52 rows has exactly one outcome"),
         "{}",
-        accounted.said()
+        accounted.printed()
     );
     assert!(accounted.stderr.contains("note: 1 outcomes are of rows that these lists do not hold"));
     closer.list(["m0000", "m0000", "never"]);
     let accounted = closer.run(&["verify", "latest", "--input", "list.csv"]).await;
-    assert_eq!(accounted.code, 1, "{}", accounted.said());
+    assert_eq!(accounted.code, 1, "{}", accounted.printed());
     assert!(
         accounted.stderr.contains("of 3 rows, 2 have no outcome, the first is list.csv:3"),
         "{}",
-        accounted.said()
+        accounted.printed()
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn resume_needs_no_list_and_never_redoes_a_complete_run() {
+async fn resume_needs_no_list_and_never_repeats_a_complete_run() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = with_rows(Closer::at(&sandbox), &names(30));
     let stopped = closer.run(&["close", "--yes", "--run-id", "one", "--deadline", "1ms", "list.csv"]).await;
     assert_eq!(stopped.code, 4);
     let resumed = closer.run(&["close", "--yes", "--resume", "one"]).await;
-    assert_eq!((resumed.code, sandbox.statistics().close_calls), (0, 30), "{}", resumed.said());
+    assert_eq!((resumed.code, sandbox.statistics().close_calls), (0, 30), "{}", resumed.printed());
     let again = closer.run(&["close", "--yes", "--resume", "one"]).await;
-    assert!(again.stderr.contains("run one is complete: a new one starts"), "{}", again.said());
+    assert!(again.stderr.contains("run one is complete: a new one starts"), "{}", again.printed());
     assert_eq!((closer.run_folders().len(), sandbox.statistics().close_calls), (2, 60));
     let rehearsal = closer.run(&["close", "--sandbox", "--resume", "one"]).await;
-    // Both are rehearsals, and the built-in stand-in knows none of the other's meetings; but it is the same work.
-    assert_eq!(rehearsal.code, 0, "{}", rehearsal.said());
+    // Both are rehearsals, so the built-in stand-in may continue the run.
+    assert_eq!(rehearsal.code, 0, "{}", rehearsal.printed());
     let wrong = closer.run(&["close", "--yes", "--resume", "two"]).await;
     assert_eq!(wrong.code, 2);
-    assert!(wrong.stderr.starts_with("error: there is no run \"two\" in audit"), "{}", wrong.said());
+    assert!(wrong.stderr.starts_with("error: there is no run \"two\" in audit"), "{}", wrong.printed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn retry_failed_is_a_new_run_over_what_did_not_end() {
+async fn retry_failed_is_a_new_run_over_the_rows_that_did_not_end() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     sandbox.script("m0003", [Reply::failure(404, "permissionError", "x")]);
     sandbox.script("m0007", [Reply::failure(404, "permissionError", "x")]);
@@ -197,12 +201,12 @@ async fn retry_failed_is_a_new_run_over_what_did_not_end() {
     let slow =
         ["close", "--yes", "--run-id", "two", "--rate", "1", "--deadline", "300ms", "--retry-failed", "one"];
     let retry = closer.run(&slow).await;
-    assert_eq!(retry.code, 4, "{}", retry.said());
-    assert!(retry.stderr.contains(" --retry-failed one"), "{}", retry.said());
-    // The same command, with the retry itself as the latest run, means the same rows still.
+    assert_eq!(retry.code, 4, "{}", retry.printed());
+    assert!(retry.stderr.contains(" --retry-failed one"), "{}", retry.printed());
+    // The retry itself is now the latest run, and the same command still means the same rows.
     let retry = closer.run(&["close", "--yes", "--retry-failed", "latest"]).await;
-    assert_eq!(retry.code, 0, "{}", retry.said());
-    assert!(retry.stderr.contains("continuing run two: 1 of 2 rows done"), "{}", retry.said());
+    assert_eq!(retry.code, 0, "{}", retry.printed());
+    assert!(retry.stderr.contains("continuing run two: 1 of 2 rows done"), "{}", retry.printed());
     let two = closer.folder.path().join("audit/two");
     let rows: Vec<_> =
         audit_of(&two).into_iter().map(|row| (row["source"].clone(), row["line"].clone())).collect();
@@ -213,12 +217,16 @@ async fn retry_failed_is_a_new_run_over_what_did_not_end() {
     );
 
     let nothing = closer.run(&["close", "--yes", "--retry-failed", "two"]).await;
-    assert_eq!((nothing.code, closer.run_folders().len()), (0, 2), "{}", nothing.said());
-    assert!(nothing.stdout.contains("run two has no failed and no not_attempted row"), "{}", nothing.said());
+    assert_eq!((nothing.code, closer.run_folders().len()), (0, 2), "{}", nothing.printed());
+    assert!(
+        nothing.stdout.contains("run two has no failed and no not_attempted row"),
+        "{}",
+        nothing.printed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_in_doubt_that_was_taken_off_the_list_is_neither_asked_nor_lost() {
+async fn a_doubtful_row_that_was_removed_from_the_list_is_neither_asked_for_nor_lost() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     sandbox.script("m0001", [Reply::Silence]);
     let closer = with_rows(Closer::at(&sandbox), &names(2));
@@ -227,7 +235,7 @@ async fn a_row_in_doubt_that_was_taken_off_the_list_is_neither_asked_nor_lost() 
     child.kill().await.unwrap();
     closer.list(["m0000"]);
     let resumed = closer.run(&["close", "--yes", "--resume", "latest", "list.csv"]).await;
-    assert_eq!(resumed.code, 1, "{}", resumed.said());
+    assert_eq!(resumed.code, 1, "{}", resumed.printed());
     let audit = closer.audit();
     let doubtful = audit.iter().find(|row| row["conference_id"] == "m0001").unwrap();
     assert_eq!((doubtful["outcome"].as_str(), doubtful["attempts"].as_str()), ("not_attempted", "1"));
@@ -241,7 +249,7 @@ async fn a_row_in_doubt_that_was_taken_off_the_list_is_neither_asked_nor_lost() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_of_the_output_that_goes_away_harms_nothing() {
+async fn a_closed_output_pipe_does_not_stop_a_run() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = with_rows(Closer::at(&sandbox), &names(20));
     let mut child = closer.command(&["close", "--yes", "list.csv"]).spawn().unwrap();

@@ -1,4 +1,4 @@
-//! Disks that fill up and folders that go away.
+//! Full disks and removed folders: the run stops before the next request.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use meeting_closer::Sandbox;
 
 use crate::support::{Closer, attempts_in, binary, calls_reach, fast_sandbox};
 
-/// A filesystem of 96 KiB under the audit folder, later enlarged; mounted where only this script sees it.
+/// Mounts a filesystem of 96 KiB under the audit folder, and enlarges it later. Only this script sees the mount.
 const SMALL_FILESYSTEM: &str = r#"
 mkdir audit && mount -t tmpfs -o size=96k tmpfs audit || exit 99
 "$BINARY" close --yes list.csv; echo "first $?"
@@ -15,7 +15,7 @@ mount -o remount,size=64m audit
 cp -r audit kept
 "#;
 
-/// The same where mounting is not allowed: the system refuses to let a file grow beyond 96 KiB.
+/// The same where mounting is not allowed: the system refuses a file larger than 96 KiB.
 const SMALL_FILES: &str = r#"
 (trap '' XFSZ; ulimit -f 96; "$BINARY" close --yes list.csv); echo "first $?"
 "$BINARY" close --yes list.csv; echo "second $?"
@@ -29,7 +29,7 @@ fn can_mount() -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_stops_the_run_at_once_and_room_lets_it_go_on() {
+async fn a_full_disk_stops_the_run_at_once_and_free_space_lets_it_continue() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
     let names: Vec<String> = (0..400).map(|n| format!("m{n:04}")).collect();
@@ -40,33 +40,33 @@ async fn a_full_disk_stops_the_run_at_once_and_room_lets_it_go_on() {
         script = closer.program("unshare", &arguments);
     }
     let ran = closer.finish(script.env("BINARY", binary())).await;
-    assert_eq!(ran.stdout.lines().next(), Some("first 5"), "{}", ran.said());
-    assert!(ran.stdout.contains("second 0\n"), "{}", ran.said());
-    assert!(ran.stderr.contains("error: cannot write audit/"), "{}", ran.said());
-    assert!(ran.stderr.contains(" records are safe on the disk\n"), "{}", ran.said());
-    assert!(ran.stderr.contains("continuing run "), "{}", ran.said());
+    assert_eq!(ran.stdout.lines().next(), Some("first 5"), "{}", ran.printed());
+    assert!(ran.stdout.contains("second 0\n"), "{}", ran.printed());
+    assert!(ran.stderr.contains("error: cannot write audit/"), "{}", ran.printed());
+    assert!(ran.stderr.contains(" records are safe on the disk\n"), "{}", ran.printed());
+    assert!(ran.stderr.contains("continuing run "), "{}", ran.printed());
 
-    // What left was in the journal, and nothing was asked twice but what was in flight when the disk was full.
+    // Every sent request was in the journal. Only requests that were in flight when the disk filled up were sent twice.
     let kept = std::fs::read_dir(closer.folder.path().join("kept")).unwrap().map(Result::unwrap);
     let run = kept.map(|entry| entry.path()).find(|path| path.is_dir()).unwrap();
     let calls = sandbox.statistics().close_calls;
     assert!(attempts_in(&run) >= calls, "{} attempts, {calls} calls", attempts_in(&run));
     assert!(calls <= 400 + 16, "{calls} calls");
     let verified = closer.run(&["verify", run.to_str().unwrap(), "--input", "list.csv"]).await;
-    assert_eq!(verified.code, 0, "{}", verified.said());
+    assert_eq!(verified.code, 0, "{}", verified.printed());
     assert!(names.iter().all(|name| sandbox.has_ended(name)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_may_not_grow_is_a_full_disk_and_no_end_without_a_word() {
+async fn a_file_size_limit_is_reported_like_a_full_disk() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
     let names: Vec<String> = (0..400).map(|n| format!("m{n:04}")).collect();
     closer.list(names.iter().map(String::as_str));
     let script = r#"ulimit -f 40; exec "$BINARY" close --yes list.csv"#;
     let ran = closer.finish(closer.program("bash", &["-c", script]).env("BINARY", binary())).await;
-    assert_eq!(ran.code, 5, "{}", ran.said());
-    assert!(ran.stderr.contains(" records are safe on the disk\n"), "{}", ran.said());
+    assert_eq!(ran.code, 5, "{}", ran.printed());
+    assert!(ran.stderr.contains(" records are safe on the disk\n"), "{}", ran.printed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,7 +79,7 @@ async fn a_run_whose_folder_was_removed_stops_at_once() {
     calls_reach(&sandbox, 2).await;
     std::fs::remove_dir_all(closer.run_folder()).unwrap();
     let ended = child.wait_with_output().await.unwrap();
-    let said = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(5), "{said}");
-    assert!(said.contains("journal.jsonl: the file was removed"), "{said}");
+    let printed = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(5), "{printed}");
+    assert!(printed.contains("journal.jsonl: somebody removed it"), "{printed}");
 }

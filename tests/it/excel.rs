@@ -1,4 +1,4 @@
-//! Lists in Excel workbooks, through the real binary.
+//! Lists in Excel workbooks, read by the real binary.
 
 use meeting_closer::Sandbox;
 use rust_xlsxwriter::Workbook;
@@ -26,31 +26,27 @@ fn workbook(closer: &Closer, name: &str, sheets: &[(&str, u32)]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_workbook_is_closed_continued_and_accounted_for_like_any_list() {
+async fn a_workbook_can_be_closed_continued_and_verified_like_any_list() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox).set("PACE__REQUESTS_PER_SECOND", "40");
     workbook(&closer, "list.xlsx", &[("Tonight", 60), ("Other", 1)]);
     let first = closer.run(&["close", "--yes", "--deadline", "500ms", "list.xlsx"]).await;
-    assert_eq!(first.code, 4, "{}", first.said());
-    assert!(
-        first.stderr.contains("the workbook has 2 visible sheets; reading \"Tonight\""),
-        "{}",
-        first.said()
-    );
-    assert!(first.stderr.contains("the header is row 3"), "{}", first.said());
+    assert_eq!(first.code, 4, "{}", first.printed());
+    assert!(first.stderr.contains("of 2 sheets, \"Tonight\" is read"), "{}", first.printed());
+    assert!(first.stderr.contains("the header is row 3"), "{}", first.printed());
     let done = sandbox.statistics().close_calls;
     assert!((1..60).contains(&done));
 
     let closer = closer.set("PACE__REQUESTS_PER_SECOND", "1000");
-    // Another sheet is another list: it continues nothing.
+    // Another sheet is another list, so it continues no run.
     let other = closer.run(&["close", "--yes", "--run-id", "other", "--sheet", "Other", "list.xlsx"]).await;
-    assert_eq!(other.code, 1, "{}", other.said());
-    assert!(!other.stderr.contains("continuing"), "{}", other.said());
+    assert_eq!(other.code, 1, "{}", other.printed());
+    assert!(!other.stderr.contains("continuing"), "{}", other.printed());
     std::fs::remove_dir_all(closer.folder.path().join("audit/other")).unwrap();
 
     let second = closer.run(&["close", "--yes", "list.xlsx"]).await;
-    assert_eq!(second.code, 1, "{}", second.said());
-    assert!(second.stderr.contains("continuing run "), "{}", second.said());
+    assert_eq!(second.code, 1, "{}", second.printed());
+    assert!(second.stderr.contains("continuing run "), "{}", second.printed());
     assert_eq!(sandbox.statistics().close_calls, 61);
     let audit = closer.audit();
     let places: Vec<_> =
@@ -68,18 +64,18 @@ async fn a_workbook_is_closed_continued_and_accounted_for_like_any_list() {
     assert_eq!(closer.summary()["lists"][0]["sheet"], "Tonight");
 
     let accounted = closer.run(&["verify", "latest", "--input", "list.xlsx"]).await;
-    assert_eq!(accounted.code, 0, "{}", accounted.said());
+    assert_eq!(accounted.code, 0, "{}", accounted.printed());
     assert!(
         accounted.stdout.contains("every one of 61 rows has exactly one outcome"),
         "{}",
-        accounted.said()
+        accounted.printed()
     );
     let other = closer.run(&["verify", "latest", "--sheet", "Other", "--input", "list.xlsx"]).await;
-    assert_eq!(other.code, 1, "{}", other.said());
+    assert_eq!(other.code, 1, "{}", other.printed());
     assert!(
         other.stderr.contains("of 2 rows, 1 have no outcome, the first is list.xlsx:4"),
         "{}",
-        other.said()
+        other.printed()
     );
 }
 
@@ -91,9 +87,9 @@ async fn a_run_of_a_named_sheet_is_resumed_with_that_sheet() {
     closer.list(["from-csv"]);
     let lists = ["close", "--yes", "--deadline", "1ms", "--sheet", "Tonight", "list.csv", "Evening.XLSX"];
     let stopped = closer.run(&lists).await;
-    assert_eq!(stopped.code, 4, "{}", stopped.said());
+    assert_eq!(stopped.code, 4, "{}", stopped.printed());
     let resumed = closer.run(&["close", "--yes", "--resume", "latest"]).await;
-    assert_eq!(resumed.code, 1, "{}", resumed.said());
+    assert_eq!(resumed.code, 1, "{}", resumed.printed());
     assert_eq!(closer.summary()["rows_in"], 7);
     assert!(sandbox.has_ended("Tonight0004") && sandbox.has_ended("from-csv"));
     assert!(!sandbox.has_ended("Drafts0000"));
@@ -108,6 +104,6 @@ async fn a_workbook_of_exclusions_keeps_its_meetings_open() {
     workbook.add_worksheet().write_column(0, 0, ["会议ID", "vip"]).unwrap();
     workbook.save(closer.folder.path().join("keep.xlsx")).unwrap();
     let ran = closer.run(&["close", "--yes", "--exclude", "keep.xlsx", "list.csv"]).await;
-    assert_eq!(ran.code, 0, "{}", ran.said());
+    assert_eq!(ran.code, 0, "{}", ran.printed());
     assert!(sandbox.has_ended("a") && !sandbox.has_ended("vip"));
 }

@@ -1,11 +1,11 @@
-//! What keeps a run from closing what nobody meant.
+//! The guards that keep a run from closing meetings by mistake.
 
 use meeting_closer::Sandbox;
 
 use crate::support::{Closer, fast_sandbox};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_called_unless_somebody_said_yes() {
+async fn nothing_is_called_without_a_confirmation() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
     closer.list(["a", "b"]);
@@ -53,7 +53,7 @@ async fn a_deadline_leaves_the_rest_for_the_next_run() {
     let names: Vec<String> = (0..50).map(|n| format!("m{n}")).collect();
     closer.list(names.iter().map(String::as_str));
     let ran = closer.run(&["close", "--yes", "--deadline", "500ms", "list.csv"]).await;
-    assert_eq!(ran.code, 4, "{}", ran.said());
+    assert_eq!(ran.code, 4, "{}", ran.printed());
     let (summary, calls) = (closer.summary(), sandbox.statistics().close_calls);
     assert!((1..=6).contains(&calls), "{calls}");
     assert_eq!(summary["outcomes"]["closed"], calls);

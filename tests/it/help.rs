@@ -1,4 +1,4 @@
-//! What the program says of itself: `--help`, completions, manual page.
+//! The program's own documentation: `--help`, completions, manual page.
 
 use std::process::Stdio;
 
@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::support::Closer;
 
-/// The program's command line and that of each of its commands, with the words that call it.
+/// The command line of the program and of each of its commands, with the words that call it.
 fn commands() -> Vec<(Vec<String>, Command)> {
     fn visit(words: &[String], command: &Command, found: &mut Vec<(Vec<String>, Command)>) {
         found.push((words.to_vec(), command.clone()));
@@ -23,7 +23,7 @@ fn commands() -> Vec<(Vec<String>, Command)> {
     found
 }
 
-/// The options of all commands, as they are typed.
+/// The options of all commands, as a user types them.
 fn options() -> Vec<String> {
     let long = |(_, command): (_, Command)| {
         command
@@ -41,7 +41,7 @@ fn no_line_of_any_help_is_longer_than_eighty_columns() {
         for line in help.lines() {
             assert!(line.chars().count() <= 80, "{words:?}: {line}");
         }
-        // What was laid out by hand is not laid out anew, which would tear it apart.
+        // clap does not wrap a text that was laid out by hand.
         let by_hand = command.get_after_long_help().or(command.get_after_help());
         for line in by_hand.map(ToString::to_string).unwrap_or_default().lines() {
             assert!(help.lines().any(|shown| shown == line), "{words:?}: {line}");
@@ -62,13 +62,13 @@ fn every_command_and_every_option_says_what_it_does() {
 }
 
 #[tokio::test]
-async fn help_of_every_command_is_data_and_no_error() {
+async fn every_help_is_printed_on_standard_output_with_exit_code_0() {
     for (words, command) in commands() {
         let words: Vec<&str> = words.iter().map(String::as_str).chain(["--help"]).collect();
         let ran = Closer::bare().variable("COLUMNS", "80").run(&words).await;
-        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.said());
-        assert!(ran.stdout.starts_with(&command.get_about().unwrap().to_string()), "{}", ran.said());
-        assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.said());
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.printed());
+        assert!(ran.stdout.starts_with(&command.get_about().unwrap().to_string()), "{}", ran.printed());
+        assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.printed());
     }
 }
 
@@ -76,7 +76,7 @@ async fn help_of_every_command_is_data_and_no_error() {
 async fn every_shell_gets_completions_that_know_every_command_and_option() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = Closer::bare().run(&["completions", shell]).await;
-        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{shell}: {}", ran.said());
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{shell}: {}", ran.printed());
         for (words, _) in commands() {
             assert!(words.iter().all(|word| ran.stdout.contains(word)), "{shell}: {words:?}");
         }
@@ -89,11 +89,11 @@ async fn every_shell_gets_completions_that_know_every_command_and_option() {
 }
 
 #[tokio::test]
-async fn bash_takes_the_completions_and_completes_with_them() {
+async fn bash_loads_the_completions_and_completes_every_option() {
     let closer = Closer::bare();
     closer.file("completions.bash", closer.run(&["completions", "bash"]).await.stdout);
     let checked = closer.finish(&mut closer.program("bash", &["-n", "completions.bash"])).await;
-    assert_eq!((checked.code, checked.said().lines().count()), (0, 3), "{}", checked.said());
+    assert_eq!((checked.code, checked.printed().lines().count()), (0, 3), "{}", checked.printed());
     for (words, command) in commands() {
         let words = [&["meeting-closer".to_owned()], words.as_slice()].concat();
         let (typed, count) = (words.join(" "), words.len());
@@ -105,16 +105,20 @@ async fn bash_takes_the_completions_and_completes_with_them() {
         let completed = closer.finish(&mut closer.program("bash", &["-c", &ask])).await;
         for option in command.get_arguments().filter_map(clap::Arg::get_long) {
             let mut offered = completed.stdout.split_whitespace();
-            assert!(offered.any(|offered| offered == format!("--{option}")), "{typed}: {}", completed.said());
+            assert!(
+                offered.any(|offered| offered == format!("--{option}")),
+                "{typed}: {}",
+                completed.printed()
+            );
         }
     }
 }
 
 #[tokio::test]
-async fn the_manual_page_is_sound_and_alone_tells_of_every_command_and_option() {
+async fn the_manual_page_is_valid_and_names_every_command_and_option() {
     let closer = Closer::bare();
     let page = closer.run(&["man"]).await;
-    assert_eq!((page.code, page.stderr.as_str()), (0, ""), "{}", page.said());
+    assert_eq!((page.code, page.stderr.as_str()), (0, ""), "{}", page.printed());
     assert!(!page.stdout.trim_end().contains("\n.ie"), "one preamble is enough");
     // -ww: every warning; -b: where it comes from.
     let mut groff =

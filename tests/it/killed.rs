@@ -1,4 +1,4 @@
-//! A run that is killed again and again.
+//! A run that is killed many times loses no row.
 
 use std::collections::{HashMap, HashSet};
 use std::process::Stdio;
@@ -11,7 +11,7 @@ const ROWS: usize = 3_000;
 const KILLS: u64 = 100;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_killed_a_hundred_times_loses_no_row_and_claims_nothing_it_cannot_know() {
+async fn a_run_killed_a_hundred_times_loses_no_row_and_makes_no_false_claim() {
     let faults = ["systemError=0.03", "lost=0.03", "reset=0.03", "empty=0.02"];
     let settings = SandboxSettings {
         faults: faults.iter().map(|fault| fault.parse().unwrap()).collect(),
@@ -30,13 +30,13 @@ async fn a_run_killed_a_hundred_times_loses_no_row_and_claims_nothing_it_cannot_
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // Another number of calls each time, so that the kills fall on different moments, all across the run.
+        // The number of calls differs each time, so that the kills hit different moments of the run.
         calls_reach(&sandbox, sandbox.statistics().close_calls + 1 + kill * 17 % 53).await;
         child.kill().await.unwrap();
     }
     let last = closer.close().await;
-    assert_eq!(last.code, 0, "{}", last.said());
-    assert!(last.stderr.contains("continuing run "), "the kills came after the end: {}", last.said());
+    assert_eq!(last.code, 0, "{}", last.printed());
+    assert!(last.stderr.contains("continuing run "), "the kills came after the end: {}", last.printed());
 
     let journal = closer.run_folder().join("journal.jsonl");
     let mut reader = Reader::open(&journal, Hasher::PLAIN).unwrap();
@@ -63,17 +63,17 @@ async fn a_run_killed_a_hundred_times_loses_no_row_and_claims_nothing_it_cannot_
     }
     assert_eq!((ended.len(), continued), (ROWS, KILLS));
     assert!(names.iter().all(|name| sandbox.has_ended(name)));
-    // Every request that came was in the journal before it left.
+    // Every request that arrived was in the journal before it was sent.
     assert!(u64::from(asked.values().sum::<u32>()) >= sandbox.statistics().close_calls);
     assert_eq!(closer.summary()["rows_in"], ROWS);
 
     let verified = closer.run(&["verify", "latest", "--input", "list.csv"]).await;
-    assert_eq!(verified.code, 0, "{}", verified.said());
+    assert_eq!(verified.code, 0, "{}", verified.printed());
     let mut bytes = std::fs::read(&journal).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&journal, bytes).unwrap();
     let verified = closer.run(&["verify", "latest"]).await;
-    assert_eq!(verified.code, 1, "{}", verified.said());
-    assert!(verified.stderr.contains(" is broken: "), "{}", verified.said());
+    assert_eq!(verified.code, 1, "{}", verified.printed());
+    assert!(verified.stderr.contains(" is broken: "), "{}", verified.printed());
 }

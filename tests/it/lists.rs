@@ -1,4 +1,4 @@
-//! Lists as people make them, through the real binary.
+//! Lists of every form, read by the real binary.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use meeting_closer::Sandbox;
 use crate::support::{Closer, fast_sandbox};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ids_reach_dingtalk_as_ids_whatever_they_look_like() {
+async fn ids_with_special_characters_reach_dingtalk_unchanged() {
     let ids = ["../x", "a?unionId=b", "a/b", "a#b", "%2e%2e", "a b+c", "会议", "a&b=c", ";,\"'", "x\\y"];
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
@@ -18,7 +18,7 @@ async fn ids_reach_dingtalk_as_ids_whatever_they_look_like() {
     }
     closer.file("list.csv", csv.into_inner().unwrap());
     let ran = closer.close().await;
-    assert_eq!(ran.code, 0, "{}", ran.said());
+    assert_eq!(ran.code, 0, "{}", ran.printed());
     let mut reached: Vec<_> =
         sandbox.statistics().calls.into_iter().map(|call| (call.conference_id, call.union_id)).collect();
     let mut expected: Vec<_> = ids.iter().map(|id| ((*id).to_owned(), format!("host of {id}"))).collect();
@@ -40,7 +40,7 @@ async fn several_lists_and_standard_input_are_one_run_in_their_order() {
             b"host union id,Conference ID\nhost,d\nhost,a\n",
         )
         .await;
-    assert_eq!(ran.code, 0, "{}", ran.said());
+    assert_eq!(ran.code, 0, "{}", ran.printed());
     let rows: Vec<String> = closer
         .audit()
         .iter()
@@ -61,11 +61,11 @@ async fn several_lists_and_standard_input_are_one_run_in_their_order() {
             "gb.csv:2 c 张三 closed",
         ]
     );
-    assert!(ran.stderr.contains("reading it as GB18030"), "{}", ran.said());
+    assert!(ran.stderr.contains("read as GB18030"), "{}", ran.printed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_row_is_invalid_with_its_place_and_reason_and_the_run_goes_on() {
+async fn a_bad_row_is_invalid_with_its_place_and_reason_and_the_run_continues() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
     closer.file(
@@ -73,7 +73,7 @@ async fn a_bad_row_is_invalid_with_its_place_and_reason_and_the_run_goes_on() {
         "conferenceId,unionId\na,host\n,host\n6.07E+23,host\nc\n\"d\u{1}\",host\n\te,'host\n",
     );
     let ran = closer.close().await;
-    assert_eq!(ran.code, 1, "{}", ran.said());
+    assert_eq!(ran.code, 1, "{}", ran.printed());
     let rows: Vec<String> = closer
         .audit()
         .iter()
@@ -93,19 +93,19 @@ async fn a_bad_row_is_invalid_with_its_place_and_reason_and_the_run_goes_on() {
     assert!(
         ran.stderr.contains("invalid row list.csv:3: column \"conferenceId\" is empty"),
         "{}",
-        ran.said()
+        ran.printed()
     );
     assert_eq!(sandbox.statistics().close_calls, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_is_asked_once_and_an_excluded_meeting_never() {
+async fn a_meeting_is_asked_for_once_and_an_excluded_meeting_never() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
     closer.list(["a", "vip", "a", "b", "vip"]);
     closer.file("keep.csv", "meeting id\nvip\n");
     let ran = closer.run(&["close", "--yes", "--exclude", "keep.csv", "list.csv"]).await;
-    assert_eq!(ran.code, 0, "{}", ran.said());
+    assert_eq!(ran.code, 0, "{}", ran.printed());
     let outcomes: Vec<_> = closer.audit().into_iter().map(|mut row| row.remove("outcome").unwrap()).collect();
     assert_eq!(outcomes, ["closed", "excluded", "duplicate", "closed", "excluded"]);
     let asked: Vec<_> = sandbox.statistics().calls.into_iter().map(|call| call.conference_id).collect();
@@ -114,12 +114,16 @@ async fn a_row_is_asked_once_and_an_excluded_meeting_never() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn digits_only_get_the_hint_that_they_may_be_a_room_code() {
+async fn an_id_of_digits_only_gets_the_room_code_hint() {
     let closer = Closer::bare();
     closer.list(["607452e01401526ee39609e1", "42261597832"]);
     let ran = closer.run(&["close", "--dry-run", "list.csv"]).await;
-    assert_eq!(ran.code, 0, "{}", ran.said());
-    assert!(ran.stderr.contains("hint: 1 conference id has only digits (list.csv:3)"), "{}", ran.said());
+    assert_eq!(ran.code, 0, "{}", ran.printed());
+    assert!(
+        ran.stderr.contains("hint: 1 conference ids have digits only (the first at list.csv:3)"),
+        "{}",
+        ran.printed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,13 +136,13 @@ async fn the_audit_report_is_itself_a_list() {
     let text = std::fs::read_to_string(&first).unwrap();
     assert!(text.contains(",'=1+1,'-host,") && text.contains(",'@x,"), "{text}");
     let ran = closer.run(&["close", "--yes", "--run-id", "second", "audit/first/audit.csv"]).await;
-    assert_eq!(ran.code, 0, "{}", ran.said());
+    assert_eq!(ran.code, 0, "{}", ran.printed());
     let again = crate::support::audit_of(&closer.folder.path().join("audit/second"));
     assert!(again.iter().all(|row: &HashMap<_, _>| row["outcome"] == "already_closed"), "{again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn columns_of_other_names_are_configured() {
+async fn the_configuration_can_name_other_columns() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox)
         .set("INPUT__CONFERENCE_ID_COLUMN", "Raum")

@@ -1,24 +1,23 @@
-//! meeting-closer as its users have it: the real binary, real sockets, a real clock.
+//! Tests of the whole program: the real binary, real sockets, a real clock.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod answers;
 mod audit;
 mod browser;
+mod changed_queue;
 mod check;
-mod claims;
 mod continuing;
 mod deploy;
 mod disk;
 mod excel;
 mod failures;
-mod figures;
 mod fleet;
-mod found_runs;
+mod generated_run;
 mod guards;
 mod help;
 mod killed;
 mod lists;
-mod meddled_queue;
+mod metrics;
 mod network;
 mod outage;
 mod pacing;
@@ -30,10 +29,11 @@ mod readme;
 mod receiver;
 mod rehearsal;
 mod robot;
+mod selection;
 mod service;
 mod stored_runs;
 mod support;
 mod support_redis;
+mod takeover;
 mod tokens;
 mod work;
-mod written_run;

@@ -1,4 +1,4 @@
-//! What lies between here and DingTalk: proxies and certificates.
+//! The way to DingTalk: proxies and certificates.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use crate::support::{Closer, fast_sandbox};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_of_the_environment_is_used_and_the_stand_in_is_reached_without_it() {
+async fn a_proxy_from_the_environment_is_used_but_not_for_the_stand_in() {
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", proxy.local_addr().unwrap());
     let closer = Closer::bare()
@@ -30,18 +30,18 @@ async fn a_proxy_of_the_environment_is_used_and_the_stand_in_is_reached_without_
     });
     let ran = closer.close().await;
     assert_eq!(asked.await.unwrap(), "CONNECT api.dingtalk.io:443 HTTP/1.1\r\n");
-    assert_eq!(ran.code, 3, "{}", ran.said());
+    assert_eq!(ran.code, 3, "{}", ran.printed());
 
     let ran = closer.run(&["close", "--sandbox", "list.csv"]).await;
-    assert_eq!(ran.code, 0, "{}", ran.said());
+    assert_eq!(ran.code, 0, "{}", ran.printed());
 }
 
-/// A TLS front for the stand-in, with a certificate of an authority of its own; the authority in PEM form.
+/// Starts a TLS front for the stand-in with its own certificate authority. Returns its port and the authority in PEM form.
 pub(crate) async fn tls_front(sandbox: &Sandbox) -> (u16, String) {
     tls_front_of(sandbox.base_url().trim_start_matches("http://")).await
 }
 
-/// A TLS front for what listens at an address.
+/// The same for any server address.
 pub(crate) async fn tls_front_of(behind: &str) -> (u16, String) {
     let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(signed.signing_key.serialize_der().into());
@@ -70,7 +70,7 @@ pub(crate) async fn tls_front_of(behind: &str) -> (u16, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_companys_own_authority_is_trusted_when_it_is_named_and_not_before() {
+async fn a_companys_certificate_authority_is_trusted_only_when_it_is_configured() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let (port, authority) = tls_front(&sandbox).await;
     let closer = Closer::bare()
@@ -81,10 +81,10 @@ async fn a_companys_own_authority_is_trusted_when_it_is_named_and_not_before() {
     closer.list(["m"]);
     closer.file("ca.pem", authority);
     let ran = closer.run(&["close", "--yes", "--run-id", "untrusted", "list.csv"]).await;
-    assert_eq!((ran.code, sandbox.statistics().token_calls), (3, 0), "{}", ran.said());
-    assert!(ran.stderr.contains("certificate"), "{}", ran.said());
+    assert_eq!((ran.code, sandbox.statistics().token_calls), (3, 0), "{}", ran.printed());
+    assert!(ran.stderr.contains("certificate"), "{}", ran.printed());
     let trusting = closer.set("DINGTALK__CA_FILE", "ca.pem");
     let ran = trusting.run(&["close", "--yes", "--run-id", "trusted", "list.csv"]).await;
-    assert_eq!(ran.code, 0, "{}", ran.said());
+    assert_eq!(ran.code, 0, "{}", ran.printed());
     assert!(sandbox.has_ended("m"));
 }

@@ -6,10 +6,10 @@ use meeting_closer::{Hasher, Reply, Sandbox, write_reports};
 use thirtyfour::prelude::*;
 
 use crate::browser::{ask, complaints, prefer, press, show_as, with_browser, without_script};
+use crate::generated_run;
 use crate::support::{Closer, fast_sandbox};
-use crate::written_run;
 
-/// Hostile texts, which must stay text.
+/// Texts that must stay text in the page.
 const HOSTILE: [&str; 4] = [
     "<script>window.stolen=1</script>",
     "\"><img src=x onerror=window.stolen=2>",
@@ -21,7 +21,7 @@ async fn open(browser: &WebDriver, folder: &Path) {
     browser.goto(format!("file://{}", folder.join("report.html").display())).await.unwrap();
 }
 
-/// The text of each element that the selector matches.
+/// The text of each element that matches a selector.
 async fn texts(browser: &WebDriver, selector: &str) -> Vec<String> {
     ask(browser, &format!("[...document.querySelectorAll({selector:?})].map((found) => found.textContent)"))
         .await
@@ -36,7 +36,7 @@ async fn count(browser: &WebDriver) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_text_from_lists_and_from_dingtalk_is_text_and_the_page_can_be_searched_by_keyboard() {
+async fn hostile_text_stays_text_and_the_page_can_be_searched_by_keyboard() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
     let mut list = csv::Writer::from_path(closer.folder.path().join("<b>list.csv")).unwrap();
@@ -51,12 +51,12 @@ async fn hostile_text_from_lists_and_from_dingtalk_is_text_and_the_page_can_be_s
     list.write_record(["6.07E+23", HOSTILE[0]]).unwrap();
     drop(list);
     let ran = closer.run(&["close", "--yes", "<b>list.csv"]).await;
-    assert_eq!(ran.code, 1, "{}", ran.said());
+    assert_eq!(ran.code, 1, "{}", ran.printed());
     let folder = closer.run_folder();
 
     with_browser(|browser| async move {
         open(&browser, &folder).await;
-        // Every hostile text is in the page as text: in the page's own rows and in the script's rows.
+        // The page's own rows and the script's rows show every hostile text as text.
         let message = |text: &str| text.replace('\u{2028}', " ");
         for body in [".printed", "#rows"] {
             for field in ["conference_id", "union_id", "code", "message"] {
@@ -68,7 +68,7 @@ async fn hostile_text_from_lists_and_from_dingtalk_is_text_and_the_page_can_be_s
             }
         }
         assert!(texts(&browser, "h1").await[0].contains("20 of 24 meetings ended; 4 failed."));
-        // No hostile text became an element or ran, and the policy had nothing to block.
+        // No hostile text became an element or ran, and the page's policy had nothing to refuse.
         let elements: Vec<usize> =
             ask(&browser, "['script', 'style', 'img', 'template', 'b b'].map((name) => document.querySelectorAll(name).length)")
                 .await;
@@ -77,7 +77,7 @@ async fn hostile_text_from_lists_and_from_dingtalk_is_text_and_the_page_can_be_s
         assert!(!stolen);
         assert_eq!(complaints(&browser).await, Vec::<String>::new());
 
-        // By keyboard alone: Tab reaches the search, typing filters the rows, arrow keys choose an outcome.
+        // By keyboard: Tab leads to the search, typing filters the rows, arrows choose an outcome.
         assert_eq!((rows_shown(&browser).await, &*count(&browser).await), (25, "25 of 25 rows"));
         let mut tabs = 0;
         while ask::<String>(&browser, "document.activeElement.id").await != "search" {
@@ -97,7 +97,7 @@ async fn hostile_text_from_lists_and_from_dingtalk_is_text_and_the_page_can_be_s
         press(&browser, Key::Right).await;
         assert_eq!(ask::<String>(&browser, "document.activeElement.value").await, "attention");
         assert_eq!((rows_shown(&browser).await, &*count(&browser).await), (5, "5 of 25 rows"));
-        // The script's rows have the same text as the page's own rows.
+        // The script's rows have the same cells as the page's own rows.
         let cells = |body: &str| {
             let selector = format!("{body} [data-field]");
             let browser = browser.clone();
@@ -106,7 +106,7 @@ async fn hostile_text_from_lists_and_from_dingtalk_is_text_and_the_page_can_be_s
         assert_eq!(cells("tbody.printed").await, cells("#rows").await);
         assert_eq!(complaints(&browser).await, Vec::<String>::new());
 
-        // If an element gets in nevertheless, the page's policy blocks it.
+        // If an element got in, the page's policy would still stop it.
         let smuggle = "document.body.append(Object.assign(document.createElement('script'), {text: 'stolen = 4'}), \
                        Object.assign(new Image(), {src: 'x.png'}))";
         ask::<serde_json::Value>(&browser, smuggle).await;
@@ -121,7 +121,7 @@ async fn hostile_text_from_lists_and_from_dingtalk_is_text_and_the_page_can_be_s
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_thousand_rows_are_searched_filtered_and_paged_through() {
     let folder = tempfile::tempdir().unwrap();
-    written_run::write(folder.path(), 50_000);
+    generated_run::write(folder.path(), 50_000);
     write_reports(folder.path(), Hasher::PLAIN).unwrap();
     let run = folder.path().to_owned();
     with_browser(|browser| async move {
@@ -142,7 +142,7 @@ async fn fifty_thousand_rows_are_searched_filtered_and_paged_through() {
         press(&browser, Key::Escape).await;
         press(&browser, "request-00031007").await;
         assert_eq!(places(browser.clone()).await, ["evening.csv:31009"]);
-        // The filter works together with the search, and the pages have no gap between them.
+        // The filter works together with the search, and the pages follow each other without a gap.
         press(&browser, Key::Escape).await;
         let choose = "document.querySelector('input[value=already_closed]').click()";
         ask::<serde_json::Value>(&browser, choose).await;
@@ -156,9 +156,9 @@ async fn fifty_thousand_rows_are_searched_filtered_and_paged_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_has_a_dark_form_prints_its_failures_and_needs_a_script_only_for_search_and_filter() {
+async fn the_page_has_a_dark_scheme_prints_its_failures_and_works_without_script() {
     let folder = tempfile::tempdir().unwrap();
-    written_run::write(folder.path(), 1_000);
+    generated_run::write(folder.path(), 1_000);
     write_reports(folder.path(), Hasher::PLAIN).unwrap();
     let run = folder.path().to_owned();
     with_browser(|browser| async move {

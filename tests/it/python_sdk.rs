@@ -1,4 +1,4 @@
-//! The stand-in answers to the letter: DingTalk's official Python SDK understands it.
+//! DingTalk's official Python SDK understands the stand-in's answers.
 
 use std::process::Command;
 
@@ -20,9 +20,9 @@ async fn the_official_python_sdk_closes_a_meeting_and_raises_the_documented_code
         command.env_remove(proxy);
     }
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let happened: serde_json::Value = serde_json::from_str(&said)
-        .unwrap_or_else(|_| panic!("{said}{}", String::from_utf8_lossy(&output.stderr)));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let happened: serde_json::Value = serde_json::from_str(&printed)
+        .unwrap_or_else(|_| panic!("{printed}{}", String::from_utf8_lossy(&output.stderr)));
     let expected = serde_json::json!({
         "open": {"closed": 200, "cause": "sucess"},
         "again": {"exception": "resourceClose"},

@@ -1,4 +1,4 @@
-//! One quota for all workers of a Redis.
+//! All workers of a Redis share one quota.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,16 +10,16 @@ use meeting_closer::{
 use tokio::process::Child;
 
 use crate::support::{Closer, fast_sandbox};
-use crate::support_redis::{Redis, start, worker};
+use crate::support_redis::{Redis, start_worker, worker};
 
-/// Latency keeps a probe apart from what follows it.
+/// Answers after a delay, so that a probe is distinct from the requests after it.
 fn slow_sandbox() -> SandboxSettings {
     let latency = std::time::Duration::from_millis(60);
     SandboxSettings { latency: (latency, latency), ..fast_sandbox() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_workers_ban_pauses_them_all_and_one_request_tries_whether_it_is_over() {
+async fn one_workers_ban_pauses_all_workers_and_one_request_probes() {
     let (sandbox, redis) = (Sandbox::start(slow_sandbox()).await.unwrap(), Redis::start());
     sandbox.script("m20", [Reply::ban()]);
     for n in 0..120 {
@@ -29,7 +29,7 @@ async fn one_workers_ban_pauses_them_all_and_one_request_tries_whether_it_is_ove
         .map(|_| worker(&sandbox, &redis).set("PACE__REQUESTS_PER_SECOND", "50").set("PACE__BAN_PAUSE", "2s"))
         .collect();
     let workers: Vec<Child> =
-        fleet.iter().map(|closer| start(closer, &["--drain", "--concurrency", "8"])).collect();
+        fleet.iter().map(|closer| start_worker(closer, &["--drain", "--concurrency", "8"])).collect();
     for child in workers {
         let ended = child.wait_with_output().await.unwrap();
         assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
@@ -39,7 +39,7 @@ async fn one_workers_ban_pauses_them_all_and_one_request_tries_whether_it_is_ove
     assert_eq!(calls.len(), 121);
     let banned = calls.iter().find(|call| call.conference_id == "m20").unwrap().at;
     let millis = std::time::Duration::from_millis;
-    // What was on its way, and what was granted, before the answer came.
+    // Requests in flight and permits already granted may still arrive for 200 ms.
     let during =
         calls.iter().filter(|call| call.at > banned + millis(200) && call.at < banned + millis(2000));
     assert_eq!(during.count(), 0);
@@ -51,7 +51,7 @@ async fn one_workers_ban_pauses_them_all_and_one_request_tries_whether_it_is_ove
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_worker_learns_of_the_quota_holds_for_all_of_them() {
+async fn all_workers_use_what_one_worker_learns_about_the_quota() {
     let quotas = Quotas { per_second: Some(30), ..Quotas::unlimited() };
     let settings = SandboxSettings { quotas, ..slow_sandbox() };
     let (sandbox, redis) = (Sandbox::start(settings).await.unwrap(), Redis::start());
@@ -60,14 +60,14 @@ async fn what_one_worker_learns_of_the_quota_holds_for_all_of_them() {
     }
     let fleet: Vec<Closer> =
         (0..3).map(|_| worker(&sandbox, &redis).set("PACE__REQUESTS_PER_SECOND", "90")).collect();
-    let workers: Vec<Child> = fleet.iter().map(|closer| start(closer, &["--drain"])).collect();
+    let workers: Vec<Child> = fleet.iter().map(|closer| start_worker(closer, &["--drain"])).collect();
     for child in workers {
         let ended = child.wait_with_output().await.unwrap();
         assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
     }
     let statistics = sandbox.statistics();
     assert_eq!(statistics.closed, 200);
-    // At three times the quota two of three calls would be refused.
+    // At three times the quota, the stand-in would refuse two of three calls.
     let refused = statistics.close_calls - statistics.closed;
     assert!((1..=50).contains(&refused), "{refused} refusals");
     let rate: f64 = redis.command(&["HGET", "meeting-closer:quota", "rate"]);
@@ -78,10 +78,10 @@ async fn what_one_worker_learns_of_the_quota_holds_for_all_of_them() {
 
 const LATENESS: Duration = Duration::from_millis(20);
 
-/// When a permit may be used, at the earliest and at the latest.
+/// The earliest and the latest moment at which a permit may be used.
 type Span = (Instant, Instant);
 
-/// Asks for permits again and again, up to eight at once, as one worker among others.
+/// Asks for permits as one worker does, up to eight at once, until it has `count`.
 async fn permits(redis: &Redis, count: usize) -> Vec<Span> {
     let variables =
         [("URL", redis.url())].map(|(key, value)| (format!("MEETING_CLOSER__QUEUE__{key}"), value));
@@ -110,18 +110,18 @@ async fn permits(redis: &Redis, count: usize) -> Vec<Span> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn however_late_permits_are_used_no_span_of_a_second_holds_more_than_the_rate_and_the_burst() {
+async fn late_permits_never_put_more_than_the_rate_and_the_burst_into_one_second() {
     let redis = Redis::start();
     let each = 200;
     let (one, two, three) = tokio::join!(permits(&redis, each), permits(&redis, each), permits(&redis, each));
-    // What came too late to be used at all is none.
+    // A permit that arrived too late to be used does not count.
     let mut spans: Vec<Span> =
         [one, two, three].concat().into_iter().filter(|(from, until)| from <= until).collect();
     spans.sort();
     assert!(spans.len() > 500, "{}", spans.len());
     for (first, (_, latest)) in spans.iter().enumerate() {
         for (last, (earliest, _)) in spans.iter().enumerate().skip(first) {
-            // The first of them as late as it may be, the last as early: the shortest span that can hold all of them.
+            // The shortest span with all of them: the first is used as late as possible, the last as early as possible.
             let span = earliest.saturating_duration_since(*latest).as_secs_f64().max(1.0);
             let count = (last - first + 1) as f64;
             assert!(count <= 200.0 * span + 3.0, "{count} in {span} s");

@@ -1,4 +1,4 @@
-//! README says what the program does, and goes on saying it.
+//! The README agrees with the program.
 
 use meeting_closer::{ExitCode, Metrics, OutcomeKind, hint};
 
@@ -14,7 +14,7 @@ fn the_first_two_commands_do_all_the_set_up() {
 }
 
 #[test]
-fn every_code_of_the_apis_page_stands_in_the_table_with_its_hint() {
+fn every_documented_code_is_in_the_table_with_its_hint() {
     for code in [
         "orgAccessForbidden",
         "unknownUserError",
@@ -34,7 +34,7 @@ fn every_code_of_the_apis_page_stands_in_the_table_with_its_hint() {
 }
 
 #[test]
-fn every_exit_code_and_outcome_stands_there_with_its_meaning() {
+fn every_exit_code_and_outcome_is_listed_with_its_meaning() {
     for code in ExitCode::ALL {
         assert!(README.contains(&format!("| {} | {} |", code.number(), code.meaning())), "{code:?}");
     }
@@ -44,7 +44,7 @@ fn every_exit_code_and_outcome_stands_there_with_its_meaning() {
 }
 
 #[tokio::test]
-async fn every_option_of_close_stands_there() {
+async fn every_option_of_close_is_listed() {
     let help = Closer::bare().run(&["close", "--help"]).await.stdout;
     let options: Vec<&str> = help.split_whitespace().filter(|word| word.starts_with("--")).collect();
     assert!(options.len() > 10);
@@ -55,23 +55,23 @@ async fn every_option_of_close_stands_there() {
 }
 
 #[test]
-fn every_figure_stands_there_with_its_type() {
+fn every_metric_is_listed_with_its_type() {
     let metrics = Metrics::new(18.0);
     metrics.run_ended(0, jiff::Timestamp::UNIX_EPOCH);
     let text = metrics.text();
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
-    let mut told = 0;
+    let mut counted = 0;
     for (name, kind) in types {
         let row = README.lines().find(|line| line.starts_with('|') && line.contains(name));
         assert!(row.is_some_and(|row| row.ends_with(&format!("| {kind} |"))), "{name} {kind}");
-        told += 1;
+        counted += 1;
     }
-    // The eleventh appears with the first attempt.
-    assert_eq!((told, README.contains("`meeting_closer_attempts_total{code}`")), (10, true), "{text}");
+    // The eleventh metric appears with the first attempt.
+    assert_eq!((counted, README.contains("`meeting_closer_attempts_total{code}`")), (10, true), "{text}");
 }
 
 #[test]
-fn every_key_that_is_named_there_exists() {
+fn every_configuration_key_in_the_readme_exists() {
     let defaults: toml::Table = meeting_closer::DEFAULTS.parse().unwrap();
     let mut named = 0;
     for word in README.split(|c: char| !(c.is_ascii_alphanumeric() || "._".contains(c))) {

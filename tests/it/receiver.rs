@@ -1,4 +1,4 @@
-//! A small HTTP server that keeps what it is sent and answers what it is told to.
+//! A small HTTP server that records requests and gives a fixed answer.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// What it was sent.
+/// A received request.
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
     pub(crate) path: String,
@@ -20,7 +20,7 @@ pub(crate) struct Received {
     pub(crate) body: Bytes,
 }
 
-/// A running server; dropping it ends it.
+/// A running server. Dropping it ends it.
 pub(crate) struct Receiver {
     address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
@@ -28,7 +28,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Answers every request with this status and body; status 0 breaks the connection instead.
+    /// Answers every request with this status and body. Status 0 breaks the connection instead.
     pub(crate) async fn start(status: u16, body: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -38,12 +38,12 @@ impl Receiver {
         Self { address, received, _server: server }
     }
 
-    /// `http://127.0.0.1:PORT/` and this.
+    /// `http://127.0.0.1:PORT/` with this path.
     pub(crate) fn url(&self, rest: &str) -> String {
         format!("http://{}/{rest}", self.address)
     }
 
-    /// Everything that it was sent so far.
+    /// All requests so far.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap().clone()
     }

@@ -1,4 +1,4 @@
-//! The stand-in as people use it: `close --sandbox`, and `sandbox` on a port.
+//! The stand-in as users start it: `close --sandbox`, and `sandbox` on a port.
 
 use std::process::Stdio;
 
@@ -11,12 +11,12 @@ const LIST: &str = include_str!("../data/end-of-day.csv");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_output_of_a_rehearsal_says_that_it_is_one() {
-    // Real credentials in the environment are neither needed nor sent.
+    // The sandbox neither needs nor sends the real credentials in the environment.
     let closer =
         Closer::bare().set("DINGTALK__APP_SECRET_FILE", "/nowhere").set("PACE__REQUESTS_PER_SECOND", "200");
     closer.file("end-of-day.csv", LIST);
     let ran = closer.run(&["close", "--sandbox", "--rate", "19", "end-of-day.csv"]).await;
-    assert_eq!(ran.code, 1, "{}", ran.said());
+    assert_eq!(ran.code, 1, "{}", ran.printed());
     let folder = closer.run_folder();
     let name = folder.file_name().unwrap().to_str().unwrap();
     let expected = [
@@ -29,19 +29,19 @@ async fn every_output_of_a_rehearsal_says_that_it_is_one() {
         "rows in                 38",
     ];
     let lines: Vec<&str> = ran.stdout.lines().collect();
-    assert_eq!(lines[..7], expected, "{}", ran.said());
-    assert!(lines[7].starts_with("35 calls in "), "{}", ran.said());
+    assert_eq!(lines[..7], expected, "{}", ran.printed());
+    assert!(lines[7].starts_with("35 calls in "), "{}", ran.printed());
     assert_eq!(lines[8..], [format!("audit/{name}")]);
     assert_eq!(closer.summary()["sandbox"], true);
     assert!(closer.audit().iter().all(|row| row["message"].starts_with("[sandbox]")));
     let logged: Vec<&str> = ran.stderr.lines().filter(|line| line.contains(" WARN ")).collect();
-    assert!(!logged.is_empty() && logged.iter().all(|line| line.contains("sandbox")), "{}", ran.said());
+    assert!(!logged.is_empty() && logged.iter().all(|line| line.contains("sandbox")), "{}", ran.printed());
     let journal = std::fs::read_to_string(folder.join("journal.jsonl")).unwrap();
     assert!(journal.lines().next().unwrap().contains("\"sandbox\":true"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stand_in_on_a_port_serves_until_a_signal_and_then_says_what_it_counted() {
+async fn a_stand_in_serves_until_a_signal_and_then_prints_its_counts() {
     let closer = Closer::bare();
     let mut child = closer
         .command(&[
@@ -67,7 +67,7 @@ async fn a_stand_in_on_a_port_serves_until_a_signal_and_then_says_what_it_counte
         .set("RETRY__INITIAL_INTERVAL", "1ms");
     closer.list(["a", "b", "c", "d", "e", "f"]);
     let ran = closer.close().await;
-    assert_eq!(ran.code, 0, "{}", ran.said());
+    assert_eq!(ran.code, 0, "{}", ran.printed());
     let calls = closer.summary()["calls"].as_u64().unwrap();
     assert!(calls > 6, "half of the calls meet a fault: {calls}");
 
@@ -80,7 +80,7 @@ async fn a_stand_in_on_a_port_serves_until_a_signal_and_then_says_what_it_counte
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_stand_in_listens_on_loopback_alone() {
+async fn the_stand_in_listens_only_on_loopback() {
     let ran = Closer::bare().run(&["sandbox", "--listen", "0.0.0.0:0"]).await;
     let expected = "error: cannot listen on 0.0.0.0:0: 0.0.0.0 is not a loopback address\n\
                     hint: name a free port of loopback, such as --listen 127.0.0.1:0\n";

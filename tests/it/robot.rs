@@ -1,4 +1,4 @@
-//! The group robot: who is told, what, and what becomes of it when DingTalk does not take it.
+//! The group robot: its message, when it sends one, and what happens if DingTalk refuses the message.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -12,8 +12,8 @@ use crate::support::{Closer, fast_sandbox};
 
 const OK: &str = r#"{"errcode":0,"errmsg":"ok"}"#;
 
-/// Tells of every run.
-fn talkative(sandbox: &Sandbox, robot: &Receiver) -> Closer {
+/// Announces every run.
+fn with_robot(sandbox: &Sandbox, robot: &Receiver) -> Closer {
     Closer::at(sandbox)
         .set("NOTIFY__ROBOT_WEBHOOK", &robot.url("robot/send?access_token=hunter4"))
         .set("NOTIFY__WHEN", "always")
@@ -24,7 +24,7 @@ fn value<'a>(sent: &'a Received, name: &str) -> &'a str {
 }
 
 /// The message's title and text.
-fn said(sent: &Received) -> (String, String) {
+fn message(sent: &Received) -> (String, String) {
     let body: Value = serde_json::from_slice(&sent.body).unwrap();
     assert_eq!(body["msgtype"], "markdown");
     let text = |name: &str| body["markdown"][name].as_str().unwrap().to_owned();
@@ -32,16 +32,16 @@ fn said(sent: &Received) -> (String, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_group_is_told_once_and_signed_how_a_run_ended_and_how_it_goes_on() {
+async fn the_group_gets_one_signed_message_with_the_result_and_the_command_to_continue() {
     let (sandbox, robot) = (Sandbox::start(fast_sandbox()).await.unwrap(), Receiver::start(200, OK).await);
     let closer =
-        talkative(&sandbox, &robot).set("NOTIFY__ROBOT_SECRET_FILE", "key").set("PACE__CONCURRENCY", "1");
+        with_robot(&sandbox, &robot).set("NOTIFY__ROBOT_SECRET_FILE", "key").set("PACE__CONCURRENCY", "1");
     closer.file("key", "hunter5\n");
     closer.list(["a", "b", "c", "d"]);
     sandbox.script("b", [Reply::failure(404, "permissionError", "x")]);
     sandbox.script("c", [Reply::failure(403, "Forbidden.AccessDenied.ApiCountLimitForOrg", "spent")]);
     let ran = closer.close().await;
-    assert_eq!(ran.code, 3, "{}", ran.said());
+    assert_eq!(ran.code, 3, "{}", ran.printed());
 
     let sent = robot.received();
     assert_eq!(sent.len(), 1, "{sent:?}");
@@ -54,7 +54,7 @@ async fn the_group_is_told_once_and_signed_how_a_run_ended_and_how_it_goes_on() 
 
     let folder = closer.run_folder();
     let id = folder.file_name().unwrap().to_str().unwrap();
-    let (title, text) = said(sent);
+    let (title, text) = message(sent);
     assert_eq!(title, "SANDBOX: meeting-closer: exit code 3");
     let continued = ran.stderr.lines().find_map(|line| line.strip_prefix("to continue: ")).unwrap();
     for part in [
@@ -71,7 +71,7 @@ async fn the_group_is_told_once_and_signed_how_a_run_ended_and_how_it_goes_on() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_is_refused_or_lost_is_a_warning_without_a_secret_and_changes_no_exit_code() {
+async fn a_refused_or_lost_message_is_a_warning_without_a_secret_and_keeps_the_exit_code() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     for (status, body, warning) in [
         (
@@ -87,14 +87,14 @@ async fn a_message_that_is_refused_or_lost_is_a_warning_without_a_secret_and_cha
         (0, "", "the message may or may not have arrived, so it is not sent again: the connection broke"),
     ] {
         let robot = Receiver::start(status, body).await;
-        let closer = talkative(&sandbox, &robot).set("NOTIFY__ROBOT_SECRET", "hunter5");
+        let closer = with_robot(&sandbox, &robot).set("NOTIFY__ROBOT_SECRET", "hunter5");
         closer.list(["m"]);
         let ran = closer.run(&["close", "--yes", "-vv", "list.csv"]).await;
-        assert_eq!((ran.code, robot.received().len()), (0, 1), "{}", ran.said());
+        assert_eq!((ran.code, robot.received().len()), (0, 1), "{}", ran.printed());
         let line =
             ran.stderr.lines().find(|line| line.contains("the group was not told of this run")).unwrap();
         assert!(line.contains(" WARN ") && line.contains("sandbox") && line.contains(warning), "{line}");
-        let mut everything = ran.said();
+        let mut everything = ran.printed();
         for file in std::fs::read_dir(closer.run_folder()).unwrap() {
             everything += &String::from_utf8_lossy(&std::fs::read(file.unwrap().path()).unwrap());
         }
@@ -103,29 +103,29 @@ async fn a_message_that_is_refused_or_lost_is_a_warning_without_a_secret_and_cha
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_went_well_is_told_of_when_that_is_asked_for_alone_and_a_rehearsal_in_the_sandbox_never() {
+async fn a_successful_run_is_announced_only_if_configured_and_a_sandbox_rehearsal_never() {
     let (sandbox, robot) = (Sandbox::start(fast_sandbox()).await.unwrap(), Receiver::start(200, OK).await);
-    for (when, ids, told) in [
+    for (when, ids, messages) in [
         ("always", ["a", "b"], 1),
         ("failure", ["a", "b"], 0),
         ("failure", ["a", ""], 1),
         ("never", ["a", ""], 0),
     ] {
         let before = robot.received().len();
-        let closer = talkative(&sandbox, &robot).set("NOTIFY__WHEN", when);
+        let closer = with_robot(&sandbox, &robot).set("NOTIFY__WHEN", when);
         closer.list(ids);
         let ran = closer.close().await;
-        assert_eq!(robot.received().len() - before, told, "{when} {}", ran.said());
+        assert_eq!(robot.received().len() - before, messages, "{when} {}", ran.printed());
     }
     let before = robot.received().len();
-    let closer = talkative(&sandbox, &robot).set("NOTIFY__ROBOT_SECRET_FILE", "/nowhere");
+    let closer = with_robot(&sandbox, &robot).set("NOTIFY__ROBOT_SECRET_FILE", "/nowhere");
     closer.list(["a", ""]);
     let ran = closer.run(&["close", "--sandbox", "list.csv"]).await;
-    assert_eq!((ran.code, robot.received().len() - before), (1, 0), "{}", ran.said());
+    assert_eq!((ran.code, robot.received().len() - before), (1, 0), "{}", ran.printed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_robot_that_cannot_be_used_is_told_before_anything_is_called() {
+async fn an_unusable_robot_is_reported_before_any_call() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     for (webhook, expected) in [
         (
@@ -141,7 +141,7 @@ async fn a_robot_that_cannot_be_used_is_told_before_anything_is_called() {
         closer.file("webhook", webhook);
         closer.list(["m"]);
         let ran = closer.close().await;
-        assert_eq!((ran.code, sandbox.statistics().token_calls), (2, 0), "{}", ran.said());
-        assert!(ran.stderr.starts_with(expected) && !ran.stderr.contains("hunter4"), "{}", ran.said());
+        assert_eq!((ran.code, sandbox.statistics().token_calls), (2, 0), "{}", ran.printed());
+        assert!(ran.stderr.starts_with(expected) && !ran.stderr.contains("hunter4"), "{}", ran.printed());
     }
 }

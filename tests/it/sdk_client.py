@@ -1,4 +1,4 @@
-"""Closes meetings on the stand-in with DingTalk's official SDK, and prints what happened as one line of JSON.
+"""Closes meetings on the stand-in with DingTalk's official SDK, and prints the results as one line of JSON.
 
 usage: sdk_client.py HOST:PORT
 """
@@ -30,7 +30,7 @@ def close(conference_id, union_id):
             conference_id, request, headers, util_models.RuntimeOptions(autoretry=False)
         )
         return {"closed": answer.body.code, "cause": answer.body.cause}
-    except Exception as error:  # whatever the SDK raises is what this is about
+    except Exception as error:  # the test checks what the SDK raises
         return {"exception": getattr(error, "code", repr(error))}
 
 

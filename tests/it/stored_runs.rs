@@ -1,7 +1,7 @@
-//! Runs that version 0.1.0 left on a disk, and what this version makes of them.
+//! Stored runs of version 0.1.0: this version continues, verifies and reports them.
 //!
-//! `tests/data/runs/README.md` says how they were made. Their files are read here as what they are, JSON and CSV, and not by
-//! the library: what stands on a disk is what is promised.
+//! `tests/data/runs/README.md` describes how they were made. These tests read the files as JSON and CSV, without the
+//! library, because the format of the files is the promise.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::{Closer, audit_of, fast_sandbox, summary_of};
 
-/// Every stored run: its place, its id, and how many records its journal has.
+/// Every stored run: its place, its id, and the number of records in its journal.
 const RUNS: [(&str, &str, usize); 12] = [
     ("finished", "20261126T163624Z-ed7eb91a", 78),
     ("unfinished/interrupted", "20261126T163509Z-dec4ce83", 45),
@@ -28,7 +28,7 @@ const RUNS: [(&str, &str, usize); 12] = [
     ("retry/unfinished", "20261126T163548Z-7ebc8cd0", 15),
 ];
 
-/// The codes whose messages are DingTalk's. Every other message is ours, and its wording may change.
+/// The codes whose messages come from DingTalk. All other messages are ours, and their wording may change.
 const DINGTALKS: [&str; 9] = [
     "200",
     "orgAccessForbidden",
@@ -57,13 +57,13 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// A place as it is stored: its runs and the lists that they were made from.
+/// Copies a stored place with its runs and lists.
 fn with(closer: Closer, place: &str) -> Closer {
     copy(&stored(place), closer.folder.path());
     closer
 }
 
-/// The same, under the key of the place, where it has one.
+/// The same, with the key of the place if it has one.
 fn with_key(closer: Closer, place: &str) -> Closer {
     let closer = with(closer, place);
     let has_key = closer.folder.path().join("key").exists();
@@ -89,12 +89,12 @@ fn of_type<'a>(records: &'a [Value], name: &'a str) -> impl Iterator<Item = &'a 
     records.iter().filter(move |record| record["type"] == name)
 }
 
-/// What a row says.
+/// The conference id and the union id of a row.
 fn row(record: &Value) -> (&str, &str) {
     (record["conference_id"].as_str().unwrap(), record["union_id"].as_str().unwrap())
 }
 
-/// The rows that were asked for and came to their end.
+/// The rows with a final answer.
 fn ended(records: &[Value]) -> HashSet<(&str, &str)> {
     let is_end = |record: &&Value| {
         ["closed", "already_closed", "failed"].contains(&record["outcome"].as_str().unwrap())
@@ -102,12 +102,12 @@ fn ended(records: &[Value]) -> HashSet<(&str, &str)> {
     of_type(records, "outcome").filter(is_end).map(row).collect()
 }
 
-/// Whether a text names a number.
+/// Whether a text contains this number as a word.
 fn names(text: &str, number: usize) -> bool {
     text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == number.to_string())
 }
 
-/// Whether `made` says all that `before` said. It may say more.
+/// Whether `made` contains everything in `before`. It may contain more.
 fn says_all(made: &Value, before: &Value) -> bool {
     match (before, made) {
         (Value::Object(before), Value::Object(made)) => {
@@ -120,7 +120,7 @@ fn says_all(made: &Value, before: &Value) -> bool {
     }
 }
 
-/// The lines of a run's audit report, the header first.
+/// The lines of a run's audit report, with the header.
 fn audit_lines(run: &Path) -> Vec<Vec<String>> {
     let bytes = fs::read(run.join("audit.csv")).unwrap();
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").expect("audit.csv begins with a byte order mark");
@@ -128,7 +128,7 @@ fn audit_lines(run: &Path) -> Vec<Vec<String>> {
     lines.records().map(|line| line.unwrap().iter().map(str::to_owned).collect()).collect()
 }
 
-/// Asserts that `made` has the rows and the columns of `before` with the same in them. More columns may follow.
+/// Asserts that `made` has the rows, columns and cells of `before`. More columns may follow.
 fn assert_same_audit(made: &Path, before: &Path) {
     let (made, before) = (audit_lines(made), audit_lines(before));
     let header = &before[0];
@@ -144,7 +144,7 @@ fn assert_same_audit(made: &Path, before: &Path) {
     }
 }
 
-/// These columns of rows of an audit report, in an order of their own.
+/// These columns of an audit report's rows, sorted.
 fn columns<const N: usize>(audit: &[HashMap<String, String>], names: [&str; N]) -> Vec<[String; N]> {
     let mut rows: Vec<_> = audit.iter().map(|row| names.map(|name| row[name].clone())).collect();
     rows.sort();
@@ -159,26 +159,26 @@ async fn every_run_of_version_0_1_is_whole_with_all_its_records() {
         let kept = journal(&run);
         assert_eq!((kept.len(), kept[0]["version"].as_str()), (records, Some("0.1.0")), "{place}");
         let verified = closer.run(&["verify", id]).await;
-        assert_eq!(verified.code, 0, "{place}: {}", verified.said());
-        assert!(names(&verified.stdout, records), "{place}: {}", verified.said());
+        assert_eq!(verified.code, 0, "{place}: {}", verified.printed());
+        assert!(names(&verified.stdout, records), "{place}: {}", verified.printed());
         assert!(journal_bytes(&run) == journal_bytes(&run_in(&stored(place), id)), "{place} was written");
     }
 }
 
 #[tokio::test]
-async fn a_changed_record_of_a_run_of_version_0_1_shows() {
+async fn a_changed_record_of_a_run_of_version_0_1_is_detected() {
     for (place, id, _) in RUNS {
         let closer = with_key(Closer::bare(), place);
         let path = run_in(closer.folder.path(), id).join("journal.jsonl");
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, text.replacen("\"attempt\":1", "\"attempt\":2", 1)).unwrap();
         let verified = closer.run(&["verify", id]).await;
-        assert_eq!(verified.code, 1, "{place}: {}", verified.said());
+        assert_eq!(verified.code, 1, "{place}: {}", verified.printed());
     }
 }
 
 #[tokio::test]
-async fn a_run_of_version_0_1_is_reported_as_it_was() {
+async fn the_reports_of_a_run_of_version_0_1_stay_the_same() {
     let mut reported = 0;
     for (place, id, _) in RUNS {
         let before = run_in(&stored(place), id);
@@ -191,7 +191,7 @@ async fn a_run_of_version_0_1_is_reported_as_it_was() {
             fs::remove_file(made.join(report)).unwrap();
         }
         let ran = closer.run(&["report", id]).await;
-        assert_eq!(ran.code, 0, "{place}: {}", ran.said());
+        assert_eq!(ran.code, 0, "{place}: {}", ran.printed());
         assert_same_audit(&made, &before);
         let (summary, was) = (summary_of(&made), summary_of(&before));
         assert!(says_all(&summary, &was), "{place}: {summary:#} was {was:#}");
@@ -202,12 +202,12 @@ async fn a_run_of_version_0_1_is_reported_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_run_of_version_0_1_that_was_killed_has_reports_of_what_it_knew() {
+async fn a_killed_run_of_version_0_1_gets_reports_from_its_journal() {
     for place in ["unfinished/killed", "worker/killed"] {
         let closer = with(Closer::bare(), place);
         let run = closer.run_folder();
         let ran = closer.run(&["report", "latest"]).await;
-        assert_eq!(ran.code, 0, "{place}: {}", ran.said());
+        assert_eq!(ran.code, 0, "{place}: {}", ran.printed());
         let records = journal(&run);
         let text = |record: &Value, key: &str| record[key].as_str().unwrap().to_owned();
         let mut known: Vec<[String; 3]> = of_type(&records, "outcome")
@@ -224,8 +224,8 @@ async fn a_run_of_version_0_1_that_was_killed_has_reports_of_what_it_knew() {
     }
 }
 
-/// Goes on with the newest run of a place and asserts that it comes to its end, that it asks once for each row that had no
-/// outcome and for no other, and that nothing of what stood in its journal has changed. What it wrote.
+/// Continues the newest run of a place. Asserts that the run finishes, that it asks once for each row without an outcome
+/// and for no other row, and that the earlier records are unchanged. Returns the new records.
 async fn go_on(closer: &Closer, id: &str, command: &[&str]) -> Vec<Value> {
     let (run, runs) = (run_in(closer.folder.path(), id), closer.run_folders());
     let (bytes, before) = (journal_bytes(&run), journal(&run));
@@ -235,10 +235,10 @@ async fn go_on(closer: &Closer, id: &str, command: &[&str]) -> Vec<Value> {
     assert!(open > 0 && !had_ended.is_empty());
 
     let ran = closer.run(command).await;
-    // Every stored list has a row that is invalid, or one whose host is another.
-    assert_eq!(ran.code, 1, "{}", ran.said());
-    assert_eq!(closer.run_folders(), runs, "another run has begun: {}", ran.said());
-    assert!(journal_bytes(&run).starts_with(&bytes), "what it was has changed: {}", ran.said());
+    // Every stored list has an invalid row, or a row with the wrong host.
+    assert_eq!(ran.code, 1, "{}", ran.printed());
+    assert_eq!(closer.run_folders(), runs, "another run has begun: {}", ran.printed());
+    assert!(journal_bytes(&run).starts_with(&bytes), "what it was has changed: {}", ran.printed());
     let after = journal(&run);
     let (was, written) = after.split_at(before.len());
     assert_eq!(written[0]["type"], "run_continued");
@@ -254,19 +254,19 @@ async fn go_on(closer: &Closer, id: &str, command: &[&str]) -> Vec<Value> {
         (&"completed".into(), &before[0]["rows"]["total"], &0.into())
     );
     let verified = closer.run(&["verify", id]).await;
-    assert_eq!(verified.code, 0, "{}", verified.said());
-    assert!(names(&verified.stdout, after.len()), "{}", verified.said());
+    assert_eq!(verified.code, 0, "{}", verified.printed());
+    assert!(names(&verified.stdout, after.len()), "{}", verified.printed());
     written.to_vec()
 }
 
 /// Asserts that each row of these lists has one outcome in the newest run.
 async fn assert_accounted_for(closer: &Closer, lists: &[&str]) {
     let ran = closer.run(&[&["verify", "latest"], lists].concat()).await;
-    assert_eq!(ran.code, 0, "{}", ran.said());
+    assert_eq!(ran.code, 0, "{}", ran.printed());
 }
 
 #[tokio::test]
-async fn a_run_of_version_0_1_that_was_interrupted_goes_on_by_the_same_command() {
+async fn an_interrupted_run_of_version_0_1_continues_with_the_same_command() {
     let closer = with(Closer::bare(), "unfinished/interrupted");
     let command = ["close", "--sandbox", "--exclude", "keep.csv", "今晚的会议.csv"];
     go_on(&closer, "20261126T163509Z-dec4ce83", &command).await;
@@ -274,12 +274,12 @@ async fn a_run_of_version_0_1_that_was_interrupted_goes_on_by_the_same_command()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_of_version_0_1_that_was_killed_goes_on_and_claims_nothing_that_it_cannot_know() {
+async fn a_killed_run_of_version_0_1_continues_and_its_doubtful_rows_are_unknown() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = with(Closer::at(&sandbox), "unfinished/killed");
     let before = journal(&closer.run_folder());
     let had_ended = ended(&before);
-    // The rows that were asked for without an answer: how often, and when first.
+    // The rows that were asked for without an answer, with the number of attempts and the time of the first.
     let mut in_doubt: HashMap<(&str, &str), (u64, &Value)> = HashMap::new();
     for attempt in of_type(&before, "attempt").filter(|attempt| !had_ended.contains(&row(attempt))) {
         in_doubt.entry(row(attempt)).or_insert((0, &attempt["at"])).0 += 1;
@@ -293,7 +293,7 @@ async fn a_run_of_version_0_1_that_was_killed_goes_on_and_claims_nothing_that_it
     let written = go_on(&closer, "20261126T163642Z-30c82380", &command).await;
     let asked = of_type(&written, "attempt").count();
     assert_eq!(usize::try_from(sandbox.statistics().close_calls), Ok(asked));
-    // A row that says the same as one in doubt is a duplicate of it, and may have its outcome first.
+    // A duplicate of a row in doubt may have its outcome first.
     for outcome in of_type(&written, "outcome").filter(|outcome| outcome["outcome"] != "duplicate") {
         let Some((attempts, first)) = in_doubt.remove(&row(outcome)) else { continue };
         assert_eq!(
@@ -312,14 +312,14 @@ async fn a_run_of_version_0_1_that_was_killed_goes_on_and_claims_nothing_that_it
 }
 
 #[tokio::test]
-async fn a_run_of_version_0_1_under_a_key_goes_on_under_it() {
+async fn a_keyed_run_of_version_0_1_continues_under_its_key() {
     let closer = with_key(Closer::bare(), "keyed/unfinished");
     go_on(&closer, "20261126T163545Z-73d30974", &["close", "--sandbox", "list.csv"]).await;
     assert_accounted_for(&closer, &["--input", "list.csv"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_of_version_0_1_under_a_key_is_broken_without_it_and_does_not_go_on() {
+async fn a_keyed_run_of_version_0_1_is_broken_without_its_key_and_does_not_continue() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     for place in ["keyed/finished", "keyed/unfinished"] {
         let without = with(Closer::at(&sandbox), place);
@@ -327,15 +327,15 @@ async fn a_run_of_version_0_1_under_a_key_is_broken_without_it_and_does_not_go_o
         another.file("another-key", "another key\n");
         for closer in [without, another] {
             let verified = closer.run(&["verify", "latest"]).await;
-            assert_eq!(verified.code, 1, "{place}: {}", verified.said());
+            assert_eq!(verified.code, 1, "{place}: {}", verified.printed());
             let reported = closer.run(&["report", "latest"]).await;
-            assert_eq!(reported.code, 2, "{place}: {}", reported.said());
+            assert_eq!(reported.code, 2, "{place}: {}", reported.printed());
             if place == "keyed/unfinished" {
                 let run = closer.run_folder();
                 let before = journal_bytes(&run);
                 let ran = closer.run(&["close", "--yes", "list.csv"]).await;
-                assert_eq!(ran.code, 2, "{}", ran.said());
-                assert!(journal_bytes(&closer.run_folder()) == before, "{}", ran.said());
+                assert_eq!(ran.code, 2, "{}", ran.printed());
+                assert!(journal_bytes(&closer.run_folder()) == before, "{}", ran.printed());
             }
         }
     }
@@ -343,7 +343,7 @@ async fn a_run_of_version_0_1_under_a_key_is_broken_without_it_and_does_not_go_o
 }
 
 #[tokio::test]
-async fn a_retry_of_version_0_1_that_ran_out_of_time_goes_on_by_the_same_command() {
+async fn a_late_retry_of_version_0_1_continues_with_the_same_command() {
     let closer = with(Closer::bare(), "retry/unfinished");
     let command = ["close", "--sandbox", "--retry-failed", "latest"];
     let written = go_on(&closer, "20261126T163548Z-7ebc8cd0", &command).await;
@@ -361,8 +361,8 @@ async fn retry_failed_takes_the_failed_rows_of_a_run_of_version_0_1() {
         failed.retain(|row| row["outcome"] == "failed");
         assert!(!failed.is_empty(), "{place}");
         let ran = closer.run(&["close", "--yes", "--run-id", "again", "--retry-failed", id]).await;
-        // Some of them name a guest for the host.
-        assert_eq!(ran.code, 1, "{place}: {}", ran.said());
+        // Some rows name a guest instead of the host.
+        assert_eq!(ran.code, 1, "{place}: {}", ran.printed());
         let again = run_in(closer.folder.path(), "again");
         assert_eq!(journal(&again)[0]["retry_of"], id);
         assert_eq!(columns(&audit_of(&again), IDENTITY), columns(&failed, IDENTITY), "{place}");
@@ -371,7 +371,7 @@ async fn retry_failed_takes_the_failed_rows_of_a_run_of_version_0_1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_finished_run_of_version_0_1_is_never_redone_and_its_lists_are_the_same_lists() {
+async fn a_finished_run_of_version_0_1_is_never_repeated_and_its_lists_are_recognised() {
     const FINISHED: &[&str] = &["--exclude", "keep.csv", "--sheet", "今晚", "今晚的会议.csv", "evening.xlsx"];
     let inputs = ["--sheet", "今晚", "--input", "今晚的会议.csv", "--input", "evening.xlsx"];
     let places: [(&str, &[&str], &[&str]); 3] = [
@@ -388,11 +388,11 @@ async fn a_finished_run_of_version_0_1_is_never_redone_and_its_lists_are_the_sam
         let started = journal(&run).swap_remove(0);
 
         let ran = closer.run(&[&["close", "--yes"], lists].concat()).await;
-        assert_eq!(ran.code, 1, "{place}: {}", ran.said());
-        assert!(journal_bytes(&run) == before, "{place}: {}", ran.said());
+        assert_eq!(ran.code, 1, "{place}: {}", ran.printed());
+        assert!(journal_bytes(&run) == before, "{place}: {}", ran.printed());
         let mut others = closer.run_folders();
         others.retain(|folder| *folder != run);
-        assert_eq!(others.len(), 1, "{place}: {}", ran.said());
+        assert_eq!(others.len(), 1, "{place}: {}", ran.printed());
         let anew = journal(&others[0]).swap_remove(0);
         for key in ["lists_digest", "lists", "rows"] {
             assert!(says_all(&anew[key], &started[key]), "{place}: {key} {} was {}", anew[key], started[key]);

@@ -1,4 +1,4 @@
-//! What the tests stand on: the real binary, a stand-in on a socket, and the files that a run leaves.
+//! Helpers of all tests: the real binary, a stand-in on a socket, and the files of a run.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-/// The path of the binary under test: the one that users have, which `tests/run` builds, else the debug one.
+/// The path of the binary under test: the release binary that `tests/run` builds, else the debug binary.
 pub(crate) fn binary() -> String {
     std::env::var("MEETING_CLOSER_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_meeting-closer").into())
 }
 
-/// A stand-in that answers at once, refuses nothing for its number and keeps every call.
+/// A stand-in that answers at once, has no quota and records every call.
 pub(crate) fn fast_sandbox() -> SandboxSettings {
     SandboxSettings {
         latency: (Duration::ZERO, Duration::ZERO),
@@ -26,27 +26,27 @@ pub(crate) fn fast_sandbox() -> SandboxSettings {
     }
 }
 
-/// A place to run the binary in: a folder of its own, and an environment without ours.
+/// Runs the binary in a temporary folder, with an environment of its own.
 pub(crate) struct Closer {
     pub(crate) folder: TempDir,
     environment: HashMap<String, String>,
 }
 
-/// What a run of the binary came to.
+/// The result of a command.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct CommandOutput {
     pub(crate) code: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
 impl Closer {
-    /// Without any configuration.
+    /// Has no configuration.
     pub(crate) fn bare() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), environment: HashMap::new() }
     }
 
-    /// Configured for a stand-in: no limit on the rate, and no time lost before a retry.
+    /// Is configured for a stand-in, with a high rate and short waits before a retry.
     pub(crate) fn at(sandbox: &Sandbox) -> Self {
         Self::bare()
             .set("DINGTALK__BASE_URL", &sandbox.base_url())
@@ -57,12 +57,12 @@ impl Closer {
             .set("RETRY__MAX_INTERVAL", "1ms")
     }
 
-    /// With `MEETING_CLOSER__{key}` in the environment.
+    /// Sets `MEETING_CLOSER__{key}` in the environment.
     pub(crate) fn set(self, key: &str, value: &str) -> Self {
         self.variable(&format!("MEETING_CLOSER__{key}"), value)
     }
 
-    /// With any variable in the environment.
+    /// Sets any variable in the environment.
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.into(), value.into());
         self
@@ -75,18 +75,18 @@ impl Closer {
         path
     }
 
-    /// A list of meetings, all of one host.
+    /// Writes `list.csv` with these meetings, all of one host.
     pub(crate) fn list<'a>(&self, conference_ids: impl IntoIterator<Item = &'a str>) {
         let rows: Vec<String> = conference_ids.into_iter().map(|id| format!("{id},host\n")).collect();
         self.file("list.csv", format!("conferenceId,unionId\n{}", rows.concat()));
     }
 
-    /// The command, not started yet.
+    /// Prepares a command of the binary.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         self.program(&binary(), arguments)
     }
 
-    /// Another program in the same place, not started yet.
+    /// Prepares another program in the same folder and environment.
     pub(crate) fn program(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
@@ -102,39 +102,39 @@ impl Closer {
         command
     }
 
-    /// Runs the binary to its end.
-    pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
+    /// Runs the binary until it ends.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> CommandOutput {
         self.finish(&mut self.command(arguments)).await
     }
 
-    /// Runs a command to its end.
-    pub(crate) async fn finish(&self, command: &mut Command) -> Ran {
-        Ran::of(command.output().await.unwrap())
+    /// Runs a command until it ends.
+    pub(crate) async fn finish(&self, command: &mut Command) -> CommandOutput {
+        CommandOutput::of(command.output().await.unwrap())
     }
 
-    /// Runs the binary to its end with this on standard input.
-    pub(crate) async fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Ran {
+    /// Runs the binary until it ends, with this on standard input.
+    pub(crate) async fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> CommandOutput {
         let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        // A program that does not read its input to the end is no error of the test.
+        // The program may end before it has read all input.
         let _ = stdin.write_all(input).await;
         drop(stdin);
-        Ran::of(child.wait_with_output().await.unwrap())
+        CommandOutput::of(child.wait_with_output().await.unwrap())
     }
 
     /// `close --yes list.csv`.
-    pub(crate) async fn close(&self) -> Ran {
+    pub(crate) async fn close(&self) -> CommandOutput {
         self.run(&["close", "--yes", "list.csv"]).await
     }
 
-    /// The folder of the one run that there is.
+    /// The folder of the only run.
     pub(crate) fn run_folder(&self) -> PathBuf {
         let mut folders = self.run_folders();
         assert_eq!(folders.len(), 1, "{folders:?}");
         folders.remove(0)
     }
 
-    /// The folders of all runs, the oldest first.
+    /// The folders of all runs, oldest first.
     pub(crate) fn run_folders(&self) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(self.folder.path().join("audit")) else { return vec![] };
         let mut folders: Vec<_> =
@@ -143,25 +143,25 @@ impl Closer {
         folders
     }
 
-    /// The rows of the one run's audit report, in order.
+    /// The rows of the only run's audit report, in order.
     pub(crate) fn audit(&self) -> Vec<HashMap<String, String>> {
         audit_of(&self.run_folder())
     }
 
-    /// The one run's summary.
+    /// The summary of the only run.
     pub(crate) fn summary(&self) -> Value {
         summary_of(&self.run_folder())
     }
 }
 
-/// Waits, without the clock, until the stand-in has had so many requests.
+/// Waits, without a timer, until the stand-in has received so many close requests.
 pub(crate) async fn calls_reach(sandbox: &Sandbox, calls: u64) {
     while sandbox.statistics().close_calls < calls {
         tokio::task::yield_now().await;
     }
 }
 
-/// The attempts in a run's journal.
+/// The number of attempts in a run's journal.
 pub(crate) fn attempts_in(run: &Path) -> u64 {
     let mut reader = Reader::open(&run.join("journal.jsonl"), Hasher::PLAIN).unwrap();
     let entries = std::iter::from_fn(|| reader.next_entry().unwrap());
@@ -178,7 +178,7 @@ pub(crate) fn summary_of(folder: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(folder.join("summary.json")).unwrap()).unwrap()
 }
 
-impl Ran {
+impl CommandOutput {
     fn of(output: std::process::Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
@@ -187,8 +187,8 @@ impl Ran {
         }
     }
 
-    /// Everything that was printed.
-    pub(crate) fn said(&self) -> String {
+    /// The exit code and everything that was printed.
+    pub(crate) fn printed(&self) -> String {
         format!("exit {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
     }
 }

@@ -1,4 +1,4 @@
-//! A Redis of one's own: its folder, its port, its process.
+//! Starts a Redis for one test, with its own folder, port and process; and starts workers.
 
 use std::collections::HashMap;
 use std::net::TcpListener;
@@ -13,14 +13,24 @@ use tokio::process::ChildStderr;
 
 use crate::support::{Closer, audit_of, signal};
 
-/// The stream that the product uses unless told otherwise.
+/// The default stream.
 pub(crate) const STREAM: &str = "meeting-closer:requests";
-/// And the one for what died.
+/// The default dead-letter stream.
 pub(crate) const DEAD: &str = "meeting-closer:dead";
-/// And the group of its workers.
+/// The default consumer group.
 pub(crate) const GROUP: &str = "meeting-closer";
 
-/// A running server; dropping it ends it.
+/// An entry that was delivered and not acknowledged.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Pending {
+    pub(crate) id: String,
+    pub(crate) worker: String,
+    /// The time since the last renewal of the lease.
+    pub(crate) idle_ms: u64,
+    pub(crate) deliveries: u64,
+}
+
+/// A running server. Dropping it ends it.
 pub(crate) struct Redis {
     pub(crate) folder: TempDir,
     port: u16,
@@ -28,14 +38,14 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// A server that writes down every command.
+    /// Starts a server with an append-only file.
     pub(crate) fn start() -> Self {
         loop {
             let folder = tempfile::tempdir().unwrap();
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let mut redis = Self { child: spawn(folder.path(), port), folder, port };
-            // Somebody else may take the port first.
-            if redis.is_up() {
+            // Another process may take the port first.
+            if redis.wait_until_up() {
                 return redis;
             }
         }
@@ -45,25 +55,25 @@ impl Redis {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
-    /// Ends the server as its host's shutdown would, and leaves its data.
+    /// Stops the server as a shutdown would. Its data stays.
     pub(crate) fn stop(&mut self) {
         signal(Some(self.child.id()), "-TERM");
         self.child.wait().unwrap();
     }
 
-    /// Lets it answer nobody from now on.
+    /// Suspends the server, so that it answers nothing.
     pub(crate) fn freeze(&self) {
         signal(Some(self.child.id()), "-STOP");
     }
 
-    /// Starts the stopped server again, with what is in its folder.
+    /// Starts the stopped server again with its data.
     pub(crate) fn start_again(&mut self) {
         self.child = spawn(self.folder.path(), self.port);
-        assert!(self.is_up(), "it did not start again");
+        assert!(self.wait_until_up(), "it did not start again");
     }
 
-    /// Waits until it answers; not where it has ended.
-    fn is_up(&mut self) -> bool {
+    /// Waits until the server answers. Returns false if it has ended.
+    fn wait_until_up(&mut self) -> bool {
         while self.child.try_wait().unwrap().is_none() {
             if let Ok(mut connection) = self.try_connect()
                 && redis::cmd("PING").query::<String>(&mut connection).is_ok()
@@ -79,7 +89,7 @@ impl Redis {
         redis::Client::open(self.url())?.get_connection()
     }
 
-    /// A connection as any client has it.
+    /// An ordinary client connection.
     pub(crate) fn connection(&self) -> Connection {
         self.try_connect().unwrap()
     }
@@ -89,29 +99,34 @@ impl Redis {
         redis::cmd(words[0]).arg(&words[1..]).query(&mut self.connection()).unwrap()
     }
 
-    /// Adds an entry as any client may.
+    /// Adds an entry as any client can.
     pub(crate) fn add(&self, fields: &[(&str, &str)]) -> String {
         let mut command = redis::cmd("XADD");
         command.arg(STREAM).arg("*").arg(fields);
         command.query(&mut self.connection()).unwrap()
     }
 
-    /// Adds a meeting as any client may.
+    /// Adds a meeting as any client can.
     pub(crate) fn add_meeting(&self, conference_id: &str) -> String {
         self.add(&[("conference_id", conference_id), ("union_id", "host")])
     }
 
-    /// Entries on the queue, those in work included.
+    /// The number of entries on a stream, delivered ones included.
     pub(crate) fn length(&self, stream: &str) -> u64 {
         self.command(&["XLEN", stream])
     }
 
-    /// Entries that somebody works on, or that were given back and nobody took yet: id, worker, silence, deliveries.
-    pub(crate) fn pending(&self) -> Vec<(String, String, u64, u64)> {
-        self.command(&["XPENDING", STREAM, GROUP, "-", "+", "100000"])
+    /// Entries with a lease, and released ones.
+    pub(crate) fn pending(&self) -> Vec<Pending> {
+        let entries: Vec<redis::Value> = self.command(&["XPENDING", STREAM, GROUP, "-", "+", "100000"]);
+        let pending = |entry| {
+            let (id, worker, idle_ms, deliveries) = redis::from_redis_value(entry).unwrap();
+            Pending { id, worker, idle_ms, deliveries }
+        };
+        entries.into_iter().map(pending).collect()
     }
 
-    /// The consumers that are known to the group.
+    /// The consumers of the group.
     pub(crate) fn consumers(&self) -> Vec<String> {
         let consumers: Vec<HashMap<String, redis::Value>> =
             self.command(&["XINFO", "CONSUMERS", STREAM, GROUP]);
@@ -121,13 +136,13 @@ impl Redis {
         consumers.iter().map(name).collect()
     }
 
-    /// The dead entries, each as its fields.
+    /// The fields of each dead letter.
     pub(crate) fn dead(&self) -> Vec<HashMap<String, String>> {
         let entries: Vec<(String, HashMap<String, String>)> = self.command(&["XRANGE", DEAD, "-", "+"]);
         entries.into_iter().map(|(_, fields)| fields).collect()
     }
 
-    /// Sets a part of its configuration.
+    /// Changes a setting of the server.
     pub(crate) fn configure(&self, key: &str, value: &str) {
         let _: String = self.command(&["CONFIG", "SET", key, value]);
     }
@@ -156,18 +171,18 @@ fn spawn(folder: &Path, port: u16) -> Child {
 }
 
 impl Closer {
-    /// Configured for a queue, too.
-    pub(crate) fn on(self, redis: &Redis) -> Self {
+    /// Adds the queue to the configuration.
+    pub(crate) fn with_queue(self, redis: &Redis) -> Self {
         self.set("QUEUE__URL", &redis.url())
     }
 }
 
 pub(crate) fn worker(sandbox: &Sandbox, redis: &Redis) -> Closer {
-    Closer::at(sandbox).on(redis)
+    Closer::at(sandbox).with_queue(redis)
 }
 
-/// A worker that goes on until it is told to end.
-pub(crate) fn start(closer: &Closer, arguments: &[&str]) -> tokio::process::Child {
+/// Starts `work` with these arguments.
+pub(crate) fn start_worker(closer: &Closer, arguments: &[&str]) -> tokio::process::Child {
     closer.command(&[&["work"], arguments].concat()).spawn().unwrap()
 }
 
@@ -175,36 +190,36 @@ pub(crate) fn terminate(child: &tokio::process::Child) {
     signal(child.id(), "-TERM");
 }
 
-/// What a worker says, line by line.
-pub(crate) struct Voice(Lines<BufReader<ChildStderr>>);
+/// The log lines of a worker.
+pub(crate) struct LogLines(Lines<BufReader<ChildStderr>>);
 
-impl Voice {
-    /// All of it from the start.
+impl LogLines {
+    /// Reads the log from its start.
     pub(crate) fn of(child: &mut tokio::process::Child) -> Self {
         Self(BufReader::new(child.stderr.take().unwrap()).lines())
     }
 
-    /// Reads until it says this; what it said since the last time.
-    pub(crate) async fn says(&mut self, words: &str) -> String {
-        let mut said = String::new();
+    /// Reads until a line contains these words. Returns the lines since the last call.
+    pub(crate) async fn wait_for(&mut self, words: &str) -> String {
+        let mut printed = String::new();
         while let Some(line) = self.0.next_line().await.unwrap() {
-            said += &line;
-            said.push('\n');
+            printed += &line;
+            printed.push('\n');
             if line.contains(words) {
-                return said;
+                return printed;
             }
         }
-        panic!("it never said {words:?}:\n{said}")
+        panic!("it never printed {words:?}:\n{printed}")
     }
 }
 
-/// Reads what a worker says until it says this; what it said before.
-pub(crate) async fn says(child: &mut tokio::process::Child, words: &str) -> String {
-    let mut voice = Voice::of(child);
-    let said = voice.says(words).await;
-    // The rest has to go somewhere.
-    tokio::spawn(async move { while let Ok(Some(_)) = voice.0.next_line().await {} });
-    said
+/// Reads a worker's log until a line contains these words. Returns the lines until then.
+pub(crate) async fn wait_for_log(child: &mut tokio::process::Child, words: &str) -> String {
+    let mut log = LogLines::of(child);
+    let printed = log.wait_for(words).await;
+    // Something must read the rest, or the pipe fills up.
+    tokio::spawn(async move { while let Ok(Some(_)) = log.0.next_line().await {} });
+    printed
 }
 
 /// The rows of all runs in an audit folder, by conference id.

@@ -1,4 +1,4 @@
-//! The four ways to an access token, and secrets that stay secret.
+//! The four ways to an access token, and no secret in any output.
 
 use meeting_closer::{Reply, Sandbox};
 
@@ -17,7 +17,7 @@ fn configured(sandbox: &Sandbox, keys: &[(&str, &str)]) -> Closer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_way_to_a_token_closes_a_meeting() {
+async fn every_way_to_an_access_token_closes_a_meeting() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let third_party = [
         ("AUTH", "third_party_app"),
@@ -38,10 +38,10 @@ async fn each_way_to_a_token_closes_a_meeting() {
         let closer = configured(&sandbox, keys);
         closer.file("ticket", "t\n");
         closer.file("secret", "s\n");
-        // A token that the first way fetched, put there by somebody else.
+        // Another program has stored a token that the first way fetched.
         closer.file("token", "sandbox-token-1\n");
         let ran = closer.close().await;
-        assert_eq!(ran.code, 0, "{keys:?} {}", ran.said());
+        assert_eq!(ran.code, 0, "{keys:?} {}", ran.printed());
     }
     assert_eq!(sandbox.statistics().token_calls, 3);
 }
@@ -51,15 +51,15 @@ async fn refused_credentials_halt_before_any_meeting_is_asked_for() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = configured(&sandbox, &[("APP_KEY", "key"), ("APP_SECRET", "wrong")]);
     let ran = closer.close().await;
-    assert_eq!((ran.code, sandbox.statistics().close_calls), (3, 0), "{}", ran.said());
+    assert_eq!((ran.code, sandbox.statistics().close_calls), (3, 0), "{}", ran.printed());
     let row = &closer.audit()[0];
     assert_eq!(row["outcome"], "not_attempted");
     assert!(row["message"].contains("无效的clientId"), "{row:?}");
-    assert!(ran.stderr.contains("invalidClientIdOrSecret"), "{}", ran.said());
+    assert!(ran.stderr.contains("invalidClientIdOrSecret"), "{}", ran.printed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_runs_out_during_the_run_is_fetched_once_more_and_costs_no_attempt() {
+async fn a_token_that_expires_during_the_run_is_fetched_once_more_and_costs_no_attempt() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer =
         configured(&sandbox, &[("APP_KEY", "key"), ("APP_SECRET", "s")]).set("PACE__CONCURRENCY", "8");
@@ -68,29 +68,29 @@ async fn a_token_that_runs_out_during_the_run_is_fetched_once_more_and_costs_no_
     let refusal = Reply::failure(400, "InvalidAuthentication", "不合法的access_token");
     sandbox.script("m5", [refusal]);
     let ran = closer.close().await;
-    assert_eq!(ran.code, 0, "{}", ran.said());
+    assert_eq!(ran.code, 0, "{}", ran.printed());
     assert!(closer.audit().iter().all(|row| row["attempts"] == "1"));
     assert_eq!((sandbox.statistics().token_calls, sandbox.statistics().close_calls), (2, 41));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_cannot_be_had_at_once_is_asked_for_again() {
+async fn a_failed_token_request_is_repeated() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     sandbox.script_tokens([Reply::raw(502, "<html>"), Reply::Drop]);
     let closer = configured(&sandbox, &[("APP_KEY", "key"), ("APP_SECRET", "s")]);
     let ran = closer.close().await;
-    assert_eq!((ran.code, sandbox.statistics().token_calls), (0, 3), "{}", ran.said());
+    assert_eq!((ran.code, sandbox.statistics().token_calls), (0, 3), "{}", ran.printed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_in_any_output_or_file_of_a_run() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
-    // DingTalk repeats the secret in its refusal, once.
+    // DingTalk repeats the secret in one refusal.
     sandbox.script_tokens([Reply::failure(500, "server.error", "cannot check hunter2")]);
     let closer = configured(&sandbox, &[("APP_KEY", "key"), ("APP_SECRET", "hunter2")]);
     let ran = closer.run(&["close", "--yes", "-vv", "--log-format", "json", "list.csv"]).await;
-    assert_eq!(ran.code, 0, "{}", ran.said());
-    let mut everything = ran.said();
+    assert_eq!(ran.code, 0, "{}", ran.printed());
+    let mut everything = ran.printed();
     for entry in std::fs::read_dir(closer.run_folder()).unwrap() {
         everything += &std::fs::read_to_string(entry.unwrap().path()).unwrap();
     }

@@ -1,4 +1,4 @@
-//! A worker and its queue: what is done, what dies, what comes back, and what the operator sees.
+//! A worker and its queue: closing, dead letters, requeuing, leases, rotation and status.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -6,25 +6,27 @@ use std::path::PathBuf;
 use meeting_closer::{Reply, Sandbox, ScriptedReply};
 
 use crate::support::{calls_reach, fast_sandbox, summary_of};
-use crate::support_redis::{DEAD, Redis, STREAM, Voice, outcomes, says, start, terminate, worker};
+use crate::support_redis::{
+    DEAD, LogLines, Redis, STREAM, outcomes, start_worker, terminate, wait_for_log, worker,
+};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_is_closed_acknowledged_and_stands_in_the_audit_under_its_entrys_id() {
+async fn a_waiting_entry_is_closed_acknowledged_and_in_the_audit_under_its_id() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let closer = worker(&sandbox, &redis);
     let id = redis.add(&[("union_id", "host"), ("conference_id", "a/b"), ("anything", "else")]);
     let ran = closer.run(&["work", "--drain"]).await;
-    assert_eq!(ran.code, 0, "{}", ran.said());
-    assert!(ran.stdout.contains("closed                   1\n"), "{}", ran.said());
+    assert_eq!(ran.code, 0, "{}", ran.printed());
+    assert!(ran.stdout.contains("closed                   1\n"), "{}", ran.printed());
     let row = &closer.audit()[0];
     assert_eq!((row["source"].as_str(), row["line"].as_str()), (format!("{STREAM}/{id}").as_str(), "1"));
     assert_eq!((row["conference_id"].as_str(), row["outcome"].as_str()), ("a/b", "closed"));
     assert_eq!((redis.length(STREAM), redis.pending()), (0, vec![]));
     assert_eq!(redis.consumers(), Vec::<String>::new());
-    // Nothing waits: no run, and no folder of one.
+    // No entry waits, so there is no run and no run folder.
     let ran = closer.run(&["work", "--drain"]).await;
-    assert_eq!((ran.code, ran.stdout.as_str(), closer.run_folders().len()), (0, "", 1), "{}", ran.said());
-    // What is settled may be asked for again.
+    assert_eq!((ran.code, ran.stdout.as_str(), closer.run_folders().len()), (0, "", 1), "{}", ran.printed());
+    // A meeting whose entry is settled can be enqueued again.
     closer.list(["a/b"]);
     closer.file("list.csv", "conferenceId,unionId\na/b,host\n");
     let ran = closer.run(&["enqueue", "--yes", "list.csv"]).await;
@@ -32,7 +34,7 @@ async fn what_waits_is_closed_acknowledged_and_stands_in_the_audit_under_its_ent
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_cannot_be_a_meeting_is_buried_with_its_reason_and_holds_nobody_up() {
+async fn an_entry_that_is_no_meeting_becomes_a_dead_letter_with_its_reason_and_delays_no_other() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let closer = worker(&sandbox, &redis);
     let huge = "x".repeat(3 << 20);
@@ -45,12 +47,12 @@ async fn an_entry_that_cannot_be_a_meeting_is_buried_with_its_reason_and_holds_n
     redis.add(&fields.iter().map(|field| (field.as_str(), "x")).collect::<Vec<_>>());
     redis.add_meeting("good");
     let ran = closer.run(&["work", "--drain"]).await;
-    assert_eq!(ran.code, 1, "{}", ran.said());
-    assert!(ran.stderr.contains("hint: permissionError (1 row): "), "{}", ran.said());
+    assert_eq!(ran.code, 1, "{}", ran.printed());
+    assert!(ran.stderr.contains("hint: permissionError (1 rows): "), "{}", ran.printed());
     assert!(sandbox.has_ended("good") && sandbox.statistics().close_calls == 2);
     assert_eq!((redis.length(STREAM), redis.pending(), redis.length(DEAD)), (0, vec![], 6));
 
-    // In the order in which they were added.
+    // Sorted by the order in which they were added.
     let mut dead = redis.dead();
     dead.sort_by_key(|entry| entry["entry_id"].clone());
     let reasons: Vec<(&str, &str)> =
@@ -63,7 +65,7 @@ async fn an_entry_that_cannot_be_a_meeting_is_buried_with_its_reason_and_holds_n
     assert_eq!(reasons[2], invalid("the field conference_id has 3145728 bytes, and an id has at most 256"));
     assert!(reasons[3].1.contains("a number that a spreadsheet rounded"), "{reasons:?}");
     assert_eq!(reasons[5], invalid("the field conference_id is missing"));
-    // Whole, however large; and by the side of what became of it.
+    // A dead letter has all fields of its entry, even large ones, and the fields of its outcome.
     assert_eq!((dead[2]["conference_id"].len(), dead[2]["requested_by"].as_str()), (huge.len(), "bot"));
     let failed = &dead[4];
     for (field, value) in
@@ -82,14 +84,14 @@ async fn an_entry_that_cannot_be_a_meeting_is_buried_with_its_reason_and_holds_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_died_comes_back_by_code_and_number_whole_and_is_known_to_have_been_asked_for() {
+async fn dead_letters_are_requeued_whole_by_code_and_limit_and_count_as_asked_for() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let closer = worker(&sandbox, &redis).set("RETRY__MAX_ATTEMPTS", "1");
     for name in ["p1", "p2", "p3"] {
         sandbox.script(name, [Reply::failure(404, "permissionError", "x")]);
         redis.add(&[("conference_id", name), ("union_id", "host"), ("requested_by", "bot")]);
     }
-    // Its meeting is closed, and the answer is lost.
+    // DingTalk closes this meeting, but the answer is lost.
     sandbox.script("lost", [ScriptedReply { reply: Reply::Drop, closes: true }]);
     redis.add_meeting("lost");
     redis.add(&[("conference_id", "poison")]);
@@ -103,7 +105,7 @@ async fn what_died_comes_back_by_code_and_number_whole_and_is_known_to_have_been
     assert_eq!((redis.length(STREAM), redis.length(DEAD)), (1, 4));
     let entries: Vec<(String, HashMap<String, String>)> = redis.command(&["XRANGE", STREAM, "-", "+"]);
     assert_eq!(entries[0].1["requested_by"], "bot");
-    // Somebody asks for one of them anew meanwhile, by way of a list: it is not doubled.
+    // A list enqueues one of these meetings in the meantime: requeuing does not add it twice.
     closer.list(["p2"]);
     closer.run(&["enqueue", "--yes", "list.csv"]).await;
     assert_eq!(requeue(&["--code", "permissionError"]).await, put_back(1, 1));
@@ -126,7 +128,7 @@ async fn what_died_comes_back_by_code_and_number_whole_and_is_known_to_have_been
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_whose_worker_is_gone_is_taken_over_and_nobody_claims_to_know_who_ended_it() {
+async fn an_entry_of_a_dead_worker_is_taken_over_and_its_ended_by_is_unknown() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let closer = worker(&sandbox, &redis).set("QUEUE__CLAIM_AFTER", "1s");
     redis.add_meeting("ended-by-somebody");
@@ -134,8 +136,8 @@ async fn an_entry_whose_worker_is_gone_is_taken_over_and_nobody_claims_to_know_w
     let taken: redis::Value =
         redis.command(&["XREADGROUP", "GROUP", "meeting-closer", "gone", "STREAMS", STREAM, ">"]);
     assert_ne!(taken, redis::Value::Nil);
-    // The group is not of our making, so that a worker may have asked for what is there; this one comes later.
-    let first = start(&closer, &["--drain"]);
+    // This test created the group, so another worker may have asked for the first entry. The second entry is newer.
+    let first = start_worker(&closer, &["--drain"]);
     while !redis.exists(&format!("{STREAM}:server")) {
         tokio::task::yield_now().await;
     }
@@ -155,7 +157,7 @@ async fn an_entry_whose_worker_is_gone_is_taken_over_and_nobody_claims_to_know_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_waits_keeps_what_it_has_and_the_status_says_so() {
+async fn a_paused_worker_keeps_its_leases_and_the_status_shows_them() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let closer = worker(&sandbox, &redis).set("QUEUE__CLAIM_AFTER", "1s");
     sandbox.script(
@@ -163,11 +165,11 @@ async fn a_worker_that_waits_keeps_what_it_has_and_the_status_says_so() {
         [Reply::failure(403, "Forbidden.AccessDenied.QpsLimitForApi", "x").header("retry-after", "3")],
     );
     redis.add_meeting("slow");
-    let first = start(&closer, &["--drain"]);
+    let first = start_worker(&closer, &["--drain"]);
     calls_reach(&sandbox, 1).await;
-    // A sibling that would take over what is silent for a second finds nothing, and ends once the first one has.
+    // A second worker would take over leases that were not renewed for a second. It finds none, and ends after the first.
     let second = closer.run(&["work", "--drain"]).await;
-    assert_eq!((second.code, second.stdout.as_str()), (0, ""), "{}", second.said());
+    assert_eq!((second.code, second.stdout.as_str()), (0, ""), "{}", second.printed());
     assert_eq!(first.wait_with_output().await.unwrap().status.code(), Some(0));
     assert_eq!(sandbox.statistics().close_calls, 2);
 
@@ -175,7 +177,7 @@ async fn a_worker_that_waits_keeps_what_it_has_and_the_status_says_so() {
     redis.add_meeting("silent");
     redis.add_meeting("guarded");
     sandbox.script("guarded", [Reply::Silence]);
-    let mut third = start(&closer, &["--concurrency", "1"]);
+    let mut third = start_worker(&closer, &["--concurrency", "1"]);
     calls_reach(&sandbox, 3).await;
     let status = closer.run(&["queue", "status"]).await.stdout;
     let lines: Vec<&str> = status.lines().collect();
@@ -190,14 +192,14 @@ async fn a_worker_that_waits_keeps_what_it_has_and_the_status_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_told_to_end_gives_back_what_it_did_not_do_and_a_sibling_takes_it_at_once() {
+async fn a_stopped_worker_releases_its_unfinished_entries_and_another_takes_them_at_once() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
-    // A minute passes before anybody takes over what is silent.
+    // Leases expire only after a minute.
     let closer = worker(&sandbox, &redis).set("PACE__REQUESTS_PER_SECOND", "10");
     for n in 0..60 {
         redis.add_meeting(&format!("m{n}"));
     }
-    let first = start(&closer, &[]);
+    let first = start_worker(&closer, &[]);
     calls_reach(&sandbox, 3).await;
     terminate(&first);
     let ended = first.wait_with_output().await.unwrap();
@@ -212,29 +214,29 @@ async fn a_worker_that_is_told_to_end_gives_back_what_it_did_not_do_and_a_siblin
 
     let closer = closer.set("PACE__REQUESTS_PER_SECOND", "1000");
     let ran = closer.run(&["work", "--drain"]).await;
-    assert_eq!((ran.code, sandbox.statistics().close_calls), (0, 60), "{}", ran.said());
+    assert_eq!((ran.code, sandbox.statistics().close_calls), (0, 60), "{}", ran.printed());
     let rows: Vec<_> = outcomes(&closer).into_values().flatten().collect();
     assert!(rows.iter().all(|row| ["closed", "not_attempted"].contains(&row["outcome"].as_str())));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drain_that_waits_for_what_another_holds_and_is_told_to_end_was_interrupted() {
+async fn a_drain_that_is_stopped_while_another_worker_has_leases_was_interrupted() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let closer = worker(&sandbox, &redis);
     redis.add_meeting("m");
     let _: String = redis.command(&["XGROUP", "CREATE", STREAM, "meeting-closer", "0"]);
     let _: redis::Value =
         redis.command(&["XREADGROUP", "GROUP", "meeting-closer", "another", "STREAMS", STREAM, ">"]);
-    let mut child = start(&closer, &["--drain"]);
-    says(&mut child, "joined the queue").await;
+    let mut child = start_worker(&closer, &["--drain"]);
+    wait_for_log(&mut child, "joined the queue").await;
     terminate(&child);
     assert_eq!(child.wait().await.unwrap().code(), Some(4));
-    assert_eq!((redis.pending()[0].1.as_str(), redis.consumers()), ("another", vec!["another".into()]));
+    assert_eq!((redis.pending()[0].worker.as_str(), redis.consumers()), ("another", vec!["another".into()]));
     assert_eq!((sandbox.statistics().close_calls, closer.run_folders().len()), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_every_row_would_meet_ends_the_worker_and_leaves_the_queue_as_it_was() {
+async fn an_answer_that_every_row_would_get_ends_the_worker_and_leaves_the_queue_unchanged() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let closer = worker(&sandbox, &redis);
     let quota = Reply::failure(403, "Forbidden.AccessDenied.ApiCountLimitForOrg", "x");
@@ -243,7 +245,7 @@ async fn what_every_row_would_meet_ends_the_worker_and_leaves_the_queue_as_it_wa
         redis.add_meeting(&format!("m{n}"));
     }
     let ran = closer.run(&["work"]).await;
-    assert_eq!(ran.code, 3, "{}", ran.said());
+    assert_eq!(ran.code, 3, "{}", ran.printed());
     assert!(sandbox.statistics().close_calls <= 16);
     assert_eq!((redis.length(STREAM), redis.length(DEAD)), (300, 0));
     assert_eq!(redis.consumers(), ["meeting-closer:released"]);
@@ -264,17 +266,17 @@ async fn the_same_meeting_in_two_entries_is_asked_for_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_journal_that_has_grown_gives_way_to_a_new_run_and_each_is_whole_and_asks_anew() {
+async fn a_large_journal_is_rotated_into_a_new_run_and_every_run_is_whole() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let closer =
         worker(&sandbox, &redis).set("QUEUE__ROTATE_MIB", "1").set("PACE__REQUESTS_PER_SECOND", "100000");
     let names: Vec<String> = (0..2500).map(|n| format!("m{n:05}")).collect();
     closer.list(names.iter().map(String::as_str));
     closer.run(&["enqueue", "--yes", "list.csv"]).await;
-    // The first run has it already, and the last one is another.
+    // The first run closes this meeting. The last run gets it in another entry.
     redis.add_meeting("m00000");
     let ran = closer.run(&["work", "--drain"]).await;
-    assert_eq!(ran.code, 0, "{}", ran.said());
+    assert_eq!(ran.code, 0, "{}", ran.printed());
     let runs: Vec<PathBuf> = closer.run_folders();
     assert!(runs.len() >= 2, "{runs:?}");
     let mut rows = 0;
@@ -292,12 +294,12 @@ async fn a_journal_that_has_grown_gives_way_to_a_new_run_and_each_is_whole_and_a
     assert!(refused.stderr.contains(&format!("is a worker's, and what it left is on the queue {STREAM}")));
 }
 
-/// Where a worker says that its figures are.
-fn figures_at(said: &str) -> String {
-    said.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned()
+/// The metrics address in a worker's log.
+fn metrics_address(printed: &str) -> String {
+    printed.split("http://").nth(1).unwrap().split('/').next().unwrap().to_owned()
 }
 
-/// What a worker answers on its metrics address.
+/// Sends a request to a worker's metrics address.
 async fn get(address: &str, path: &str) -> (u16, String) {
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
@@ -306,22 +308,22 @@ async fn get(address: &str, path: &str) -> (u16, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_workers_life_readiness_and_figures_can_be_asked_for() {
+async fn a_worker_serves_its_health_readiness_and_metrics() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let closer = worker(&sandbox, &redis).set("METRICS__LISTEN", "127.0.0.1:0");
     for n in 0..30 {
         redis.add_meeting(&format!("m{n}"));
     }
-    let mut child = start(&closer, &["--concurrency", "2"]);
-    let address = figures_at(&says(&mut child, "figures are at http://").await);
+    let mut child = start_worker(&closer, &["--concurrency", "2"]);
+    let address = metrics_address(&wait_for_log(&mut child, "figures are at http://").await);
     calls_reach(&sandbox, 30).await;
     assert_eq!(get(&address, "/healthz").await.0, 200);
     assert_eq!(get(&address, "/readyz").await.0, 200);
-    // The figures follow the calls as soon as their answers have come, and the queue as soon as it is looked at.
+    // The metrics change when an answer arrives, and when the worker next looks at the queue.
     loop {
-        let (status, figures) = get(&address, "/metrics").await;
+        let (status, metrics) = get(&address, "/metrics").await;
         assert_eq!(status, 200);
-        let has = |line: &str| figures.lines().any(|figure| figure == line);
+        let has = |line: &str| metrics.lines().any(|metric| metric == line);
         if has("meeting_closer_outcomes_total{outcome=\"closed\"} 30")
             && has("meeting_closer_queue_pending 0")
         {
@@ -333,9 +335,9 @@ async fn a_workers_life_readiness_and_figures_can_be_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_with_its_hands_full_is_not_ready_while_its_queue_is_away() {
+async fn a_worker_with_a_full_prefetch_is_not_ready_while_redis_is_away() {
     let (sandbox, mut redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
-    // Nobody looks at the queue or asks for the quota meanwhile: the one call there can be stays without an answer.
+    // The only request stays without an answer, so the worker neither reads the queue nor asks for a permit.
     let closer = worker(&sandbox, &redis)
         .set("METRICS__LISTEN", "127.0.0.1:0")
         .set("QUEUE__CLAIM_AFTER", "1s")
@@ -344,18 +346,18 @@ async fn a_worker_with_its_hands_full_is_not_ready_while_its_queue_is_away() {
         sandbox.script(name, [Reply::Silence]);
         redis.add_meeting(name);
     }
-    let mut child = start(&closer, &["--concurrency", "1"]);
-    let mut voice = Voice::of(&mut child);
-    let address = figures_at(&voice.says("figures are at http://").await);
+    let mut child = start_worker(&closer, &["--concurrency", "1"]);
+    let mut log = LogLines::of(&mut child);
+    let address = metrics_address(&log.wait_for("figures are at http://").await);
     calls_reach(&sandbox, 1).await;
     assert_eq!((redis.pending().len(), get(&address, "/readyz").await.0), (2, 200));
     redis.stop();
-    voice.says("it is tried again and again").await;
-    let (status, said) = get(&address, "/readyz").await;
+    log.wait_for("it is tried again and again").await;
+    let (status, printed) = get(&address, "/readyz").await;
     assert_eq!(status, 503);
-    assert!(said.starts_with("not ready: the queue at redis://127.0.0.1:"), "{said}");
+    assert!(printed.starts_with("not ready: the queue at redis://127.0.0.1:"), "{printed}");
     redis.start_again();
-    voice.says("the queue is there again").await;
+    log.wait_for("the queue is there again").await;
     assert_eq!(get(&address, "/readyz").await, (200, "ready\n".into()));
     child.kill().await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! What a collector of OpenTelemetry is sent of a run.
+//! The traces that a run sends to an OpenTelemetry collector.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../it/receiver.rs"]
@@ -15,7 +15,7 @@ use opentelemetry_proto::tonic::trace::v1::{Span, Status, status::StatusCode};
 use prost::Message as _;
 use receiver::Receiver;
 
-/// `close --yes list.csv` in this folder, with these variables: the exit code, and what was said on standard error.
+/// Runs `close --yes list.csv` in this folder with these variables. Returns the exit code and standard error.
 async fn close(folder: &Path, sandbox: &Sandbox, variables: &[(&str, String)]) -> (Option<i32>, String) {
     std::fs::write(folder.join("list.csv"), "conferenceId,unionId\na,host\nb,host\n,host\n").unwrap();
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_meeting-closer"))
@@ -62,8 +62,8 @@ async fn a_collector_gets_a_span_of_the_run_and_one_of_every_row() {
     let (sandbox, collector) = (sandbox().await, Receiver::start(200, "").await);
     let folder = tempfile::tempdir().unwrap();
     let endpoint = collector.url("");
-    let (code, said) = close(folder.path(), &sandbox, &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]).await;
-    assert_eq!(code, Some(1), "{said}");
+    let (code, printed) = close(folder.path(), &sandbox, &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]).await;
+    assert_eq!(code, Some(1), "{printed}");
 
     let (mut spans, mut services) = (vec![], vec![]);
     for sent in collector.received() {
@@ -116,25 +116,26 @@ async fn nothing_is_exported_unless_the_environment_names_a_collector() {
     let folder = tempfile::tempdir().unwrap();
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url(""));
     for variables in [vec![], vec![endpoint, ("OTEL_SDK_DISABLED", "true".into())]] {
-        let (code, said) = close(folder.path(), &sandbox, &variables).await;
-        assert_eq!((code, collector.received().len()), (Some(1), 0), "{said}");
+        let (code, printed) = close(folder.path(), &sandbox, &variables).await;
+        assert_eq!((code, collector.received().len()), (Some(1), 0), "{printed}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_refuses_or_an_address_that_is_none_is_a_warning_and_changes_no_exit_code() {
+async fn a_refusing_collector_or_a_bad_address_is_a_warning_and_keeps_the_exit_code() {
     let (sandbox, collector) = (sandbox().await, Receiver::start(400, "").await);
     let folder = tempfile::tempdir().unwrap();
     for (endpoint, warning) in [
         (collector.url("").replace("://", "://me:hunter2@"), "the last traces were not exported: "),
         ("http://me:hunter2@no where".into(), "no traces are exported: "),
     ] {
-        let (code, said) = close(folder.path(), &sandbox, &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]).await;
-        assert_eq!(code, Some(1), "{said}");
+        let (code, printed) =
+            close(folder.path(), &sandbox, &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]).await;
+        assert_eq!(code, Some(1), "{printed}");
         assert!(
-            said.lines().any(|line| line.contains(" WARN sandbox: ") && line.contains(warning)),
-            "{said}"
+            printed.lines().any(|line| line.contains(" WARN sandbox: ") && line.contains(warning)),
+            "{printed}"
         );
-        assert!(!said.contains("hunter2"), "{said}");
+        assert!(!printed.contains("hunter2"), "{printed}");
     }
 }

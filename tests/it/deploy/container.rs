@@ -1,4 +1,4 @@
-//! The Dockerfile, as far as it can be read without a container engine; and the health check, tried.
+//! The Dockerfile, checked without a container engine, and the health check, executed.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use super::{read, repository};
 
-/// The instructions, continued lines joined, as keyword and rest.
+/// The instructions as keyword and rest. Continued lines are joined.
 fn instructions() -> Vec<(String, String)> {
     let text = read("deploy/Dockerfile").replace("\\\n", " ");
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -19,7 +19,7 @@ fn of(word: &str) -> Vec<String> {
     instructions().into_iter().filter(|(found, _)| found == word).map(|(_, rest)| rest).collect()
 }
 
-/// What is copied from the repository.
+/// The paths that the build copies from the repository.
 fn sources() -> Vec<String> {
     let copies = of("COPY").into_iter().filter(|copy| !copy.starts_with("--from="));
     let paths = copies.map(|copy| copy.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
@@ -27,7 +27,7 @@ fn sources() -> Vec<String> {
 }
 
 #[test]
-fn every_stage_stands_on_a_named_version_and_the_compiler_is_the_crates() {
+fn every_stage_names_a_version_and_the_compiler_has_the_crates_rust_version() {
     let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
     let rust = manifest["package"]["rust-version"].as_str().unwrap();
     let stages = of("FROM");
@@ -41,7 +41,7 @@ fn every_stage_stands_on_a_named_version_and_the_compiler_is_the_crates() {
 }
 
 #[test]
-fn the_image_runs_as_nobody_in_particular_is_watched_and_holds_no_secret() {
+fn the_image_runs_unprivileged_has_a_health_check_and_contains_no_secret() {
     let all = instructions();
     let last = |word: &str| all.iter().rposition(|(found, _)| found == word).unwrap();
     let user = &all[last("USER")].1;
@@ -92,7 +92,7 @@ fn everything_that_the_build_reads_is_copied() {
     assert!(!repository("build.rs").exists() || copied.iter().any(|path| path == "build.rs"));
 }
 
-/// What the health check says of a server that answers once with this.
+/// Whether the health check passes for a server that answers once with this.
 async fn health(answer: &'static str) -> bool {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -113,7 +113,7 @@ async fn health(answer: &'static str) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_health_check_asks_healthz_and_is_content_with_a_200_alone() {
+async fn the_health_check_passes_only_when_healthz_answers_200() {
     assert!(health("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await);
     assert!(!health("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await);
     assert!(!health("").await);

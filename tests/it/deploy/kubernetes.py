@@ -1,4 +1,4 @@
-"""Holds manifests against Kubernetes' own schemas, unknown fields refused, and prints them as one JSON object: file to
+"""Checks manifests against Kubernetes' own schemas and refuses unknown fields. Prints them as one JSON object: file to
 documents."""
 
 import json

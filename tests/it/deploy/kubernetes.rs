@@ -1,4 +1,4 @@
-//! The manifests: valid by Kubernetes' own schemas, locked up, and consistent with each other.
+//! The manifests: valid by Kubernetes' own schemas, restricted, and consistent with each other.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::{content, read, repository};
 
-/// The oldest version in which everything used is generally available, and a new one.
+/// The oldest Kubernetes version that supports the manifests, and a new one.
 const VERSIONS: [&str; 2] = ["1.31", "1.37"];
 
-/// All manifests, held against the schemas.
+/// All manifests, after the check against the schemas.
 fn manifests() -> Value {
     let python = std::env::var("MEETING_CLOSER_KUBERNETES_PYTHON").expect(
         "tests/run installs the schemas and names their interpreter in MEETING_CLOSER_KUBERNETES_PYTHON",
@@ -21,7 +21,7 @@ fn manifests() -> Value {
     serde_json::from_str(&printed).unwrap()
 }
 
-/// Where the two pods are described.
+/// The two pod specifications.
 fn pods(manifests: &Value) -> [&Value; 2] {
     let job = &manifests["cronjob.yaml"][0]["spec"]["jobTemplate"]["spec"]["template"]["spec"];
     [job, &manifests["deployment.yaml"][0]["spec"]["template"]["spec"]]
@@ -43,13 +43,13 @@ fn every_manifest_is_valid_and_the_kustomization_names_them_all() {
         assert_eq!(kustomization[generator], json!([{"name": "meeting-closer", "files": [file]}]));
     }
     assert_eq!(kustomization["images"][0]["newTag"], env!("CARGO_PKG_VERSION"));
-    // The secret itself is nowhere, and cannot be committed by mistake.
+    // The secret is not in the repository, and git ignores its file.
     assert!(!repository("deploy/kubernetes/app_secret").exists());
     assert_eq!(read("deploy/kubernetes/.gitignore"), "/app_secret\n");
 }
 
 #[test]
-fn the_pods_can_do_nothing_but_their_work() {
+fn the_pods_have_only_the_rights_that_they_need() {
     let manifests = manifests();
     for pod in pods(&manifests) {
         assert_eq!(pod["automountServiceAccountToken"], false);
@@ -65,7 +65,7 @@ fn the_pods_can_do_nothing_but_their_work() {
         });
         assert_eq!(container["securityContext"], expected);
         assert!(container["resources"]["limits"]["memory"].is_string());
-        // Ten seconds for what is in flight, and time for the reports.
+        // Ten seconds for requests in flight, and time for the reports.
         assert!(pod["terminationGracePeriodSeconds"].as_u64() >= Some(30));
         let environment =
             json!([{"name": "MEETING_CLOSER_CONFIG", "value": "/etc/meeting-closer/settings.toml"}]);
@@ -102,7 +102,7 @@ fn every_folder_that_the_settings_name_is_mounted_and_every_volume_exists() {
             assert!(claim.is_null() || claims.contains(&claim), "{claim}");
         }
     }
-    // Two pods that wrote one volume would need one that both can mount.
+    // Each pod has its own audit volume, because a volume has one writer.
     let audit = |pod: &Value| {
         pod["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == "audit").cloned()
     };
@@ -111,14 +111,14 @@ fn every_folder_that_the_settings_name_is_mounted_and_every_volume_exists() {
 }
 
 #[test]
-fn the_evening_job_never_runs_twice_at_once_and_keeps_off_the_full_hour() {
+fn the_evening_job_never_runs_twice_at_once_and_avoids_the_full_hour() {
     let manifests = manifests();
     let spec = &manifests["cronjob.yaml"][0]["spec"];
     assert_eq!(spec["concurrencyPolicy"], "Forbid");
     assert!(spec["timeZone"].is_string() && spec["startingDeadlineSeconds"].as_u64() > Some(600));
     assert_ne!(spec["schedule"].as_str().unwrap().split(' ').next(), Some("0"));
     let job = &spec["jobTemplate"]["spec"];
-    // 4 says that the same command continues; the others want a person.
+    // The same command continues after 4. After the others, a person must look.
     assert_eq!(job["podFailurePolicy"]["rules"][1]["onExitCodes"]["values"], json!([1, 2, 3, 5]));
     assert_eq!(job["template"]["spec"]["restartPolicy"], "Never");
     let arguments = job["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
@@ -126,7 +126,7 @@ fn the_evening_job_never_runs_twice_at_once_and_keeps_off_the_full_hour() {
 }
 
 #[test]
-fn the_worker_is_probed_where_it_serves_and_the_network_lets_through_what_it_needs_alone() {
+fn the_probes_use_the_workers_port_and_the_network_policy_allows_only_what_is_needed() {
     let manifests = manifests();
     let settings: toml::Table = read("deploy/kubernetes/settings.toml").parse().unwrap();
     let port: u64 =

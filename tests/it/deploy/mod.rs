@@ -1,4 +1,4 @@
-//! What stands in deploy/ is what would run: parsed, checked by the tools that read it, and tried.
+//! The files in deploy/: parsed, checked by the tools that read them, and executed.
 
 mod container;
 mod kubernetes;
@@ -22,17 +22,17 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Runs a tool that says by its exit code whether it is content; what it printed.
+/// Runs a checking tool and asserts that it succeeds. Returns its output.
 #[track_caller]
 fn content<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>, folder: &Path) -> String {
     let output = Command::new(program).args(arguments).current_dir(folder).output();
     let output = output.unwrap_or_else(|error| panic!("{program}, which tests/run installs: {error}"));
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    said
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    printed
 }
 
-/// The names that metrics have for dashboards and alerts.
+/// The metric names that dashboards and alerts use.
 const METRICS: [&str; 11] = [
     "meeting_closer_outcomes_total",
     "meeting_closer_attempts_total",
@@ -48,7 +48,7 @@ const METRICS: [&str; 11] = [
 ];
 
 #[test]
-fn every_settings_file_that_is_deployed_loads_and_is_guarded() {
+fn every_deployed_settings_file_loads_and_sets_the_guards() {
     for folder in ["systemd", "kubernetes"] {
         let file = repository(&format!("deploy/{folder}/settings.toml"));
         let settings = Settings::load(&Layers { file: Some(file), ..Layers::default() }).unwrap();

@@ -1,4 +1,4 @@
-//! Alerts and dashboard: read by Prometheus' own tool, and asking for figures that there are.
+//! Alerts and dashboard: valid for Prometheus' own tool, and they use only metrics that exist.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{METRICS, content, read, repository};
 
-/// The figures that a text asks for, without what a histogram adds to its name.
+/// The metrics that a text names, without a histogram's suffix.
 fn asked(text: &str) -> BTreeSet<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let words = text.split(|c| !is_part(c)).filter(|word| word.starts_with("meeting_closer_"));
@@ -49,7 +49,7 @@ pub(super) fn alerts() -> Vec<String> {
 }
 
 #[test]
-fn alerts_and_dashboard_name_figures_that_exist_and_the_dashboard_shows_them_all() {
+fn alerts_and_dashboard_name_existing_metrics_and_the_dashboard_shows_them_all() {
     let known: BTreeSet<String> = METRICS.map(str::to_owned).into();
     let alerts = asked(&read("deploy/prometheus/alerts.yml"));
     assert!(!alerts.is_empty() && alerts.is_subset(&known), "{alerts:?}");

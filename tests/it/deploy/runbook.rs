@@ -1,4 +1,4 @@
-//! The runbook: its commands do what it says, and nothing that needs a section lacks one.
+//! The runbook: its commands work as shown, and every exit code and alert has a section.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::support::binary;
 
 const RUNBOOK: &str = "deploy/RUNBOOK.md";
 
-/// A block of commands, how it ends, and what it prints where the runbook shows that.
+/// A block of commands, its exit code, and the output that the runbook shows for it.
 struct Step {
     commands: String,
     code: i32,
@@ -35,8 +35,8 @@ fn steps() -> Vec<Step> {
     steps
 }
 
-/// What is printed, without what differs from day to day and from machine to machine: words with a digit, units of
-/// bytes, and logs.
+/// The output without the parts that differ between days and machines: words with a digit, units of
+/// bytes, and log lines.
 fn lasting(printed: &str) -> Vec<String> {
     let is_log = |line: &str| line.starts_with("20") && line.get(10..11) == Some("T");
     let lasting = |word: &str| {
@@ -52,7 +52,7 @@ fn lasting(printed: &str) -> Vec<String> {
     printed.lines().filter(|line| !is_log(line)).map(words).collect()
 }
 
-/// The process that the runbook starts and ends; this ends it where the runbook does not come so far.
+/// The stand-in that the runbook starts. Dropping this ends it, also if the runbook failed before its last step.
 struct StandIn<'a>(&'a Path);
 
 impl Drop for StandIn<'_> {
@@ -64,7 +64,7 @@ impl Drop for StandIn<'_> {
 }
 
 #[test]
-fn every_command_of_the_runbook_ends_as_it_says_and_prints_what_it_shows() {
+fn every_runbook_command_has_the_exit_code_and_the_output_that_the_runbook_shows() {
     let (program, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     std::os::unix::fs::symlink(binary(), program.path().join("meeting-closer")).unwrap();
     let path = format!("{}:{}", program.path().display(), std::env::var("PATH").unwrap());
@@ -72,7 +72,7 @@ fn every_command_of_the_runbook_ends_as_it_says_and_prints_what_it_shows() {
     let steps = steps();
     assert!(steps.len() > 15 && steps.iter().filter(|step| step.shown.is_some()).count() > 10);
     for Step { commands, code, shown } in steps {
-        // Both streams in one, in the order in which a terminal shows them.
+        // Both streams in one, as a terminal shows them.
         let ran = Command::new("bash")
             .args(["-e", "-c", &format!("exec 2>&1\n{commands}")])
             .current_dir(folder.path())

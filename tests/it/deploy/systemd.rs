@@ -1,4 +1,4 @@
-//! The systemd units: locked up, correct, and doing what they say.
+//! The systemd units: restricted, valid, and they close the list.
 
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use meeting_closer::{Layers, Sandbox, Settings};
 
 use super::{content, read, repository};
-use crate::support::{Closer, Ran, binary, fast_sandbox};
+use crate::support::{Closer, CommandOutput, binary, fast_sandbox};
 
 const SERVICES: [&str; 2] = ["meeting-closer.service", "meeting-closer-work.service"];
 const INSTALLED: &str = "/usr/local/bin/meeting-closer";
@@ -47,7 +47,7 @@ fn systemd_finds_nothing_wrong_in_any_unit() {
     for entry in std::fs::read_dir(repository("deploy/systemd")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        // It looks whether the program is there; here, it is elsewhere.
+        // systemd-analyze looks for the program, and here it is in another folder.
         let text = std::fs::read_to_string(&path).unwrap().replace(INSTALLED, &binary());
         std::fs::write(folder.path().join(&name), text).unwrap();
         if name != "settings.toml" {
@@ -58,13 +58,13 @@ fn systemd_finds_nothing_wrong_in_any_unit() {
     let mut verify = Command::new("systemd-analyze");
     let verified =
         verify.args(["verify", "--man=no"]).args(units).current_dir(folder.path()).output().unwrap();
-    // A key that it does not know is told, and no failure.
-    let said = String::from_utf8_lossy(&verified.stderr).into_owned();
-    assert!(verified.status.success() && !said.contains("meeting-closer"), "{said}");
+    // systemd-analyze prints unknown keys, but does not fail.
+    let printed = String::from_utf8_lossy(&verified.stderr).into_owned();
+    assert!(verified.status.success() && !printed.contains("meeting-closer"), "{printed}");
 }
 
 #[test]
-fn the_timer_keeps_off_the_full_hour_and_makes_up_for_what_it_missed() {
+fn the_timer_avoids_the_full_hour_and_catches_up_on_a_missed_start() {
     let timer = "meeting-closer.timer";
     let at = value(timer, "OnCalendar");
     content("systemd-analyze", ["calendar", &at], &repository("deploy"));
@@ -76,7 +76,7 @@ fn the_timer_keeps_off_the_full_hour_and_makes_up_for_what_it_missed() {
 }
 
 #[test]
-fn a_secret_reaches_a_service_as_a_credential_alone() {
+fn a_secret_reaches_a_service_only_as_a_credential() {
     for unit in SERVICES {
         assert_eq!(value(unit, "LoadCredential"), "app_secret:/etc/meeting-closer/app_secret");
         assert_eq!(value(unit, "DynamicUser"), "yes");
@@ -84,41 +84,41 @@ fn a_secret_reaches_a_service_as_a_credential_alone() {
         let environment = values(unit, "Environment").join("\n");
         assert!(environment.contains("MEETING_CLOSER__DINGTALK__APP_SECRET_FILE=%d/app_secret"), "{unit}");
         assert!(!environment.contains("SECRET="), "{unit}");
-        // A service can write to no folder but its own.
+        // A service can write only to its own folder.
         let state = format!("/var/lib/{}/", value(unit, "StateDirectory"));
         assert!(settings(unit).audit.dir.starts_with(&state), "{unit}");
     }
 }
 
 #[test]
-fn the_worker_knows_its_queue_and_where_it_serves_its_figures() {
+fn the_worker_has_a_queue_and_a_metrics_address() {
     let [job, worker] = SERVICES.map(settings);
     assert!(worker.queue.url.is_some() && worker.metrics.listen.is_some());
-    // The evening job works without a Redis.
+    // The evening job needs no Redis.
     assert!(job.queue.url.is_none() && job.metrics.textfile.is_some());
 }
 
 #[test]
-fn the_figures_of_a_run_are_put_where_the_node_exporter_may_read_them_also_after_a_failure() {
+fn the_metrics_of_every_run_reach_the_node_exporter_even_after_a_failure() {
     let command = value(SERVICES[0], "ExecStopPost");
-    // Its failure is none of the run's, and it may write outside of what the run may.
+    // "-": its failure does not fail the service. "+": it may write outside of the service's folder.
     let script = command.strip_prefix("-+/bin/sh -c '").and_then(|rest| rest.strip_suffix('\'')).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().to_str().unwrap();
     for made in ["meeting-closer", "node-exporter"] {
         std::fs::create_dir(folder.path().join(made)).unwrap();
     }
-    std::fs::write(folder.path().join("meeting-closer/run.prom"), "figures").unwrap();
+    std::fs::write(folder.path().join("meeting-closer/run.prom"), "metrics").unwrap();
     let script = script.replace("%S", root).replace("/var/lib/prometheus", root);
     content("sh", ["-c", &script], folder.path());
     let put = folder.path().join("node-exporter/meeting-closer.prom");
-    assert_eq!(std::fs::read_to_string(&put).unwrap(), "figures");
+    assert_eq!(std::fs::read_to_string(&put).unwrap(), "metrics");
     assert_eq!(std::fs::metadata(put).unwrap().permissions().mode() & 0o777, 0o644);
     let textfile = settings(SERVICES[0]).metrics.textfile.unwrap();
     assert_eq!(textfile.to_str(), Some("/var/lib/meeting-closer/run.prom"));
 }
 
-/// The settings with which a service starts.
+/// The settings that a service starts with.
 fn settings(unit: &str) -> Settings {
     let environment = values(unit, "Environment");
     let environment = environment.iter().map(|pair| pair.split_once('=').unwrap());
@@ -127,8 +127,8 @@ fn settings(unit: &str) -> Settings {
     Settings::load(&Layers { file, environment, options: vec![] }).unwrap()
 }
 
-/// Runs a service's command as the service manager would, against a stand-in, below a folder of its own.
-async fn start(closer: Closer, unit: &str, sandbox: &Sandbox) -> Ran {
+/// Runs a service's command as the service manager would, but against a stand-in and in a temporary folder.
+async fn start(closer: Closer, unit: &str, sandbox: &Sandbox) -> CommandOutput {
     let root = closer.folder.path().to_str().unwrap().to_owned();
     let here = |text: &str| {
         text.replace("/etc/", &format!("{root}/")).replace("%d", &format!("{root}/meeting-closer"))
@@ -157,7 +157,7 @@ async fn start(closer: Closer, unit: &str, sandbox: &Sandbox) -> Ran {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_evening_jobs_command_closes_the_list_with_the_credential_that_it_was_given() {
+async fn the_evening_job_closes_the_list_with_its_credential() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::bare();
     std::fs::create_dir(closer.folder.path().join("meeting-closer")).unwrap();
@@ -165,6 +165,6 @@ async fn the_evening_jobs_command_closes_the_list_with_the_credential_that_it_wa
     closer.file("meeting-closer/app_secret", "hunter2\n");
     closer.file("tonight.csv", "conferenceId,unionId\na,host\nb,host\n");
     let ran = start(closer, "meeting-closer.service", &sandbox).await;
-    assert_eq!(ran.code, 0, "{}", ran.said());
+    assert_eq!(ran.code, 0, "{}", ran.printed());
     assert!(sandbox.has_ended("a") && sandbox.has_ended("b"));
 }

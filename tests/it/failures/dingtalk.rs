@@ -1,13 +1,13 @@
-//! What DingTalk can say to all rows, or to some, that ends a run otherwise than well.
+//! Answers of DingTalk that halt a run or fail its rows.
 
 use meeting_closer::{Reply, Sandbox};
 
-use super::{LIST, told};
+use super::{LIST, assert_failure};
 use crate::support::{Closer, fast_sandbox};
 
 const CLOSE: [&str; 5] = ["close", "--yes", "--progress", "none", "list.csv"];
 
-/// At a stand-in, one request after the other.
+/// Uses a stand-in, with one request at a time.
 fn configured(sandbox: &Sandbox) -> Closer {
     let closer = Closer::at(sandbox).set("PACE__CONCURRENCY", "1").set("PACE__BAN_PAUSE", "200ms");
     closer.file("list.csv", LIST);
@@ -15,7 +15,7 @@ fn configured(sandbox: &Sandbox) -> Closer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_every_row_would_meet_halts_the_run_with_its_reason_and_what_to_do() {
+async fn an_answer_that_every_row_would_get_halts_the_run_with_a_reason_and_a_hint() {
     let refused =
         |code: &str, message: &str| Reply::failure(403, &format!("Forbidden.AccessDenied.{code}"), message);
     for (name, reply) in [
@@ -36,31 +36,36 @@ async fn what_every_row_would_meet_halts_the_run_with_its_reason_and_what_to_do(
         for meeting in ["a", "b"] {
             sandbox.script(meeting, vec![reply.clone(); 9]);
         }
-        told(name, &configured(&sandbox), &CLOSE).await;
+        assert_failure(name, &configured(&sandbox), &CLOSE).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_cannot_be_had_halts_the_run() {
+async fn a_run_without_an_access_token_halts() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
-    told("credentials_are_refused", &configured(&sandbox).set("DINGTALK__APP_SECRET", "wrong"), &CLOSE).await;
+    assert_failure(
+        "credentials_are_refused",
+        &configured(&sandbox).set("DINGTALK__APP_SECRET", "wrong"),
+        &CLOSE,
+    )
+    .await;
     let corp = configured(&sandbox).set("DINGTALK__AUTH", "corp_token").set("DINGTALK__CORP_ID", "ding1");
-    told("corp_credentials_are_refused", &corp.set("DINGTALK__APP_SECRET", "wrong"), &CLOSE).await;
+    assert_failure("corp_credentials_are_refused", &corp.set("DINGTALK__APP_SECRET", "wrong"), &CLOSE).await;
     let suite = configured(&sandbox)
         .set("DINGTALK__AUTH", "third_party_app")
         .set("DINGTALK__SUITE_KEY", "key")
         .set("DINGTALK__SUITE_SECRET", "wrong")
         .set("DINGTALK__SUITE_TICKET", "ticket")
         .set("DINGTALK__CORP_ID", "ding1");
-    told("suite_credentials_are_refused", &suite, &CLOSE).await;
+    assert_failure("suite_credentials_are_refused", &suite, &CLOSE).await;
     sandbox.script_tokens(vec![Reply::failure(500, "unknownError", "未知错误"); 9]);
-    told("token_fails_again_and_again", &configured(&sandbox), &CLOSE).await;
-    let nobody = configured(&sandbox).set("DINGTALK__BASE_URL", "http://127.0.0.1:1");
-    told("nobody_listens", &nobody, &CLOSE).await;
+    assert_failure("token_fails_again_and_again", &configured(&sandbox), &CLOSE).await;
+    let unreachable = configured(&sandbox).set("DINGTALK__BASE_URL", "http://127.0.0.1:1");
+    assert_failure("nobody_listens", &unreachable, &CLOSE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_fails_for_good_is_told_by_its_code_with_what_to_do() {
+async fn a_final_failure_is_reported_with_its_code_and_a_hint() {
     for (name, status, code) in [
         ("host_is_another", 404, "permissionError"),
         ("person_is_unknown", 400, "unknownUserError"),
@@ -71,6 +76,6 @@ async fn a_row_that_fails_for_good_is_told_by_its_code_with_what_to_do() {
     ] {
         let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
         sandbox.script("a", vec![Reply::failure(status, code, "said by DingTalk"); 9]);
-        told(name, &configured(&sandbox), &CLOSE).await;
+        assert_failure(name, &configured(&sandbox), &CLOSE).await;
     }
 }

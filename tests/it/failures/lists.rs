@@ -1,11 +1,11 @@
-//! Lists that are none, guards that hold.
+//! Unusable lists and exclusions, and the guards.
 
 use rust_xlsxwriter::Workbook;
 
-use super::{LIST, told};
+use super::{LIST, assert_failure};
 use crate::support::Closer;
 
-/// An OLE compound file with one stream of this name, as old and encrypted workbooks are.
+/// An OLE compound file with one stream of this name. Old and encrypted workbooks have this form.
 fn compound_file(stream: &str) -> Vec<u8> {
     const FREE: [u8; 4] = [0xff; 4];
     const END: [u8; 4] = 0xffff_fffe_u32.to_le_bytes();
@@ -33,7 +33,7 @@ fn compound_file(stream: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_list_that_is_none_is_refused_with_what_it_is() {
+async fn a_file_that_is_no_list_is_refused_and_its_kind_is_named() {
     for (name, file, content) in [
         ("list_is_empty", "list.csv", b"".as_slice()),
         ("list_is_an_image", "list.csv", b"\x89PNG\0\0\x0d"),
@@ -53,13 +53,13 @@ async fn a_list_that_is_none_is_refused_with_what_it_is() {
     ] {
         let closer = Closer::bare();
         closer.file(file, content);
-        told(name, &closer, &["close", "--sandbox", file]).await;
+        assert_failure(name, &closer, &["close", "--sandbox", file]).await;
         assert!(closer.run_folders().is_empty(), "{name}");
     }
 }
 
 #[tokio::test]
-async fn a_list_that_is_not_there_is_named() {
+async fn a_missing_list_is_named() {
     let closer = Closer::bare();
     closer.file("list.csv", LIST);
     std::fs::create_dir(closer.folder.path().join("folder.xlsx")).unwrap();
@@ -73,7 +73,7 @@ async fn a_list_that_is_not_there_is_named() {
         ("sheet_without_a_workbook", &["close", "--sandbox", "--sheet", "Tonight", "list.csv"]),
         ("exclusions_are_missing", &["close", "--sandbox", "--exclude", "keep.csv", "list.csv"]),
     ] {
-        told(name, &closer, arguments).await;
+        assert_failure(name, &closer, arguments).await;
     }
 }
 
@@ -88,12 +88,12 @@ async fn a_sheet_that_is_no_list_is_named() {
     for (name, sheet) in
         [("sheet_is_unknown", "Tonight"), ("sheet_has_no_column", "Header"), ("sheet_is_empty", "Empty")]
     {
-        told(name, &closer, &["close", "--sandbox", "--sheet", sheet, "list.xlsx"]).await;
+        assert_failure(name, &closer, &["close", "--sandbox", "--sheet", sheet, "list.xlsx"]).await;
     }
 }
 
 #[tokio::test]
-async fn an_exclusion_that_cannot_be_read_is_refused_for_what_it_might_close() {
+async fn an_unreadable_exclusion_refuses_the_run() {
     let closer = Closer::bare();
     closer.file("list.csv", LIST);
     closer.file("keep.csv", "conf_id\n6.07E+23\n");
@@ -113,26 +113,31 @@ async fn an_exclusion_that_cannot_be_read_is_refused_for_what_it_might_close() {
         ("exclusions_are_on_several_sheets", "keep.xlsx"),
         ("exclusion_is_a_truth_value", "true.xlsx"),
     ] {
-        told(name, &closer, &["close", "--sandbox", "--exclude", keep, "list.csv"]).await;
+        assert_failure(name, &closer, &["close", "--sandbox", "--exclude", keep, "list.csv"]).await;
         assert!(closer.run_folders().is_empty(), "{name}");
     }
 }
 
 #[tokio::test]
-async fn rows_that_cannot_be_used_are_named_before_anything_is_called() {
+async fn unusable_rows_are_named_before_any_call() {
     let closer = Closer::bare();
     closer.file(
         "list.csv",
         "conferenceId,unionId\n,host\n6.07E+23,host\nc\n\"d\n\",host\n..,host\n42261597832,host\n",
     );
-    told("rows_are_invalid", &closer, &["close", "--dry-run", "list.csv"]).await;
+    assert_failure("rows_are_invalid", &closer, &["close", "--dry-run", "list.csv"]).await;
 }
 
 #[tokio::test]
-async fn guards_refuse_before_anything_is_called() {
+async fn guards_refuse_the_run_before_any_call() {
     let closer = Closer::bare().set("DINGTALK__APP_KEY", "k").set("DINGTALK__APP_SECRET", "hunter2");
     closer.file("list.csv", LIST);
-    told("nobody_can_be_asked", &closer, &["close", "list.csv"]).await;
-    told("more_meetings_than_allowed", &closer, &["close", "--yes", "--max-meetings", "1", "list.csv"]).await;
+    assert_failure("nobody_can_be_asked", &closer, &["close", "list.csv"]).await;
+    assert_failure(
+        "more_meetings_than_allowed",
+        &closer,
+        &["close", "--yes", "--max-meetings", "1", "list.csv"],
+    )
+    .await;
     assert!(closer.run_folders().is_empty());
 }

@@ -1,7 +1,7 @@
-//! Whatever a user can do wrong or meet: the exit code and every word of the answer, as files in `snapshots/`.
+//! Every failure that a user can meet: the exit code and the whole output, as files in `snapshots/`.
 //!
-//! An answer that has changed fails here. `INSTA_UPDATE=always cargo test failures` writes the files anew, to be read
-//! before they are committed.
+//! A changed output fails these tests. `INSTA_UPDATE=always cargo test failures` writes the files again. Read them before
+//! you commit them.
 
 mod dingtalk;
 mod lists;
@@ -18,11 +18,11 @@ use crate::support::Closer;
 /// A list of two meetings.
 const LIST: &str = "conferenceId,unionId\na,host\nb,host\n";
 
-/// Runs the binary, and holds what it said against the snapshot of this name.
-async fn told(name: &str, closer: &Closer, arguments: &[&str]) {
+/// Runs the binary, and compares its output with the snapshot of this name.
+async fn assert_failure(name: &str, closer: &Closer, arguments: &[&str]) {
     let ran = closer.run(arguments).await;
-    assert_ne!(ran.code, 0, "{name}: {}", ran.said());
-    assert!(!ran.said().contains("hunter2"), "{name}: {}", ran.said());
+    assert_ne!(ran.code, 0, "{name}: {}", ran.printed());
+    assert!(!ran.printed().contains("hunter2"), "{name}: {}", ran.printed());
     let folder = closer.folder.path().to_str().unwrap();
     let mut settings = Settings::new();
     settings.set_snapshot_path("snapshots");
@@ -43,7 +43,7 @@ async fn told(name: &str, closer: &Closer, arguments: &[&str]) {
         settings.add_filter(what, shown);
     }
     let typed = format!("$ meeting-closer {}", arguments.join(" "));
-    settings.bind(|| assert_snapshot!(name, format!("{typed}\n{}", ran.said())));
+    settings.bind(|| assert_snapshot!(name, format!("{typed}\n{}", ran.printed())));
 }
 
 #[test]

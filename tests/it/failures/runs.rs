@@ -1,25 +1,25 @@
-//! Runs that are not there, not whole, or somebody else's; audits that cannot be written.
+//! Missing, broken and busy runs; audits that cannot be written.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use meeting_closer::{Sandbox, SandboxSettings};
 
-use super::{LIST, told};
+use super::{LIST, assert_failure};
 use crate::support::{Closer, calls_reach, fast_sandbox};
 
-/// A stand-in that has answered nothing when a deadline of a millisecond comes.
+/// A stand-in that answers only after a deadline of a millisecond has passed.
 async fn slow_sandbox() -> Sandbox {
     let latency = (Duration::from_millis(50), Duration::from_millis(50));
     Sandbox::start(SandboxSettings { latency, ..fast_sandbox() }).await.unwrap()
 }
 
-/// With an unfinished run `one` of `list.csv`.
+/// Makes an unfinished run `one` of `list.csv`.
 async fn unfinished(sandbox: &Sandbox) -> Closer {
     let closer = Closer::at(sandbox);
     closer.file("list.csv", LIST);
     let stopped = closer.run(&["close", "--yes", "--run-id", "one", "--deadline", "1ms", "list.csv"]).await;
-    assert_eq!(stopped.code, 4, "{}", stopped.said());
+    assert_eq!(stopped.code, 4, "{}", stopped.printed());
     closer
 }
 
@@ -34,7 +34,7 @@ fn change(journal: &Path, from: &str, to: &str) {
 }
 
 #[tokio::test]
-async fn a_run_that_is_not_there_is_named() {
+async fn a_missing_run_is_named() {
     let closer = Closer::bare();
     closer.file("list.csv", LIST);
     for (name, arguments) in [
@@ -47,39 +47,45 @@ async fn a_run_that_is_not_there_is_named() {
         ("audit_folder_is_a_file", &["close", "--sandbox", "--audit-dir", "list.csv", "list.csv"]),
         ("latest_run_in_a_file", &["report", "--audit-dir", "list.csv", "latest"]),
     ] {
-        told(name, &closer, arguments).await;
+        assert_failure(name, &closer, arguments).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_cannot_be_gone_on_with_says_why() {
+async fn a_run_that_cannot_be_continued_gives_the_reason() {
     let sandbox = slow_sandbox().await;
     let closer = unfinished(&sandbox).await;
-    told("out_of_time", &closer, &["close", "--yes", "--deadline", "1ms", "list.csv"]).await;
-    told("run_id_is_taken", &closer, &["close", "--sandbox", "--fresh", "--run-id", "one", "list.csv"]).await;
+    assert_failure("out_of_time", &closer, &["close", "--yes", "--deadline", "1ms", "list.csv"]).await;
+    assert_failure(
+        "run_id_is_taken",
+        &closer,
+        &["close", "--sandbox", "--fresh", "--run-id", "one", "list.csv"],
+    )
+    .await;
     closer.list(["c"]);
-    told("rows_without_an_outcome", &closer, &["verify", "one", "--input", "list.csv"]).await;
-    told(
+    assert_failure("rows_without_an_outcome", &closer, &["verify", "one", "--input", "list.csv"]).await;
+    assert_failure(
         "sheet_of_verify_without_a_workbook",
         &closer,
         &["verify", "one", "--sheet", "S", "--input", "list.csv"],
     )
     .await;
     let real = closer.set("DINGTALK__BASE_URL", "https://api.dingtalk.io");
-    told("resume_of_a_rehearsal", &real, &["close", "--yes", "--resume", "one", "list.csv"]).await;
+    assert_failure("resume_of_a_rehearsal", &real, &["close", "--yes", "--resume", "one", "list.csv"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_whose_list_came_from_standard_input_is_resumed_with_it() {
+async fn a_run_from_standard_input_needs_that_input_to_resume() {
     let sandbox = slow_sandbox().await;
     let closer = Closer::at(&sandbox);
     let arguments = ["close", "--yes", "--run-id", "one", "--deadline", "1ms", "-"];
     assert_eq!(closer.run_with_input(&arguments, LIST.as_bytes()).await.code, 4);
-    told("resume_without_its_standard_input", &closer, &["close", "--yes", "--resume", "one"]).await;
+    assert_failure("resume_without_its_standard_input", &closer, &["close", "--yes", "--resume", "one"])
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_journal_that_was_altered_is_refused_by_whoever_reads_it() {
+async fn every_command_refuses_an_altered_journal() {
     let sandbox = slow_sandbox().await;
     let closer = unfinished(&sandbox).await;
     change(&journal(&closer), "\"seq\":1", "\"seq\":1 ");
@@ -89,7 +95,7 @@ async fn a_journal_that_was_altered_is_refused_by_whoever_reads_it() {
         ("journal_is_broken_for_close", &["close", "--yes", "list.csv"]),
         ("journal_is_broken_for_retry", &["close", "--yes", "--retry-failed", "one"]),
     ] {
-        told(name, &closer, arguments).await;
+        assert_failure(name, &closer, arguments).await;
     }
     std::fs::write(journal(&closer), "").unwrap();
     for (name, arguments) in [
@@ -97,7 +103,7 @@ async fn a_journal_that_was_altered_is_refused_by_whoever_reads_it() {
         ("journal_is_empty_for_report", &["report", "one"]),
         ("journal_is_empty_for_resume", &["close", "--yes", "--resume", "one"]),
     ] {
-        told(name, &closer, arguments).await;
+        assert_failure(name, &closer, arguments).await;
     }
 }
 
@@ -107,18 +113,19 @@ async fn a_journal_under_another_key_is_broken() {
     let closer = unfinished(&sandbox).await;
     closer.file("key", "hunter2");
     let closer = closer.set("AUDIT__HMAC_KEY_FILE", "key");
-    told("journal_has_no_key", &closer, &["verify", "one"]).await;
+    assert_failure("journal_has_no_key", &closer, &["verify", "one"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_another_process_is_at_is_left_to_it() {
+async fn a_run_of_another_process_is_refused() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let names: Vec<String> = (0..500).map(|n| format!("m{n}")).collect();
     let closer = Closer::at(&sandbox).set("PACE__REQUESTS_PER_SECOND", "20");
     closer.list(names.iter().map(String::as_str));
     let mut first = closer.command(&["close", "--yes", "--run-id", "one", "list.csv"]).spawn().unwrap();
     calls_reach(&sandbox, 1).await;
-    told("another_process_is_at_it", &closer, &["close", "--yes", "list.csv"]).await;
-    told("retry_of_a_run_without_an_end", &closer, &["close", "--yes", "--retry-failed", "one"]).await;
+    assert_failure("another_process_is_at_it", &closer, &["close", "--yes", "list.csv"]).await;
+    assert_failure("retry_of_a_run_without_an_end", &closer, &["close", "--yes", "--retry-failed", "one"])
+        .await;
     first.kill().await.unwrap();
 }

@@ -1,10 +1,10 @@
 //! Wrong configurations.
 
-use super::{LIST, told};
+use super::{LIST, assert_failure};
 use crate::support::Closer;
 
 #[tokio::test]
-async fn a_configuration_that_is_wrong_is_refused_with_key_value_and_what_is_expected() {
+async fn a_wrong_configuration_is_refused_with_key_value_and_expectation() {
     for (name, configuration) in [
         ("configuration_is_not_toml", "[dingtalk]\napp_secret = \"hunter2\napp_key = 1\n"),
         ("configuration_has_an_unknown_key", "[pace]\nrqs = 18\n"),
@@ -60,20 +60,22 @@ async fn a_configuration_that_is_wrong_is_refused_with_key_value_and_what_is_exp
         closer.file("list.csv", LIST);
         closer.file("empty", "\n");
         closer.file("settings.toml", configuration);
-        told(name, &closer, &["close", "--yes", "--config", "settings.toml", "list.csv"]).await;
+        assert_failure(name, &closer, &["close", "--yes", "--config", "settings.toml", "list.csv"]).await;
         assert!(closer.run_folders().is_empty(), "{name}");
     }
 }
 
 #[tokio::test]
-async fn a_layer_that_is_wrong_is_named() {
+async fn a_wrong_configuration_layer_is_named() {
     let closer = Closer::bare();
     closer.file("list.csv", LIST);
-    told("configuration_is_missing", &closer, &["close", "--config", "nowhere.toml", "list.csv"]).await;
-    told("rate_is_zero", &closer, &["close", "--sandbox", "--rate", "0", "list.csv"]).await;
-    told("deadline_is_none", &closer, &["close", "--sandbox", "--deadline", "soon", "list.csv"]).await;
+    assert_failure("configuration_is_missing", &closer, &["close", "--config", "nowhere.toml", "list.csv"])
+        .await;
+    assert_failure("rate_is_zero", &closer, &["close", "--sandbox", "--rate", "0", "list.csv"]).await;
+    assert_failure("deadline_is_none", &closer, &["close", "--sandbox", "--deadline", "soon", "list.csv"])
+        .await;
     let closer = closer.set("PACE__RQS", "18");
-    told("variable_is_unknown", &closer, &["close", "--sandbox", "list.csv"]).await;
+    assert_failure("variable_is_unknown", &closer, &["close", "--sandbox", "list.csv"]).await;
     let closer = Closer::bare().set("PACE__BURST", "many");
-    told("variable_is_no_number", &closer, &["close", "--sandbox", "list.csv"]).await;
+    assert_failure("variable_is_no_number", &closer, &["close", "--sandbox", "list.csv"]).await;
 }

@@ -1,10 +1,10 @@
-//! Wrong words on the command line.
+//! Wrong command lines.
 
-use super::{LIST, told};
+use super::{LIST, assert_failure};
 use crate::support::Closer;
 
 #[tokio::test]
-async fn a_command_line_that_cannot_be_meant_is_refused_with_what_can() {
+async fn a_wrong_command_line_is_refused_with_a_suggestion() {
     let closer = Closer::bare();
     closer.file("list.csv", LIST);
     for (name, arguments) in [
@@ -31,7 +31,7 @@ async fn a_command_line_that_cannot_be_meant_is_refused_with_what_can() {
         ("sandbox_address_is_none", &["sandbox", "--listen", "here"]),
         ("sandbox_address_is_not_loopback", &["sandbox", "--listen", "192.0.2.1:8787"]),
     ] {
-        told(name, &closer, arguments).await;
+        assert_failure(name, &closer, arguments).await;
     }
     assert!(closer.run_folders().is_empty());
 }
@@ -41,5 +41,5 @@ async fn a_sandbox_address_that_is_taken_is_refused() {
     let closer = Closer::bare();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    told("sandbox_address_is_taken", &closer, &["sandbox", "--listen", &address]).await;
+    assert_failure("sandbox_address_is_taken", &closer, &["sandbox", "--listen", &address]).await;
 }

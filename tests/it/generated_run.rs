@@ -1,4 +1,4 @@
-//! A run that never was: a journal of any length, written by the library itself.
+//! A generated run: a journal of any length, written by the library.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use meeting_closer::{
 /// The time between two rows.
 const STEP: Duration = Duration::from_millis(60);
 
-/// Writes a run of so many rows into `folder`. Of every thousand, number 7 fails, number 8 is invalid, and every tenth had
-/// ended.
+/// Writes a run of so many rows into `folder`. Of every 1,000 rows, number 7 fails and number 8 is invalid. Every tenth
+/// meeting has already ended.
 pub(crate) fn write(folder: &Path, rows: u64) {
     let path = folder.join("journal.jsonl");
     let journal = Journal::new(path.clone(), FileStorage::create(&path).unwrap(), Chain::new(Hasher::PLAIN));
@@ -78,7 +78,7 @@ fn outcome(row: u64) -> Outcome {
     }
 }
 
-/// In the middle of the run DingTalk refused some, and the rate went down and came back.
+/// In the middle of the run DingTalk refuses some calls, the rate falls, and it rises again.
 fn finished(rows: u64) -> RunFinished {
     let mut timeline = Timeline::default();
     timeline.rate(Duration::ZERO, 18_000);

@@ -1,4 +1,4 @@
-//! The Prometheus textfile: its names are fixed, and every end of a run leaves one.
+//! The Prometheus textfile: its names are fixed, and every run writes one when it ends.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use crate::receiver::Receiver;
 use crate::support::{Closer, calls_reach, fast_sandbox, signal};
 
-/// What dashboards and alerts are written against. Types as Prometheus' text format has them.
+/// The metrics that dashboards and alerts use, with their types in Prometheus' text format.
 const FIXED: [(&str, &str); 11] = [
     ("meeting_closer_outcomes_total", "counter"),
     ("meeting_closer_attempts_total", "counter"),
@@ -25,34 +25,34 @@ const FIXED: [(&str, &str); 11] = [
 ];
 
 fn writing(sandbox: &Sandbox) -> Closer {
-    Closer::at(sandbox).set("METRICS__TEXTFILE", "figures/closer.prom")
+    Closer::at(sandbox).set("METRICS__TEXTFILE", "metrics/closer.prom")
 }
 
 /// The file's text.
 fn textfile(closer: &Closer) -> String {
-    std::fs::read_to_string(closer.folder.path().join("figures/closer.prom")).unwrap()
+    std::fs::read_to_string(closer.folder.path().join("metrics/closer.prom")).unwrap()
 }
 
-/// The value of a sample, by its name and labels as they are written.
+/// The value of a sample with this name and these labels.
 fn value(text: &str, sample: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(&format!("meeting_closer_{sample} ")));
     line.unwrap_or_else(|| panic!("no {sample} in\n{text}")).parse().unwrap()
 }
 
 fn with_folder(closer: Closer) -> Closer {
-    std::fs::create_dir(closer.folder.path().join("figures")).unwrap();
+    std::fs::create_dir(closer.folder.path().join("metrics")).unwrap();
     closer
 }
 
-/// What promtool has to say about it: nothing, where all is well.
+/// promtool's exit code and output. The output is empty if the text is valid.
 async fn promtool(text: &str) -> (Option<i32>, String) {
     let mut promtool = tokio::process::Command::new("promtool");
     promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = promtool.spawn().expect("tests/run installs promtool");
     child.stdin.take().unwrap().write_all(text.as_bytes()).await.unwrap();
     let output = child.wait_with_output().await.unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(said).unwrap())
+    let printed = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(printed).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +63,7 @@ async fn a_textfile_has_the_fixed_names_and_types_and_promtool_finds_nothing_wro
     let throttled = Reply::failure(403, "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi", "x");
     sandbox.script("b", [throttled.header("retry-after", "0"), Reply::failure(404, "permissionError", "x")]);
     let ran = closer.close().await;
-    assert_eq!(ran.code, 1, "{}", ran.said());
+    assert_eq!(ran.code, 1, "{}", ran.printed());
     let text = textfile(&closer);
 
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
@@ -98,28 +98,29 @@ async fn a_textfile_has_the_fixed_names_and_types_and_promtool_finds_nothing_wro
     let ended: jiff::Timestamp = summary["ended_at"].as_str().unwrap().parse().unwrap();
     assert!(value(&text, "last_run_timestamp_seconds") >= ended.as_millisecond() as f64 / 1000.0);
 
-    let path = closer.folder.path().join("figures");
+    let path = closer.folder.path().join("metrics");
     assert_eq!(std::fs::metadata(path.join("closer.prom")).unwrap().permissions().mode() & 0o777, 0o644);
     assert_eq!(std::fs::read_dir(path).unwrap().count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn promtool_finds_what_is_wrong() {
-    let (code, said) = promtool("# TYPE meeting_closer_outcomes counter\nmeeting_closer_outcomes 1\n").await;
-    assert_eq!(code, Some(3), "{said}");
+async fn promtool_reports_a_wrong_textfile() {
+    let (code, printed) =
+        promtool("# TYPE meeting_closer_outcomes counter\nmeeting_closer_outcomes 1\n").await;
+    assert_eq!(code, Some(3), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_is_halted_out_of_time_or_without_its_audit_leaves_its_figures_too() {
+async fn a_halted_run_a_late_run_and_a_run_without_an_audit_write_their_metrics() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = with_folder(writing(&sandbox)).set("PACE__CONCURRENCY", "1");
     closer.list(["a", "b"]);
     sandbox.script("a", [Reply::failure(403, "Forbidden.AccessDenied.ApiCountLimitForOrg", "spent")]);
     let ran = closer.close().await;
-    assert_eq!((ran.code, value(&textfile(&closer), "last_run_exit_code")), (3, 3.0), "{}", ran.said());
+    assert_eq!((ran.code, value(&textfile(&closer), "last_run_exit_code")), (3, 3.0), "{}", ran.printed());
     assert!(textfile(&closer).contains("outcomes_total{outcome=\"not_attempted\"} 2\n"));
     let ran = closer.run(&["close", "--yes", "--deadline", "1ms", "list.csv"]).await;
-    assert_eq!((ran.code, value(&textfile(&closer), "last_run_exit_code")), (4, 4.0), "{}", ran.said());
+    assert_eq!((ran.code, value(&textfile(&closer), "last_run_exit_code")), (4, 4.0), "{}", ran.printed());
 
     let slow = closer.set("PACE__REQUESTS_PER_SECOND", "20");
     let names: Vec<String> = (0..2000).map(|n| format!("m{n:04}")).collect();
@@ -131,14 +132,14 @@ async fn a_run_that_is_halted_out_of_time_or_without_its_audit_leaves_its_figure
     assert_eq!(child.wait_with_output().await.unwrap().status.code(), Some(5));
     assert!((value(&textfile(&slow), "last_run_exit_code") - 5.0).abs() < 1e-9);
 
-    // A command that is refused makes no run: the last one's figures stay.
+    // A refused command starts no run, so the metrics of the last run stay.
     let before = textfile(&slow);
     assert_eq!(slow.run(&["close", "--yes", "--rate", "0", "list.csv"]).await.code, 2);
     assert_eq!(textfile(&slow), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_lets_go_of_everything_leaves_its_figures_and_tells_the_group() {
+async fn an_aborted_run_writes_its_metrics_and_notifies_the_group() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let robot = Receiver::start(200, r#"{"errcode":0}"#).await;
     let closer = with_folder(writing(&sandbox)).set("NOTIFY__ROBOT_WEBHOOK", &robot.url("robot/send"));
@@ -149,8 +150,8 @@ async fn a_run_that_lets_go_of_everything_leaves_its_figures_and_tells_the_group
     signal(child.id(), "-TERM");
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     while let Some(line) = lines.next_line().await.unwrap() {
-        // The run has observed the first signal, so the next one is the second.
-        if line.contains("stopping: ") {
+        // The run has received the first signal, so the next one is the second.
+        if line.contains("nothing new is started") {
             break;
         }
     }
@@ -159,22 +160,22 @@ async fn a_run_that_lets_go_of_everything_leaves_its_figures_and_tells_the_group
     let text = textfile(&closer);
     assert!((value(&text, "last_run_exit_code") - 4.0).abs() < 1e-9, "{text}");
     assert!(value(&text, "in_flight").abs() < 1e-9, "{text}");
-    let told = robot.received();
-    let told = String::from_utf8_lossy(&told[0].body);
-    assert!(told.contains("exit code 4") && told.contains("**To continue**: "), "{told}");
+    let received = robot.received();
+    let message = String::from_utf8_lossy(&received[0].body);
+    assert!(message.contains("exit code 4") && message.contains("**To continue**: "), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_textfile_that_cannot_be_written_is_a_warning_and_changes_no_exit_code() {
+async fn an_unwritable_textfile_is_a_warning_and_keeps_the_exit_code() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = writing(&sandbox);
     closer.list(["a"]);
     let ran = closer.close().await;
-    assert_eq!(ran.code, 0, "{}", ran.said());
-    let warning = "cannot write figures/closer.prom, which metrics.textfile names: No such file or directory";
+    assert_eq!(ran.code, 0, "{}", ran.printed());
+    let warning = "cannot write metrics/closer.prom, which metrics.textfile names: No such file or directory";
     assert!(
         ran.stderr.lines().any(|line| line.contains(" WARN ") && line.contains(warning)),
         "{}",
-        ran.said()
+        ran.printed()
     );
 }

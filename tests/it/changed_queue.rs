@@ -1,4 +1,4 @@
-//! What others do to a queue while a worker works on it: whatever it is, no entry is lost and nothing false is said.
+//! Other clients change a queue while a worker uses it: no entry is lost, and no report is false.
 
 use std::time::Duration;
 
@@ -6,9 +6,11 @@ use meeting_closer::{Reply, Sandbox, SandboxSettings};
 use tokio::process::Child;
 
 use crate::support::{Closer, calls_reach, fast_sandbox};
-use crate::support_redis::{DEAD, GROUP, Redis, STREAM, outcomes, says, start, terminate, worker};
+use crate::support_redis::{
+    DEAD, GROUP, Redis, STREAM, outcomes, start_worker, terminate, wait_for_log, worker,
+};
 
-/// Answers after a moment in which something can be done to the queue.
+/// Answers after a delay, so that the test can change the queue during a call.
 async fn slow_sandbox() -> Sandbox {
     let latency = (Duration::from_millis(500), Duration::from_millis(500));
     Sandbox::start(SandboxSettings { latency, ..fast_sandbox() }).await.unwrap()
@@ -19,30 +21,30 @@ fn refused() -> Reply {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_another_took_over_is_not_buried() {
+async fn an_entry_that_another_worker_took_over_is_not_dead_lettered() {
     let (sandbox, redis) = (slow_sandbox().await, Redis::start());
     let closer = worker(&sandbox, &redis);
     sandbox.script("m", [refused()]);
     let id = redis.add_meeting("m");
-    let mut child = start(&closer, &[]);
+    let mut child = start_worker(&closer, &[]);
     calls_reach(&sandbox, 1).await;
     let _: redis::Value = redis.command(&["XCLAIM", STREAM, GROUP, "another", "0", &id]);
-    says(&mut child, "not closed: ").await;
+    wait_for_log(&mut child, "not closed: ").await;
     terminate(&child);
     assert_eq!(child.wait().await.unwrap().code(), Some(0));
     assert_eq!(outcomes(&closer)["m"][0]["outcome"], "failed");
     let pending = redis.pending();
-    assert_eq!((pending[0].0.as_str(), pending[0].1.as_str()), (id.as_str(), "another"));
+    assert_eq!((pending[0].id.as_str(), pending[0].worker.as_str()), (id.as_str(), "another"));
     assert_eq!((redis.length(STREAM), redis.length(DEAD)), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_entry_that_was_trimmed_away_is_buried_with_what_was_read_of_it() {
+async fn a_trimmed_entry_is_dead_lettered_with_the_fields_that_were_read() {
     let (sandbox, redis) = (slow_sandbox().await, Redis::start());
     let closer = worker(&sandbox, &redis);
     sandbox.script("m", [refused()]);
     redis.add_meeting("m");
-    let child = start(&closer, &["--drain"]);
+    let child = start_worker(&closer, &["--drain"]);
     calls_reach(&sandbox, 1).await;
     let _: u64 = redis.command(&["XTRIM", STREAM, "MAXLEN", "0"]);
     assert_eq!(child.wait_with_output().await.unwrap().status.code(), Some(1));
@@ -53,7 +55,7 @@ async fn an_entry_that_was_trimmed_away_is_buried_with_what_was_read_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_the_group_was_destroyed_nobody_claims_to_know_who_ended_a_meeting() {
+async fn after_the_group_is_destroyed_ended_by_is_unknown() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let closer = worker(&sandbox, &redis);
     assert_eq!(closer.run(&["work", "--drain"]).await.code, 0);
@@ -66,7 +68,7 @@ async fn after_the_group_was_destroyed_nobody_claims_to_know_who_ended_a_meeting
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_text_holds_nobody_up() {
+async fn an_entry_that_is_not_utf8_delays_no_other() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let closer = worker(&sandbox, &redis);
     let fields: [(&str, &[u8]); 3] =
@@ -78,18 +80,18 @@ async fn what_is_no_text_holds_nobody_up() {
         redis::cmd("XADD").arg(STREAM).arg("*").arg(&fields).query(&mut redis.connection()).unwrap();
     redis.add_meeting("b");
     let ran = closer.run(&["work", "--drain"]).await;
-    assert_eq!((ran.code, redis.length(STREAM), redis.length(DEAD)), (1, 0, 1), "{}", ran.said());
+    assert_eq!((ran.code, redis.length(STREAM), redis.length(DEAD)), (1, 0, 1), "{}", ran.printed());
     assert!(sandbox.has_ended("a") && sandbox.has_ended("b"));
 
     let code: (&str, &[u8]) = ("code", b"\xff");
     let _: String =
         redis::cmd("XADD").arg(DEAD).arg("*").arg(&[code]).query(&mut redis.connection()).unwrap();
     let status = closer.run(&["queue", "status"]).await;
-    assert!(status.code == 0 && status.stdout.contains("\u{fffd}"), "{}", status.said());
+    assert!(status.code == 0 && status.stdout.contains("\u{fffd}"), "{}", status.printed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_will_be_handed_keeps_no_drain_waiting_and_is_told() {
+async fn stranded_entries_do_not_block_a_drain_and_are_reported() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let closer = worker(&sandbox, &redis);
     let id = redis.add_meeting("acknowledged-by-hand");
@@ -97,37 +99,37 @@ async fn what_nobody_will_be_handed_keeps_no_drain_waiting_and_is_told() {
     let _: redis::Value = redis.command(&["XREADGROUP", "GROUP", GROUP, "hand", "STREAMS", STREAM, ">"]);
     let _: u64 = redis.command(&["XACK", STREAM, GROUP, &id]);
     let ran = closer.run(&["work", "--drain"]).await;
-    assert_eq!((ran.code, redis.length(STREAM)), (1, 1), "{}", ran.said());
+    assert_eq!((ran.code, redis.length(STREAM)), (1, 1), "{}", ran.printed());
     assert!(
         ran.stderr.contains("1 entries stand on meeting-closer:requests that nobody is handed"),
         "{}",
-        ran.said()
+        ran.printed()
     );
     let hint = format!("XGROUP SETID {STREAM} {GROUP} 0");
-    assert!(ran.stderr.contains(&hint), "{}", ran.said());
+    assert!(ran.stderr.contains(&hint), "{}", ran.printed());
     let _: String = redis.command(&hint.split(' ').collect::<Vec<_>>());
     let ran = closer.run(&["work", "--drain"]).await;
-    assert_eq!((ran.code, redis.length(STREAM)), (0, 0), "{}", ran.said());
+    assert_eq!((ran.code, redis.length(STREAM)), (0, 0), "{}", ran.printed());
 }
 
-/// Twelve entries, of which a worker has eight in hand and is about to ask for the next.
+/// Adds twelve entries and starts a worker. The worker holds leases on eight of them.
 async fn slow_drain(redis: &Redis, sandbox: &Sandbox) -> (Closer, Child) {
     let closer =
         worker(sandbox, redis).set("PACE__REQUESTS_PER_SECOND", "10").set("QUEUE__CLAIM_AFTER", "1s");
     for n in 0..12 {
         redis.add_meeting(&format!("m{n}"));
     }
-    let child = start(&closer, &["--drain", "--concurrency", "4"]);
+    let child = start_worker(&closer, &["--drain", "--concurrency", "4"]);
     calls_reach(sandbox, 2).await;
     (closer, child)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_workers_name_that_is_deleted_costs_it_no_entry() {
+async fn a_worker_whose_consumer_is_deleted_loses_no_entry() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let (closer, child) = slow_drain(&redis, &sandbox).await;
-    let held: u64 = redis.command(&["XGROUP", "DELCONSUMER", STREAM, GROUP, &redis.consumers()[0]]);
-    assert!(held > 0);
+    let leased: u64 = redis.command(&["XGROUP", "DELCONSUMER", STREAM, GROUP, &redis.consumers()[0]]);
+    assert!(leased > 0);
     let ended = child.wait_with_output().await.unwrap();
     assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
     assert!(outcomes(&closer).values().all(|rows| rows.len() == 1 && rows[0]["outcome"] == "closed"));
@@ -135,23 +137,23 @@ async fn a_workers_name_that_is_deleted_costs_it_no_entry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_server_forgot_and_a_worker_has_in_hand_is_asked_for_all_the_same() {
+async fn a_worker_closes_its_entries_even_after_redis_lost_them() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let (closer, child) = slow_drain(&redis, &sandbox).await;
-    // As it is after a restart without its data.
-    let in_hand = redis.pending().len();
-    assert!(in_hand > 0);
+    // The same as a restart of Redis without its data.
+    let leased = redis.pending().len();
+    assert!(leased > 0);
     let _: String = redis.command(&["FLUSHALL"]);
     let _: u64 = redis.command(&["CLIENT", "KILL", "TYPE", "normal"]);
     let ended = child.wait_with_output().await.unwrap();
     assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
     let outcomes = outcomes(&closer);
-    assert!(outcomes.len() >= in_hand, "{} of {in_hand}", outcomes.len());
+    assert!(outcomes.len() >= leased, "{} of {leased}", outcomes.len());
     assert!(outcomes.values().all(|rows| rows.len() == 1 && rows[0]["outcome"] == "closed"), "{outcomes:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_letter_stream_that_is_none_is_told_and_keeps_no_other_entry_from_its_end() {
+async fn a_broken_dead_letter_stream_is_reported_and_delays_no_other_entry() {
     let (sandbox, redis) = (Sandbox::start(fast_sandbox()).await.unwrap(), Redis::start());
     let closer = worker(&sandbox, &redis);
     let _: String = redis.command(&["SET", DEAD, "something else"]);
@@ -159,8 +161,8 @@ async fn a_dead_letter_stream_that_is_none_is_told_and_keeps_no_other_entry_from
     for name in ["refused", "a", "b", "c"] {
         redis.add_meeting(name);
     }
-    let mut child = start(&closer, &["--drain"]);
-    says(&mut child, "WRONGTYPE").await;
+    let mut child = start_worker(&closer, &["--drain"]);
+    wait_for_log(&mut child, "WRONGTYPE").await;
     while redis.length(STREAM) > 1 {
         tokio::task::yield_now().await;
     }
@@ -170,28 +172,28 @@ async fn a_dead_letter_stream_that_is_none_is_told_and_keeps_no_other_entry_from
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_somebody_else_laid_among_the_dead_comes_back_or_stays_and_is_never_lost() {
+async fn foreign_dead_letters_are_requeued_or_kept_and_never_lost() {
     let redis = Redis::start();
-    let closer = Closer::bare().on(&redis);
-    let lay = |fields: &[(&str, &str)]| -> String {
+    let closer = Closer::bare().with_queue(&redis);
+    let add_dead = |fields: &[(&str, &str)]| -> String {
         redis::cmd("XADD").arg(DEAD).arg("*").arg(fields).query(&mut redis.connection()).unwrap()
     };
-    // Neither names a meeting, so neither is the other's double.
-    lay(&[("meeting", "a"), ("code", "x"), ("original_fields", "1")]);
-    lay(&[("meeting", "b"), ("code", "x"), ("original_fields", "1")]);
+    // Neither names a meeting, so neither is a duplicate of the other.
+    add_dead(&[("meeting", "a"), ("code", "x"), ("original_fields", "1")]);
+    add_dead(&[("meeting", "b"), ("code", "x"), ("original_fields", "1")]);
     for count in ["abc", "1e9", "-7", "0.5", "nan", "1"] {
-        lay(&[("conference_id", count), ("union_id", "host"), ("original_fields", count)]);
+        add_dead(&[("conference_id", count), ("union_id", "host"), ("original_fields", count)]);
     }
     let many: Vec<String> = (0..9000).map(|field| field.to_string()).collect();
-    let many = lay(&many.iter().map(|field| (field.as_str(), "x")).collect::<Vec<_>>());
-    lay(&[("conference_id", "last"), ("union_id", "host")]);
+    let many = add_dead(&many.iter().map(|field| (field.as_str(), "x")).collect::<Vec<_>>());
+    add_dead(&[("conference_id", "last"), ("union_id", "host")]);
     let status = closer.run(&["queue", "status"]).await;
     assert!(
         status.code == 0 && status.stdout.contains("dead                                    10"),
         "{status:?}"
     );
     let ran = closer.run(&["queue", "requeue-dead"]).await;
-    assert_eq!(ran.stdout, format!("9 put back on {STREAM}, 0 waited there already\n"), "{}", ran.said());
+    assert_eq!(ran.stdout, format!("9 put back on {STREAM}, 0 waited there already\n"), "{}", ran.printed());
     let left: Vec<(String, redis::Value)> = redis.command(&["XRANGE", DEAD, "-", "+"]);
     assert_eq!(left.iter().map(|(id, _)| id).collect::<Vec<_>>(), [&many]);
 }
