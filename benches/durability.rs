@@ -1,7 +1,7 @@
-//! What durability costs: a run at full speed with its journal synced to the disk, against the same run without syncing.
+//! The cost of durability: compares an unthrottled run that syncs its journal to the disk with one that does not.
 //!
-//! `cargo bench --bench durability`. Both send over a loopback socket to the stand-in in this process. They take turns, so that
-//! other load of the machine slows both alike. The medians are compared.
+//! `cargo bench --bench durability`. Both runs use a loopback socket to a stand-in in this process. They take turns, so that
+//! other load on the machine affects both. The bench compares the medians.
 
 use std::io;
 use std::path::Path;
@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 const ROWS: u64 = 10_000;
 const TURNS: usize = 9;
 
-/// A file that is never synced.
+/// A file that is never synced to the disk.
 struct Unsynced(FileStorage);
 
 impl Storage for Unsynced {

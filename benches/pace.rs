@@ -1,7 +1,7 @@
-//! How close to the quota a run comes, and how often DingTalk refuses it. Over a loopback socket, in real time.
+//! Measures how close a run comes to the quota, and how often it is refused, over a loopback socket in real time.
 //!
-//! `cargo bench --bench pace` takes two minutes. The ideal is the time from the first request to the last, if the run used
-//! every moment of the quota.
+//! `cargo bench --bench pace` takes two minutes. The ideal is the time that the rows would take if the run used the whole quota,
+//! from the first request to the last.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use meeting_closer::{
 };
 use tokio::sync::mpsc;
 
-/// One measurement: the quota per second from each second on, the configured rate, and the number of rows.
+/// A measured case. `quota` lists the second at which a quota starts, and the quota per second.
 struct Case {
     name: &'static str,
     quota: &'static [(u64, usize)],

@@ -1,7 +1,7 @@
-//! What the queue costs: a worker against `close` on as many rows, and three workers against the quota that they share.
+//! The cost of the queue: compares a worker with `close` on the same number of rows, and three workers with their shared quota.
 //!
-//! `cargo bench --bench queue` takes a minute and needs `redis-server`. The commands are the real ones, from their start to
-//! their end, reports included; Redis writes its append-only file.
+//! `cargo bench --bench queue` takes a minute and needs `redis-server`. It runs the real commands from start to end, with their
+//! reports. Redis writes its append-only file.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -48,7 +48,7 @@ impl Drop for Redis {
     }
 }
 
-/// A stand-in without quotas, a Redis and a folder for the commands.
+/// The stand-in without quotas, the Redis and the folder of the commands.
 struct Bench<'a> {
     sandbox: &'a Sandbox,
     redis: &'a Redis,
@@ -79,14 +79,14 @@ impl Bench<'_> {
         assert!(status.success(), "{arguments:?}: {status}");
     }
 
-    /// How many seconds it takes.
+    /// Runs a command and returns its duration in seconds.
     async fn timed(&self, arguments: &[&str]) -> f64 {
         let start = Clock::System.now();
         self.run(arguments).await;
         (Clock::System.now() - start).as_secs_f64()
     }
 
-    /// A list of meetings that nobody has asked for yet.
+    /// Writes a list of new meetings.
     fn list(&self, name: &str, rows: u32) -> String {
         let mut list = String::from("conferenceId,unionId\n");
         for row in 0..rows {
@@ -110,7 +110,7 @@ async fn main() {
     quota(&redis, folder.path()).await;
 }
 
-/// The two take turns, so that what else the machine does meets both alike, and the medians are compared.
+/// The two take turns, so that other load on the machine affects both. The medians are compared.
 async fn speed(redis: &Redis, folder: &Path) {
     let sandbox = stand_in((Duration::ZERO, Duration::ZERO)).await;
     let bench = Bench { sandbox: &sandbox, redis, folder, per_second: 1_000_000 };

@@ -1,7 +1,7 @@
-//! What a long journal costs: a million outcomes, read to continue the run, to verify it and to write its reports.
+//! The cost of a long journal: reads a million outcomes to continue a run, to verify it and to write its reports.
 //!
-//! `cargo bench --bench replay`. Peak memory is of the whole process and never falls, so the steps are in the order of the
-//! memory that they need.
+//! `cargo bench --bench replay`. Peak memory is that of the whole process and never falls, so the steps are in the order of their
+//! need for memory.
 
 use std::path::Path;
 
