@@ -142,7 +142,7 @@ async fn a_row_without_attempts_left_fails_with_the_last_answer() {
     let row = &closer.audit()[0];
     assert_eq!((ran.code, row["attempts"].as_str(), sandbox.statistics().close_calls), (1, "3", 3));
     assert_eq!(row["message"], "[sandbox] given up after 3 attempts: systemError");
-    assert!(ran.stderr.contains("hint: systemError (1 rows): "), "{}", ran.printed());
+    assert!(ran.stderr.contains("hint: systemError (1 row): "), "{}", ran.printed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,8 +11,10 @@ async fn nothing_is_called_without_a_confirmation() {
     closer.list(["a", "b"]);
     let ran = closer.run(&["close", "list.csv"]).await;
     let question = format!("Close 2 meetings at {} (a stand-in on this machine)?", sandbox.base_url());
-    let expected =
-        format!("error: nobody can be asked: {question}\nhint: say --yes to close without being asked\n");
+    let expected = format!(
+        "error: cannot ask \"{question}\": standard input or standard error is no terminal\n\
+         hint: pass --yes to go ahead without this question\n"
+    );
     assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr), (2, "", expected));
     let calls = sandbox.statistics();
     assert_eq!((calls.token_calls, calls.close_calls, closer.run_folders().len()), (0, 0, 0));

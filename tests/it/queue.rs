@@ -53,7 +53,13 @@ async fn enqueue_applies_the_same_guards_as_close() {
     let question = format!("Add 3 meetings to {STREAM}, to be closed?");
     assert_eq!(
         (ran.code, ran.stderr),
-        (2, format!("error: nobody can be asked: {question}\nhint: say --yes to add without being asked\n"))
+        (
+            2,
+            format!(
+                "error: cannot ask \"{question}\": standard input or standard error is no terminal\n\
+                 hint: pass --yes to go ahead without this question\n"
+            )
+        )
     );
     let ran = closer.run(&["enqueue", "--yes", "--max-meetings", "2", "list.csv"]).await;
     assert_eq!(ran.code, 2, "{}", ran.printed());

@@ -104,7 +104,7 @@ async fn a_journal_with_an_altered_first_record_is_refused_and_not_skipped() {
         let ran = closer.close().await;
         assert_eq!((ran.code, sandbox.statistics().close_calls), (2, calls), "{}", ran.printed());
         assert!(ran.stderr.contains("journal.jsonl: record 1 is broken"), "{}", ran.printed());
-        assert!(ran.stderr.contains("begin anew with --fresh"), "{}", ran.printed());
+        assert!(ran.stderr.contains("start a new run with --fresh"), "{}", ran.printed());
     }
     // A first record that was never complete: that process had called nothing.
     std::fs::write(&journal, &whole[..whole.find('\n').unwrap()]).unwrap();
@@ -119,7 +119,7 @@ async fn a_new_key_is_not_reported_as_a_broken_journal() {
     let ran = closer.set("AUDIT__HMAC_KEY_FILE", "key").close().await;
     assert_eq!(ran.code, 2, "{}", ran.printed());
     assert!(
-        ran.stderr.contains(" was begun without a key, and goes on only so\nhint: "),
+        ran.stderr.contains(" began without a key, and can only be continued so\nhint: "),
         "{}",
         ran.printed()
     );

@@ -16,7 +16,7 @@ async fn a_service_waits_for_a_redis_that_is_not_up_yet_and_a_drain_reports_it()
 
     let mut child = start_worker(&closer, &[]);
     let mut log = LogLines::of(&mut child);
-    log.wait_for("it is tried again and again").await;
+    log.wait_for("; retrying").await;
     redis.start_again();
     log.wait_for("joined the queue").await;
     redis.add_meeting("m");
@@ -28,7 +28,7 @@ async fn a_service_waits_for_a_redis_that_is_not_up_yet_and_a_drain_reports_it()
     // A signal also ends a worker that waits for Redis.
     let mut child = start_worker(&closer, &[]);
     let mut log = LogLines::of(&mut child);
-    log.wait_for("it is tried again and again").await;
+    log.wait_for("; retrying").await;
     terminate(&child);
     assert_eq!(child.wait().await.unwrap().code(), Some(0));
 }
@@ -43,6 +43,6 @@ async fn a_second_signal_ends_the_worker_without_redis() {
     redis.freeze();
     terminate(&child);
     signal(child.id(), "-INT");
-    log.wait_for("let go of the queue").await;
+    log.wait_for("aborted: ").await;
     assert_eq!(child.wait().await.unwrap().code(), Some(0));
 }
