@@ -93,7 +93,7 @@ async fn an_unwritable_audit_stops_the_run_before_any_call() {
     assert_eq!((ran.code, sandbox.statistics().token_calls), (5, 0), "{}", ran.printed());
     assert!(ran.stderr.starts_with("error: cannot write the audit to list.csv: "), "{}", ran.printed());
     assert!(
-        ran.stderr.contains("hint: make the folder writable, or name another with --audit-dir"),
+        ran.stderr.contains("hint: make the folder writable, or name another one with --audit-dir"),
         "{}",
         ran.printed()
     );
@@ -108,11 +108,11 @@ async fn a_run_id_is_used_once() {
     assert_eq!(closer.run(&arguments).await.code, 0);
     let ran = closer.run(&arguments).await;
     assert_eq!(ran.code, 2, "{}", ran.printed());
-    assert!(ran.stderr.contains("hint: a run of this id is there already"), "{}", ran.printed());
+    assert!(ran.stderr.contains("hint: a run of this id exists already"), "{}", ran.printed());
     let ran = closer.run(&["close", "--yes", "--run-id", "../evening", "list.csv"]).await;
     assert_eq!(
         ran.stderr,
-        "error: \"../evening\" cannot be this run's id\nhint: letters, digits, dots, dashes and underscores can be in an id\n"
+        "error: \"../evening\" cannot be this run's id\nhint: an id consists of letters, digits, dots, dashes and underscores\n"
     );
 }
 
