@@ -115,7 +115,8 @@ impl JobQueue {
 
     /// Any row, for a run that has stopped.
     pub(super) fn take_any(&mut self) -> Option<Job> {
-        let waiting = |waiting: &mut BinaryHeap<Reverse<WaitingJob>>| waiting.pop().map(|Reverse(row)| row.job);
+        let waiting =
+            |waiting: &mut BinaryHeap<Reverse<WaitingJob>>| waiting.pop().map(|Reverse(row)| row.job);
         let asked_before = self.ready.pop_front().or_else(|| waiting(&mut self.waiting));
         asked_before.or_else(|| self.in_doubt.pop()).or_else(|| self.new.take())
     }

@@ -29,7 +29,9 @@ impl Meetings {
         if union_id.starts_with("stranger") {
             return CloseResult::UnknownUser;
         }
-        if conference_id.starts_with("ended") || matches!(self.0.get(conference_id), Some(MeetingState::Ended)) {
+        if conference_id.starts_with("ended")
+            || matches!(self.0.get(conference_id), Some(MeetingState::Ended))
+        {
             return CloseResult::HadEnded;
         }
         if union_id.starts_with("guest") {

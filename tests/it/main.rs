@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod answers;
+mod architecture;
 mod audit;
 mod browser;
 mod changed_queue;

@@ -120,7 +120,11 @@ impl Metrics {
 
     /// The observer of a run's events.
     pub fn watcher(self: &Arc<Self>) -> MetricsWatcher {
-        MetricsWatcher { metrics: Arc::clone(self), waiting: WaitingRetries::default(), codes: HashSet::new() }
+        MetricsWatcher {
+            metrics: Arc::clone(self),
+            waiting: WaitingRetries::default(),
+            codes: HashSet::new(),
+        }
     }
 
     /// Sets how many entries of the queue are not acknowledged yet.
