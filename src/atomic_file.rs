@@ -1,6 +1,6 @@
-//! Replacing a file so that readers find the old content or the new one, whole.
+//! Replaces a file atomically: readers see the whole old content or the whole new content.
 //!
-//! Invariant: an error leaves the old file as it was, and nothing beside it.
+//! Invariant: after an error, the old file is unchanged, and no temporary file is left.
 
 use std::fs::{File, Permissions};
 use std::io::{self, BufWriter, Write as _};
@@ -15,7 +15,7 @@ pub(crate) fn replace(
     fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
 ) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // The name is unique, because another process may replace the same file. No collector of textfiles reads `.tmp`.
+    // The name is unique, because another process may replace the same file. Collectors of textfiles ignore `.tmp`.
     let temporary = tempfile::Builder::new().prefix(".meeting-closer-").suffix(".tmp").tempfile_in(folder)?;
     let mut writer = BufWriter::with_capacity(1 << 16, temporary.as_file());
     fill(&mut writer)?;
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_could_not_be_filled_leaves_the_old_one_and_nothing_beside() {
+    fn an_error_while_filling_keeps_the_old_file_and_leaves_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("summary.json");
         replace(&path, 0o600, |file| file.write_all(b"old")).unwrap();
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_takes_the_old_ones_place_and_has_the_mode_that_was_asked_for() {
+    fn the_new_file_replaces_the_old_one_and_has_the_given_mode() {
         let folder = tempfile::tempdir().unwrap();
         for (name, mode) in [("audit.csv", 0o600), ("closer.prom", 0o644)] {
             let path = folder.path().join(name);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_put_in_place_leaves_nothing_behind() {
+    fn an_error_while_renaming_leaves_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("closer.prom");
         fs::create_dir(&path).unwrap();

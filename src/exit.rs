@@ -1,6 +1,6 @@
-//! How the program ends: the exit codes, and the one form of every error. It imports nothing of ours.
+//! How the program ends: the exit codes, and the one form of every error. This file imports nothing of the crate.
 //!
-//! Invariant: scripts read the numbers; a meaning never changes its number.
+//! Invariant: scripts depend on the numbers, so a number never changes its meaning.
 
 use std::fmt;
 use std::process;
@@ -13,13 +13,13 @@ pub enum ExitCode {
     Done = 0,
     /// The run finished, and at least one row did not end in a closed meeting.
     Incomplete = 1,
-    /// Wrong usage, configuration or input: nothing was called.
+    /// Wrong usage, configuration or input: no meeting was asked to close.
     Usage = 2,
-    /// DingTalk's answer would be the same for every row.
+    /// DingTalk would refuse every row alike.
     Halted = 3,
-    /// Interrupted, or out of time: the same command continues.
+    /// Interrupted, or out of time: the same command continues the run.
     Interrupted = 4,
-    /// The audit could not be written: nothing more was called.
+    /// The audit could not be written: the run stopped at once and called nothing more.
     AuditLost = 5,
 }
 
@@ -33,15 +33,17 @@ impl ExitCode {
         self as u8
     }
 
-    /// What the number says, in one line.
+    /// What the code means, in one line.
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Done => "every meeting asked for has ended",
             Self::Incomplete => "the run finished, and at least one row is failed or invalid",
-            Self::Usage => "wrong usage, configuration or input: nothing was called",
-            Self::Halted => "halted: every row would meet the same refusal; the rest is not_attempted",
+            Self::Usage => "wrong usage, configuration or input: no meeting was asked to close",
+            Self::Halted => "halted: DingTalk would refuse every row alike; the rest is not_attempted",
             Self::Interrupted => "interrupted, or out of time: the same command continues it",
-            Self::AuditLost => "the audit could not be written: nothing more was called",
+            Self::AuditLost => {
+                "the audit could not be written: the run stopped at once and called nothing more"
+            }
         }
     }
 }
@@ -52,30 +54,30 @@ impl From<ExitCode> for process::ExitCode {
     }
 }
 
-/// An error as the user sees it: one sentence, and advice apart.
+/// An error as the user sees it: one sentence, and a hint.
 #[derive(Debug)]
 pub struct Failure {
     /// The exit code.
     pub code: ExitCode,
-    /// What was being tried, on what, and why it failed.
+    /// What the program tried, with which file or value, and why it failed.
     pub problem: String,
     /// What to do.
     pub hint: Option<String>,
 }
 
 impl Failure {
-    /// An error without advice.
+    /// An error without a hint.
     pub fn new(code: ExitCode, problem: impl fmt::Display) -> Self {
         Self { code, problem: problem.to_string(), hint: None }
     }
 
-    /// The same with advice.
+    /// Adds a hint.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// The same with advice where there is some.
+    /// Adds a hint, if there is one.
     #[must_use]
     pub fn maybe_hint<H: Into<String>>(self, hint: Option<H>) -> Self {
         Self { hint: hint.map(Into::into), ..self }
@@ -97,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_has_one_form() {
+    fn an_error_is_shown_with_its_hint_on_a_second_line() {
         let failure = Failure::new(ExitCode::Usage, "no list").hint("name one");
         assert_eq!(failure.to_string(), "error: no list\nhint: name one");
     }

@@ -1,4 +1,4 @@
-//! Parse, run, map to an exit code.
+//! Parses the command line, runs the command, and returns its exit code.
 
 use std::process;
 
@@ -10,14 +10,14 @@ fn main() -> process::ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            print_err(&format!("error: cannot start: {error}"));
+            print_err(&format!("error: cannot start the async runtime: {error}"));
             return ExitCode::Usage.into();
         }
     };
-    let ended = runtime.block_on(run_command(cli));
-    // What still waits (a request that was let go of, a list that is not read to its end) is not waited for.
+    let result = runtime.block_on(run_command(cli));
+    // Do not wait for tasks that still run: an aborted request, or a list that is still being read.
     runtime.shutdown_background();
-    match ended {
+    match result {
         Ok(code) => code.into(),
         Err(failure) => {
             print_err(&failure.to_string());

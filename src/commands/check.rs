@@ -1,4 +1,4 @@
-//! `check`: proves that a run would work, and closes nothing.
+//! `check`: checks that a run would work, and closes nothing.
 
 use std::path::PathBuf;
 
@@ -10,86 +10,88 @@ use crate::exit::{ExitCode, Failure};
 use crate::lifecycle::hasher;
 use crate::printer;
 use crate::settings::{Auth, Secret, Settings, SettingsError};
+use crate::wording::count;
 
 pub(super) async fn run(args: CheckArgs, config: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let mut findings = Findings::default();
-    let mut tell = |finding: Finding| {
+    let mut report = |finding: Finding| {
         printer::out(&finding.to_string());
         findings.push(finding);
     };
-    let audit_dir = args.audit_dir.map(|dir| ("audit.dir", dir.to_string_lossy().into_owned().into()));
-    match super::settings(config.clone(), audit_dir.into_iter().collect()) {
-        Err(failure) => tell(ours("configuration", failure)),
+    let options = super::options([("audit.dir", super::path(args.audit.audit_dir.as_ref()))]);
+    match super::settings(config.clone(), options) {
+        Err(failure) => report(ours("configuration", failure)),
         Ok(settings) => {
-            tell(Finding::ok("configuration", layers(config)));
+            report(Finding::fine("configuration", layers(config)));
             let (auth, lacking) = match settings.dingtalk.auth() {
                 Ok(auth) => (Some(auth), None),
                 Err(error) => (None, Some(error)),
             };
-            secrets(&settings, lacking).into_iter().for_each(&mut tell);
-            places(&settings).into_iter().for_each(&mut tell);
-            queue(&settings).await.into_iter().for_each(&mut tell);
-            contact(&settings, auth).await.into_iter().for_each(&mut tell);
+            secrets(&settings, lacking).into_iter().for_each(&mut report);
+            places(&settings).into_iter().for_each(&mut report);
+            queue(&settings).await.into_iter().for_each(&mut report);
+            contact(&settings, auth).await.into_iter().for_each(&mut report);
         }
     }
     Ok(findings.exit_code())
 }
 
 fn ours(about: &'static str, failure: Failure) -> Finding {
-    let advice = failure.hint.unwrap_or_else(|| "make it readable for who runs the job".into());
-    Finding::wrong(Side::Local, about, failure.problem, advice)
+    let advice = failure.hint.unwrap_or_else(|| "let the user that runs this program read it".into());
+    Finding::wrong(Side::Ours, about, failure.problem, advice)
 }
 
-/// The layers above the defaults that there are.
+/// The layers above the defaults.
 fn layers(file: Option<PathBuf>) -> String {
     let variables =
         std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MEETING_CLOSER__"));
-    let variables = variables.count();
+    let variables = count(variables.count() as u64, "environment variable");
     match file {
-        Some(file) => format!("{} and {variables} variables of the environment", file.display()),
-        None => format!("no file, and {variables} variables of the environment"),
+        Some(file) => format!("{} and {variables}", file.display()),
+        None => format!("no file, and {variables}"),
     }
 }
 
-/// What has to be secret: credentials, the robot's, and the key of the audit.
+/// The secrets: credentials, the robot's secrets, and the key of the audit.
 fn secrets(settings: &Settings, lacking: Option<SettingsError>) -> Vec<Finding> {
     let mut findings = vec![match lacking {
-        None => {
-            Finding::ok("credentials", format!("all that {} needs is there", settings.dingtalk.auth_name()))
-        }
+        None => Finding::fine("credentials", format!("{} is complete", settings.dingtalk.auth_name())),
         Some(error) => ours("credentials", error.into()),
     }];
     let of_robot = [&settings.notify.robot_webhook, &settings.notify.robot_secret];
     let read: Result<Vec<_>, _> = of_robot.into_iter().flatten().map(Secret::read).collect();
     match read {
         Ok(read) if read.is_empty() => {}
-        Ok(_) => findings.push(Finding::ok("robot", "its secrets can be read")),
+        Ok(_) => findings.push(Finding::fine("robot", "its secrets are readable")),
         Err(error) => findings.push(ours("robot", error.into())),
     }
     if let Some(path) = &settings.audit.hmac_key_file {
         findings.push(match hasher(settings) {
-            Ok(_) => Finding::ok("hmac key", format!("{} can be read", path.display())),
+            Ok(_) => Finding::fine("hmac key", format!("{} is readable", path.display())),
             Err(failure) => ours("hmac key", failure),
         });
     }
     findings
 }
 
-/// The queue, where one is configured: it is looked at, and nothing is taken from it.
+/// The queue, if one is configured. The check takes nothing from it.
 async fn queue(settings: &Settings) -> Option<Finding> {
     settings.queue.url.as_ref()?;
-    let looked = match super::queue::connect(settings) {
+    let status = match super::queue::connect(settings) {
         Ok(queue) => queue.status().await.map_err(Failure::from),
         Err(failure) => Err(failure),
     };
-    Some(match looked {
+    Some(match status {
         Ok(snapshot) => {
             let stream = &settings.queue.stream;
-            Finding::ok("queue", format!("{stream} is reached, {} requests wait there", snapshot.waiting))
+            let waiting = count(snapshot.waiting, "waiting request");
+            Finding::fine("queue", format!("{stream} can be reached and has {waiting}"))
         }
         Err(failure) => {
-            let advice = failure.hint.unwrap_or_else(|| "see that Redis runs there, and queue.url".into());
-            Finding::wrong(Side::Local, "queue", failure.problem, advice)
+            let advice = failure
+                .hint
+                .unwrap_or_else(|| "check that Redis runs at this address, and check queue.url".into());
+            Finding::wrong(Side::Ours, "queue", failure.problem, advice)
         }
     })
 }
@@ -106,7 +108,7 @@ fn places(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-/// Who answers at the address, and what a request for a token comes to. Without credentials, the first alone.
+/// Which server answers at the address, and whether it grants an access token. Without credentials, only the first.
 async fn contact(settings: &Settings, auth: Option<Auth>) -> Vec<Finding> {
     let clock = Clock::System;
     let name = auth.is_some().then(|| settings.dingtalk.auth_name());

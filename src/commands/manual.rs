@@ -1,4 +1,4 @@
-//! `completions` and `man`: what a shell and a reader need to know of the command line, made from its definitions.
+//! `completions` and `man`: made from the definitions of the command line.
 
 use std::io;
 
@@ -11,28 +11,26 @@ use crate::cli::Cli;
 use crate::exit::ExitCode;
 use crate::printer;
 
-/// Prints a shell's completions.
 pub(super) fn completions(shell: Shell) -> ExitCode {
     let (mut command, mut script) = (Cli::command(), vec![]);
     let name = command.get_name().to_owned();
     clap_complete::generate(shell, &mut command, &name, &mut script);
-    let script = String::from_utf8(script).expect("the definitions are text");
+    let script = String::from_utf8(script).expect("the definitions are UTF-8");
     // For bash, clap_complete 4.6 writes a dash in the program's name in two ways, and then completes no command's options.
     let script = script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"));
     printer::out(script.trim_end());
     ExitCode::Done
 }
 
-/// Prints the manual page.
 pub(super) fn man() -> ExitCode {
     printer::out(page(Cli::command()).trim_end());
     ExitCode::Done
 }
 
-/// One page for the whole tool: a section for each command, and one for what all of them take.
+/// One page for the whole program: a section for each command, and one for the options of every command.
 fn page(mut command: Command) -> String {
     command.build();
-    let commands: Vec<Command> = subcommands(&command).flat_map(with_its_own).collect();
+    let commands: Vec<Command> = subcommands(&command).flat_map(with_subcommands).collect();
     let whole = Man::new(command);
     let mut page = Roff::new().render() + &written(|to| whole.render_title(to));
     page += &written(|to| whole.render_name_section(to));
@@ -50,13 +48,13 @@ fn subcommands(command: &Command) -> impl Iterator<Item = Command> {
     subcommands.map(|subcommand| subcommand.clone().mut_args(hide_where_common))
 }
 
-/// A command, and behind it the commands that it has.
-fn with_its_own(command: Command) -> Vec<Command> {
+/// A command and its own subcommands.
+fn with_subcommands(command: Command) -> Vec<Command> {
     let own: Vec<Command> = subcommands(&command).collect();
     [vec![command], own].concat()
 }
 
-/// A command's section, with what would be sections of a page of its own as parts of it.
+/// The section of a command. What would be sections of its own page are subsections here.
 fn section(command: Command) -> String {
     let mut heading = Roff::new();
     let words = command.get_bin_name().unwrap_or_default();
@@ -81,16 +79,16 @@ fn section(command: Command) -> String {
     parts.concat()
 }
 
-/// What every command takes is told once.
+/// Hides the options of every command: the page lists them once.
 fn hide_where_common(argument: Arg) -> Arg {
     let is_common = argument.is_global_set() || ["help", "version"].contains(&argument.get_id().as_str());
     argument.hide(is_common)
 }
 
-/// A part of the page, without the preamble that each part brings.
+/// A part of the page, without the preamble that each part has.
 fn written(render: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> String {
     let mut roff = vec![];
-    render(&mut roff).expect("memory can be written to");
-    let roff = String::from_utf8(roff).expect("the definitions are text");
+    render(&mut roff).expect("writing to memory does not fail");
+    let roff = String::from_utf8(roff).expect("the definitions are UTF-8");
     roff.strip_prefix(&Roff::new().render()).unwrap_or(&roff).to_owned()
 }

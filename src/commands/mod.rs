@@ -1,4 +1,6 @@
-//! One file a command: it wires the parts together and decides nothing of its own.
+//! One file for each command. It connects the parts of the program.
+//!
+//! Invariant: a command decides nothing itself. What decides is in the modules below.
 
 mod check;
 mod close;
@@ -12,6 +14,7 @@ mod work;
 
 use std::path::PathBuf;
 
+use config::Value;
 use indicatif::MultiProgress;
 
 use crate::cli::{Cli, Command, LogFormat, QueueCommand, RunArgs};
@@ -20,7 +23,7 @@ use crate::lifecycle;
 use crate::settings::{Layers, Settings};
 use crate::telemetry::{self, LogForm};
 
-/// Does what the command line says.
+/// Runs the command.
 pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let terminal = MultiProgress::new();
     let form = match cli.global.log_format {
@@ -45,15 +48,23 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     }
 }
 
-/// The settings of the defaults, the file, the environment and these options.
-fn settings(file: Option<PathBuf>, options: Vec<(&'static str, config::Value)>) -> Result<Settings, Failure> {
+/// The options that the user gave, as settings.
+fn options<const N: usize>(options: [(&'static str, Option<Value>); N]) -> Vec<(&'static str, Value)> {
+    options.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+}
+
+fn path(path: Option<&PathBuf>) -> Option<Value> {
+    path.map(|path| path.to_string_lossy().into_owned().into())
+}
+
+/// The settings from the defaults, the file, the environment and these options.
+fn settings(file: Option<PathBuf>, options: Vec<(&'static str, Value)>) -> Result<Settings, Failure> {
     Ok(Settings::load(&Layers { file, environment: std::env::vars().collect(), options })?)
 }
 
-/// The settings, and the folder of the run that the command line names.
+/// The settings, and the folder of the named run.
 fn past_run(args: &RunArgs, config: Option<PathBuf>) -> Result<(Settings, PathBuf), Failure> {
-    let audit_dir = args.audit_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned());
-    let options = audit_dir.map(|dir| ("audit.dir", dir.into())).into_iter().collect();
+    let options = options([("audit.dir", path(args.audit.audit_dir.as_ref()))]);
     let settings = settings(config, options)?;
     let folder = lifecycle::find_run(&settings.audit.dir, &args.run)?;
     Ok((settings, folder))

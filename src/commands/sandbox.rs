@@ -1,4 +1,4 @@
-//! `sandbox`: the stand-in on a port of one's own.
+//! `sandbox`: runs the stand-in for DingTalk until a signal comes.
 
 use std::time::Duration;
 
@@ -6,31 +6,41 @@ use crate::cli::SandboxArgs;
 use crate::exit::{ExitCode, Failure};
 use crate::lifecycle;
 use crate::printer;
-use crate::sandbox::{Quotas, Sandbox, SandboxSettings};
+use crate::sandbox::{Fault, Quotas, Sandbox, SandboxSettings};
 
-/// DingTalk counts an address's calls over this long.
+/// DingTalk counts the calls of an address over this time.
 const ADDRESS_SPAN: Duration = Duration::from_secs(20);
 
 pub(super) async fn run(args: SandboxArgs) -> Result<ExitCode, Failure> {
     let listen = args.listen;
-    let mut signals = lifecycle::signals::listen().map_err(|error| Failure::new(ExitCode::Usage, error))?;
-    let sandbox = Sandbox::start(settings(args)).await.map_err(|error| {
+    let faults = args.faults.iter().map(|text| fault(text)).collect::<Result<_, _>>()?;
+    let mut signals = lifecycle::signals::listen()?;
+    let sandbox = Sandbox::start(settings(args, faults)).await.map_err(|error| {
         Failure::new(ExitCode::Usage, format!("cannot listen on {listen}: {error}"))
-            .hint("name a free port of loopback, such as --listen 127.0.0.1:0")
+            .hint("choose a loopback address with a free port, such as --listen 127.0.0.1:0")
     })?;
     printer::out(&sandbox.base_url());
-    printer::err("a stand-in for DingTalk: no real meeting is touched; Ctrl-C ends it with its statistics");
+    printer::err(
+        "a stand-in for DingTalk: it touches no real meeting; Ctrl-C ends it and prints its statistics",
+    );
     signals.recv().await;
     printer::out(&sandbox.statistics().to_string());
     Ok(ExitCode::Done)
 }
 
-fn settings(args: SandboxArgs) -> SandboxSettings {
+fn fault(text: &str) -> Result<Fault, Failure> {
+    text.parse().map_err(|error| {
+        Failure::new(ExitCode::Usage, format!("cannot read --fault {text:?}: {error}"))
+            .hint("see meeting-closer sandbox --help for the faults")
+    })
+}
+
+fn settings(args: SandboxArgs, faults: Vec<Fault>) -> SandboxSettings {
     let limit = |number: usize| (number > 0).then_some(number);
     SandboxSettings {
         listen: args.listen,
         latency: args.latency,
-        faults: args.faults,
+        faults,
         seed: args.seed,
         quotas: Quotas {
             per_second: limit(args.app_quota),
@@ -41,5 +51,18 @@ fn settings(args: SandboxArgs) -> SandboxSettings {
         },
         token_lifetime: args.token_lifetime,
         keep_calls: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::SANDBOX_HELP;
+    use crate::sandbox::FaultKind;
+
+    #[test]
+    fn help_lists_every_fault() {
+        for (_, name, _) in FaultKind::ALL {
+            assert!(SANDBOX_HELP.split([' ', '\n']).any(|word| word == name), "{name}");
+        }
     }
 }

@@ -1,12 +1,15 @@
-//! What follows a run: its metrics in a textfile, a message from the group robot, its traces.
+//! What follows a run: metrics in a textfile, a message from the group robot, traces.
 //!
-//! Invariant: nothing here changes the exit code. What fails is a warning.
+//! Invariant: nothing here changes the exit code. Every failure is only a warning.
 
 use std::io::Write as _;
 
 use tracing::{debug, warn};
 
-use super::{Finished, Notice, StartedRun, exit_code, signals};
+use super::finish::{Finished, exit_code};
+use super::notice::Notice;
+use super::signals;
+use super::start::StartedRun;
 use crate::atomic_file;
 use crate::clock::Clock;
 use crate::dingtalk::{self, Message, Robot};
@@ -33,13 +36,13 @@ pub(crate) fn notice(finished: &Finished, end: &RunEnd, run: &StartedRun, is_reh
     Notice {
         run_id: run.run_id.clone(),
         folder: folder.display().to_string(),
-        rehearsal: is_rehearsal,
+        is_rehearsal,
         exit_code: code.number(),
         meaning: code.meaning(),
         detail,
         outcomes,
         codes,
-        to_continue: run.next_command.clone().filter(|_| end.stop.is_some() || end.aborted),
+        next_command: run.next_command.clone().filter(|_| end.stop.is_some() || end.aborted),
     }
 }
 
@@ -55,28 +58,28 @@ pub(crate) fn write_textfile(
     metrics.run_ended(exit_code(finished).number(), clock.timestamp());
     let note = note.map(|note| format!("# {note}\n")).unwrap_or_default();
     let text = format!("{note}{}", metrics.text());
-    // The collector runs as another user, and the metrics name nobody.
+    // The collector runs as another user, and the metrics contain no ids.
     if let Err(error) = atomic_file::replace(path, 0o644, |file| file.write_all(text.as_bytes())) {
-        warn!("cannot write {}, which metrics.textfile names: {error}", path.display());
+        warn!("cannot write the metrics to {} (metrics.textfile): {error}", path.display());
     }
 }
 
-/// Sends the message to the group, if a robot is configured and `notify.when` wants this one. A signal cancels it.
+/// Sends the message to the group, if a robot is configured and `notify.when` includes this exit code. A signal cancels it.
 pub(crate) async fn notify(notice: &Notice, settings: &Settings, clock: &Clock) {
     if !settings.notify.when.wants(notice.exit_code) {
         return;
     }
     let mut signals = match signals::listen() {
         Ok(signals) => signals,
-        Err(error) => return warn!("the group was not notified: {error}"),
+        Err(failure) => return warn!("the group robot sent no message: {}", failure.problem),
     };
     let sent = tokio::select! {
         sent = send(notice, settings, clock) => sent,
-        _ = signals.recv() => Err("a signal came first".into()),
+        _ = signals.recv() => Err("a signal came before the answer".into()),
     };
     match sent {
-        Ok(()) => debug!("the group was notified"),
-        Err(problem) => warn!("the group was not notified: {problem}"),
+        Ok(()) => debug!("the group robot sent its message"),
+        Err(problem) => warn!("the group robot sent no message: {problem}"),
     }
 }
 
@@ -92,24 +95,24 @@ async fn send(notice: &Notice, settings: &Settings, clock: &Clock) -> Result<(),
 #[cfg(feature = "otlp")]
 pub(crate) fn begin_traces(
     run_id: &str,
-    rehearsal: bool,
+    is_rehearsal: bool,
     clock: &Clock,
     observers: &mut crate::events::Observers,
 ) -> Option<crate::traces::Traces> {
-    let traces = crate::traces::Traces::start(run_id, rehearsal, clock);
+    let traces = crate::traces::Traces::start(run_id, is_rehearsal, clock);
     let traces = traces.unwrap_or_else(|problem| {
-        warn!("no traces are exported: {problem}");
+        warn!("cannot export traces: {problem}");
         None
     })?;
     observers.0.push(Box::new(traces.observer()));
     Some(traces)
 }
 
-/// Exports what is left of the run's traces.
+/// Exports the rest of the run's traces.
 #[cfg(feature = "otlp")]
 pub(crate) async fn end_traces(traces: Option<crate::traces::Traces>, finished: &Finished, clock: &Clock) {
     let Some(traces) = traces else { return };
     if let Err(problem) = traces.end(exit_code(finished).number(), clock).await {
-        warn!("the last traces were not exported: {problem}");
+        warn!("cannot export the last traces: {problem}");
     }
 }

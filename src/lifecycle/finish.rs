@@ -1,6 +1,9 @@
-//! The end of a run: its last record, its reports, and what is printed of them.
+//! Finishes a run: writes its last record and its reports, and prints the closing table.
+//!
+//! Invariant: a run that has lost its audit writes no record after the loss.
 
-use super::StartedRun;
+use super::rehearsal::REHEARSAL;
+use super::start::StartedRun;
 use crate::clock::Clock;
 use crate::dingtalk;
 use crate::display;
@@ -10,13 +13,9 @@ use crate::printer;
 use crate::report::{self, Summary};
 use crate::run::{RunEnd, Stop};
 
-/// What every output of a rehearsal says.
-pub(crate) const REHEARSAL: &str = "SANDBOX: a rehearsal, no real meeting was touched";
-
-/// How a run ended: with its reports, or with what kept it from them.
+/// The exit code and the summary of a run, or why its reports could not be written.
 pub(crate) type Finished = Result<(ExitCode, Summary), Failure>;
 
-/// The exit code of a run that ended so.
 pub(crate) fn exit_code(finished: &Finished) -> ExitCode {
     match finished {
         Ok((code, _)) => *code,
@@ -24,7 +23,7 @@ pub(crate) fn exit_code(finished: &Finished) -> ExitCode {
     }
 }
 
-/// Writes the last record and the reports, and prints the table, the hints, and how to continue.
+/// Writes the last record and the reports. Prints the table, the hints, and the command that continues the run.
 pub(crate) fn finish(end: &RunEnd, run: &StartedRun, clock: &Clock) -> Finished {
     if let Some(Stop::AuditLost(error)) = &end.stop {
         print_next_command(run);
@@ -47,7 +46,7 @@ pub(crate) fn finish(end: &RunEnd, run: &StartedRun, clock: &Clock) -> Finished 
     let summary =
         report::write_reports(&run.folder, run.hasher.clone()).inspect_err(|_| print_next_command(run))?;
     print_end(&summary, run);
-    // A run that was halted before its first request has a code that no row has.
+    // If the run was halted before its first request, no row has the code, and the table has no hint for it.
     if let Some(Stop::Halted(details)) = &end.stop
         && !summary.codes.contains_key(&details.code)
         && let Some(advice) = dingtalk::hint(&details.code)

@@ -1,29 +1,31 @@
-//! One run from end to end, for `close` and for a worker alike.
+//! One run from beginning to end, for `close` and for a worker alike.
 //!
-//! `selection` says which lists or which earlier run is meant. `start` begins a new run, or continues one (`continuation`).
-//! `feed` reads its rows. `finish` writes its end and its reports. `after` is what follows: the metrics' textfile, the
-//! robot's message, the traces.
+//! `selection` finds the lists or the earlier run that is meant, and `preview` shows what the lists hold. `guard` may refuse.
+//! `start` starts a new run, or continues one (`continuation`). `feed` reads its rows. `finish` writes its end and its reports.
+//! `after` does what follows: the metrics' textfile, the robot's message, the traces.
 //!
-//! Invariant: a run's first record is on the disk before its first request leaves.
+//! Invariant: a run's first record is on the disk before its first request is sent.
 
 pub(crate) mod after;
 mod continuation;
-pub(crate) mod feed;
+mod feed;
 mod finish;
 pub(crate) mod guard;
 mod next_command;
 mod notice;
+pub(crate) mod preview;
+mod rehearsal;
+mod run_folder;
 mod selection;
 pub(crate) mod signals;
 mod start;
 
-pub(crate) use finish::{Finished, REHEARSAL, exit_code, finish};
-pub(crate) use next_command::next_command;
-pub(crate) use notice::Notice;
+pub(crate) use feed::Feed;
+pub(crate) use finish::{Finished, exit_code, finish};
+pub(crate) use rehearsal::{REHEARSAL, is_rehearsal};
+pub(crate) use run_folder::audit_not_writable;
 pub(crate) use selection::{KEEP_FOLDER, Selection, find_run};
-pub(crate) use start::{
-    RowSource, StartedRun, audit_not_writable, hasher, run_started, start, start_worker_run,
-};
+pub(crate) use start::{StartedRun, hasher, start, start_worker_run};
 
-/// How long a run waits for DingTalk to come back where no deadline bounds the wait.
+/// How long a run waits for the end of an outage of DingTalk, if no deadline limits the wait.
 pub(crate) const LONGEST_OUTAGE: std::time::Duration = std::time::Duration::from_mins(30);

@@ -1,26 +1,28 @@
-//! The command that continues a run which stopped early.
+//! The command that continues a run that stopped early.
+//!
+//! Invariant: the command names the run by its id. `latest` may be another run by then.
 
 use std::borrow::Cow;
 
-/// The same command again, with the run's id in the place of `latest`, which may name another run by then.
+/// The same command without `--fresh`, and with the run's id instead of `latest`.
 pub(crate) fn next_command(run_id: &str, retry_of: Option<&str>) -> String {
     let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     continuing(words, run_id, retry_of)
 }
 
 fn continuing(words: impl Iterator<Item = String>, run_id: &str, retry_of: Option<&str>) -> String {
-    let named = |option: &str| match option {
+    let id_after = |option: &str| match option {
         "--resume" => Some(run_id.to_owned()),
         "--retry-failed" => retry_of.map(str::to_owned),
         _ => None,
     };
-    let mut run_of_last_option = None;
+    let mut id_of_last_option = None;
     let words = words.filter(|word| word != "--fresh").map(|word| {
-        let before = run_of_last_option.take();
-        run_of_last_option = named(&word);
+        let id = id_of_last_option.take();
+        id_of_last_option = id_after(&word);
         let replaced = match word.split_once('=') {
-            Some((option, "latest")) => named(option).map(|id| format!("{option}={id}")),
-            None if word == "latest" => before,
+            Some((option, "latest")) => id_after(option).map(|id| format!("{option}={id}")),
+            None if word == "latest" => id,
             Some(_) | None => None,
         };
         quoted(&replaced.unwrap_or(word))
@@ -28,7 +30,7 @@ fn continuing(words: impl Iterator<Item = String>, run_id: &str, retry_of: Optio
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// A word as a shell takes it. Only a NUL cannot be quoted, and no argument of a process holds one.
+/// A word in the quotes that a shell needs. Only a NUL cannot be quoted, and no argument of a process has one.
 fn quoted(word: &str) -> String {
     shlex::try_quote(word).unwrap_or(Cow::Borrowed(word)).into_owned()
 }
@@ -42,12 +44,12 @@ mod tests {
     }
 
     #[test]
-    fn the_same_command_continues_a_run_but_does_not_start_another() {
+    fn the_command_has_no_fresh_because_that_would_start_another_run() {
         assert_eq!(continued(&["mc", "close", "--fresh", "--yes", "a.csv"]), "mc close --yes a.csv");
     }
 
     #[test]
-    fn latest_is_replaced_by_the_run_that_it_meant() {
+    fn latest_is_replaced_by_the_id_of_the_run() {
         assert_eq!(continued(&["mc", "close", "--resume", "latest"]), "mc close --resume R2");
         assert_eq!(continued(&["mc", "close", "--resume=latest"]), "mc close '--resume=R2'");
         assert_eq!(continued(&["mc", "close", "--retry-failed", "latest"]), "mc close --retry-failed R1");
@@ -55,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_quoted_where_a_shell_would_split_or_change_it() {
+    fn a_word_is_quoted_if_a_shell_would_split_or_change_it() {
         for (word, expected) in
             [("a b.csv", "'a b.csv'"), ("it's", "\"it's\""), ("", "''"), ("a/b-1.csv", "a/b-1.csv")]
         {

@@ -1,57 +1,53 @@
-//! What a group is told of a run, in the markdown that DingTalk's clients show.
+//! The group robot's message about a run, in the markdown of DingTalk's clients.
 //!
-//! Invariant: a text has at most [`MAX_BYTES`], whatever the run was, and what others wrote cannot become a link, an image
-//! or a tag in it.
+//! Invariant: the text has at most [`MAX_BYTES`]. Foreign text in it cannot become a link, an image or a tag.
 
 use crate::dingtalk::hint;
 use crate::outcome::OutcomeKind;
+use crate::wording::count;
 
-/// The longest text, in bytes. DingTalk takes about 20,000.
+/// The longest text, in bytes. DingTalk accepts about 20,000.
 const MAX_BYTES: usize = 4000;
 
-/// How many codes are named.
+/// How many codes the message lists.
 const MAX_CODES: usize = 5;
 
-/// The longest text of others that is quoted, in characters.
+/// The longest quotation of foreign text, in characters.
 const MAX_QUOTED_CHARS: usize = 300;
 
-/// The longest command that is shown, in bytes: half of one is worse than none.
+/// The longest command that the message shows, in bytes. Half a command would be worse than none.
 const MAX_COMMAND_BYTES: usize = 600;
 
 /// How a run ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Notice {
-    /// The run's id.
     pub run_id: String,
-    /// The run's folder.
     pub folder: String,
-    /// Whether it was a rehearsal.
-    pub rehearsal: bool,
-    /// The exit code.
+    pub is_rehearsal: bool,
     pub exit_code: u8,
-    /// What the exit code says.
+    /// The meaning of the exit code.
     pub meaning: &'static str,
-    /// Why it stopped early, or what went wrong; empty where nothing did.
+    /// Why the run stopped early, or what went wrong; empty if neither.
     pub detail: String,
     /// Rows by outcome.
     pub outcomes: Vec<(OutcomeKind, u64)>,
-    /// Rows that did not end in a closed meeting, by code, as far as they have one.
+    /// Rows without a closed meeting, by code.
     pub codes: Vec<(String, u64)>,
-    /// The command that goes on where the run stopped, if it stopped early.
-    pub to_continue: Option<String>,
+    /// The command that continues the run, if it stopped early.
+    pub next_command: Option<String>,
 }
 
 impl Notice {
-    /// One line, for lists of chats.
+    /// One line, which clients show in the list of chats.
     pub(crate) fn title(&self) -> String {
-        let rehearsal = if self.rehearsal { "SANDBOX: " } else { "" };
+        let rehearsal = if self.is_rehearsal { "SANDBOX: " } else { "" };
         format!("{rehearsal}meeting-closer: exit code {}", self.exit_code)
     }
 
     /// The whole message.
     pub(crate) fn text(&self) -> String {
         let mut parts = vec![format!("### {}", self.title())];
-        if self.rehearsal {
+        if self.is_rehearsal {
             parts.push("**a rehearsal, no real meeting was touched**".into());
         }
         parts.push(self.meaning.into());
@@ -62,8 +58,8 @@ impl Notice {
         if !self.codes.is_empty() {
             parts.push(format!("**Why rows were not closed**\n\n{}", self.reasons()));
         }
-        if let Some(command) = &self.to_continue {
-            parts.push(format!("**To continue**: {}", shown(command)));
+        if let Some(command) = &self.next_command {
+            parts.push(format!("**To continue**: {}", command_line(command)));
         }
         parts.push(format!("run {}, in {}", quoted(&self.run_id), quoted(&self.folder)));
         cut(parts.join("\n\n"))
@@ -81,17 +77,17 @@ impl Notice {
         codes.sort_by(|(code, rows), (other, others)| others.cmp(rows).then_with(|| code.cmp(other)));
         let named = codes.iter().take(MAX_CODES).map(|(code, rows)| {
             let advice = hint(code).map(|advice| format!(": {advice}")).unwrap_or_default();
-            format!("- {} ({rows} rows){advice}", quoted(code))
+            format!("- {} ({}){advice}", quoted(code), count(*rows, "row"))
         });
         let mut lines: Vec<String> = named.collect();
         if codes.len() > MAX_CODES {
-            lines.push(format!("- and {} more codes", codes.len() - MAX_CODES));
+            lines.push(format!("- and {}", count((codes.len() - MAX_CODES) as u64, "more code")));
         }
         lines.join("\n")
     }
 }
 
-/// Text of others, on one line, that no client takes for a link, an image or a tag.
+/// Foreign text on one line, changed so that no client shows it as a link, an image or a tag.
 fn quoted(text: &str) -> String {
     let plain = |c: char| match c {
         '[' | '<' => '(',
@@ -106,10 +102,10 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// A command as it can be copied, or none.
-fn shown(command: &str) -> String {
+/// The command, if the message can show all of it unchanged.
+fn command_line(command: &str) -> String {
     if command.len() > MAX_COMMAND_BYTES || quoted(command) != command {
-        return "run the same command again".into();
+        return "repeat the command".into();
     }
     command.to_owned()
 }
@@ -133,7 +129,7 @@ mod tests {
             run_id: "20261123T190702Z-a7a27113".into(),
             folder: "/var/lib/audit/20261123T190702Z-a7a27113".into(),
             exit_code: 3,
-            meaning: "halted: every row would meet the same refusal; the rest is not_attempted",
+            meaning: "halted: DingTalk would refuse every row alike; the rest is not_attempted",
             detail: "DingTalk would answer the same to every row: quota is spent (ApiCountLimitForOrg)"
                 .into(),
             outcomes: vec![(Closed, 812), (AlreadyClosed, 0), (Failed, 4), (NotAttempted, 100)],
@@ -142,17 +138,17 @@ mod tests {
                 ("permissionError".into(), 3),
                 ("Forbidden.AccessDenied.ApiCountLimitForOrg".into(), 16),
             ],
-            to_continue: Some("meeting-closer close --yes 'to night.csv'".into()),
+            next_command: Some("meeting-closer close --yes 'to night.csv'".into()),
             ..Notice::default()
         }
     }
 
     #[test]
-    fn a_halted_run_is_told_with_totals_reasons_and_the_command_that_continues_it() {
+    fn the_message_of_a_halted_run_has_totals_reasons_and_the_command_that_continues_it() {
         let expected = "\
 ### meeting-closer: exit code 3
 
-halted: every row would meet the same refusal; the rest is not_attempted
+halted: DingTalk would refuse every row alike; the rest is not_attempted
 
 > DingTalk would answer the same to every row: quota is spent (ApiCountLimitForOrg)
 
@@ -165,7 +161,7 @@ halted: every row would meet the same refusal; the rest is not_attempted
 
 - Forbidden.AccessDenied.ApiCountLimitForOrg (16 rows): the month's quota of calls is spent: wait for the next month or raise the plan, then run the same command again
 - permissionError (3 rows): the union id must be the meeting's host; the host may have handed the meeting on: look the host up among the meeting's members
-- odd (1 rows)
+- odd (1 row)
 
 **To continue**: meeting-closer close --yes 'to night.csv'
 
@@ -175,11 +171,11 @@ run 20261123T190702Z-a7a27113, in /var/lib/audit/20261123T190702Z-a7a27113";
     }
 
     #[test]
-    fn a_rehearsal_that_went_well_is_short_and_says_that_it_is_one() {
+    fn the_message_of_a_rehearsal_is_short_and_marked() {
         let notice = Notice {
             run_id: "r".into(),
             folder: "/a/r".into(),
-            rehearsal: true,
+            is_rehearsal: true,
             meaning: "every meeting asked for has ended",
             outcomes: vec![(Closed, 2)],
             ..Notice::default()
@@ -200,20 +196,20 @@ run r, in /a/r";
     }
 
     #[test]
-    fn what_others_wrote_is_one_short_line_without_links_and_a_command_is_whole_or_not_there() {
+    fn foreign_text_is_one_short_line_without_links_and_a_command_is_whole_or_missing() {
         let mut notice = halted();
         notice.detail = format!("x\n# [click](http://evil) <a href='x'>{}", "会".repeat(1000));
-        notice.to_continue = Some("meeting-closer close 'list[1].csv'".into());
+        notice.next_command = Some("meeting-closer close 'list[1].csv'".into());
         let text = notice.text();
         assert!(text.contains("\n> x # (click)(http://evil) (a href='x')会"), "{text}");
         assert!(text.contains("会\u{2026}\n\n- closed"), "{text}");
-        assert!(text.contains("**To continue**: run the same command again\n"), "{text}");
-        notice.to_continue = Some("x".repeat(MAX_COMMAND_BYTES + 1));
-        assert!(notice.text().contains("**To continue**: run the same command again\n"));
+        assert!(text.contains("**To continue**: repeat the command\n"), "{text}");
+        notice.next_command = Some("x".repeat(MAX_COMMAND_BYTES + 1));
+        assert!(notice.text().contains("**To continue**: repeat the command\n"));
     }
 
     #[test]
-    fn the_most_frequent_codes_are_named_and_the_text_is_bounded() {
+    fn the_message_lists_the_most_frequent_codes_and_its_length_is_bounded() {
         let mut notice = halted();
         notice.codes = (0..9).map(|n| (format!("{}{n}", "\u{4f1a}".repeat(400)), n)).collect();
         let text = notice.text();

@@ -1,4 +1,6 @@
-//! What a queue can do for its workers, in our own terms.
+//! What a queue does for its workers, in our own terms.
+//!
+//! Invariant: a call is done whole or not at all, and the same call can be made again.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -23,9 +25,9 @@ impl fmt::Display for EntryId {
     }
 }
 
-/// The text is no id of an entry.
+/// The text is not the id of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("no id of an entry")]
+#[error("not the id of an entry")]
 pub(crate) struct NoEntryId;
 
 impl FromStr for EntryId {
@@ -38,113 +40,109 @@ impl FromStr for EntryId {
     }
 }
 
-/// A field of an entry: its beginning, which is all of it where it can be an id.
+/// A field of an entry. Long fields are cut: an id is shorter than what is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Field {
-    /// The beginning.
+    /// The first bytes of the field.
     pub start: Vec<u8>,
-    /// Its whole length, in bytes.
+    /// The length of the whole field, in bytes.
     pub bytes: usize,
 }
 
-/// An entry that was handed out.
+/// An entry that the queue delivered to this worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Delivery {
-    /// Which.
     pub id: EntryId,
-    /// How often it has been handed out by now, from 1.
-    pub times: u64,
-    /// Whether an earlier worker may have asked for it.
+    /// How often the queue has delivered the entry, this time included.
+    pub delivery_count: u64,
+    /// Whether an earlier worker may have asked for the meeting.
     pub in_doubt: bool,
-    /// The conference id, where there is one.
+    /// `None` where the entry has no such field.
     pub conference_id: Option<Field>,
-    /// The union id, where there is one.
+    /// `None` where the entry has no such field.
     pub union_id: Option<Field>,
 }
 
-/// What was taken from the queue at once.
+/// What one call of [`Broker::take`] returns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct TakenBatch {
-    /// What was handed out.
+pub(crate) struct Batch {
     pub deliveries: Vec<Delivery>,
-    /// Entries that are on the queue, those that somebody works on included.
+    /// All entries on the queue, leased or not.
     pub entries: u64,
-    /// Entries that somebody holds, these included.
-    pub held: u64,
+    /// Entries that are leased to any worker, or released and not yet delivered again.
+    pub pending: u64,
 }
 
-/// What became of entries that this worker held.
+/// What the queue answers to a renewal. The leases on all other entries are renewed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Renewed {
-    /// Another worker has them, or will be handed them. All others are still this worker's.
-    pub anothers: HashSet<EntryId>,
-    /// The queue knows nothing of them: somebody settled or deleted them, or it forgot them.
-    pub gone: HashSet<EntryId>,
+    /// Another worker has these entries, or the queue will deliver them again.
+    pub taken_over: HashSet<EntryId>,
+    /// These entries are not on the queue: they were settled or deleted, or the queue lost them.
+    pub missing: HashSet<EntryId>,
 }
 
-/// What becomes of an entry.
+/// How an entry is settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Settlement {
-    /// It is done.
+    /// The entry is done and leaves the queue.
     Acknowledge,
-    /// It will not be done: it is kept apart.
-    Bury {
-        /// What was read of it, should nothing else be left.
+    /// The entry cannot be done. It moves to the dead-letter stream.
+    DeadLetter {
+        /// The ids that this worker read. They are used where the entry itself was deleted.
         cells: Cells,
-        /// What stands beside its own fields.
+        /// The fields that are added to the entry's own fields.
         fields: Vec<(&'static str, String)>,
     },
-    /// Others may take it at once. It counts as handed out so often.
+    /// The queue delivers the entry again, to any worker.
     Release {
-        /// How often.
-        times: u64,
+        /// How often the entry counts as delivered.
+        delivery_count: u64,
     },
 }
 
-/// An entry that is to be settled.
+/// An entry and how to settle it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settled {
-    /// Which.
     pub id: EntryId,
-    /// How.
     pub settlement: Settlement,
 }
 
-/// Why a queue did not do what it was asked.
+/// Why a call to the queue failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the queue at {place}: {problem}")]
+#[error("the queue at {address}: {problem}")]
 pub struct BrokerError {
-    /// Where it is, without a password.
-    pub place: String,
-    /// The reason.
+    /// The queue's address, without a password.
+    pub address: String,
+    /// What went wrong.
     pub problem: String,
     /// What to do about it.
     pub hint: Option<&'static str>,
-    /// Whether it may pass without anybody's doing: the queue is away, or it has no room.
-    pub passes: bool,
+    /// Whether a later call may succeed: the queue cannot be reached, or it has no memory left.
+    pub is_transient: bool,
 }
 
-/// A queue, as one worker sees it. Every call is done whole or not at all, and can be made again.
+/// A queue, as one worker uses it.
 pub(crate) trait Broker: Send + Sync + 'static {
-    /// Takes up to so many entries: those given back, those whose worker is gone, and new ones.
-    fn take(&self, most: usize) -> impl Future<Output = Result<TakenBatch, BrokerError>> + Send;
+    /// Takes up to `limit` entries: released entries first, then entries of silent workers, then new entries.
+    fn take(&self, limit: usize) -> impl Future<Output = Result<Batch, BrokerError>> + Send;
 
-    /// Says that these are still worked on, and learns which have been taken over meanwhile.
+    /// Renews the leases on these entries, and returns which entries this worker has lost.
     fn renew(&self, ids: &[EntryId]) -> impl Future<Output = Result<Renewed, BrokerError>> + Send;
 
-    /// Settles entries. One that was settled before is left alone.
+    /// Settles entries. An entry that is settled already stays as it is.
     fn settle(&self, settled: &[Settled]) -> impl Future<Output = Result<(), BrokerError>> + Send;
 
-    /// Leaves the queue; says how many entries this worker still holds.
+    /// Leaves the queue, and returns how many entries are still leased to this worker.
     fn leave(&self) -> impl Future<Output = Result<u64, BrokerError>> + Send;
 }
 
-/// What adding requests came to.
+/// The result of adding requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Added {
-    /// Requests that are on the queue now and were not before.
+    /// Requests that were added now.
     pub added: u64,
-    /// Requests that waited already.
+    /// Requests that were on the queue already.
     pub waited: u64,
 }
 
@@ -155,36 +153,36 @@ impl std::ops::AddAssign for Added {
     }
 }
 
-/// What putting dead entries back came to.
+/// The result of putting dead entries back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Requeued {
     /// Entries that are on the queue again.
     pub put_back: u64,
-    /// Entries whose meeting waited already.
+    /// Dead entries whose meeting was on the queue already.
     pub waited: u64,
 }
 
-/// A queue at one moment.
+/// The state of a queue at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Entries that nobody works on.
+    /// Entries that are not leased.
     pub waiting: u64,
-    /// Who works on what.
+    /// The workers that have leases.
     pub workers: Vec<WorkerLoad>,
     /// Entries in the dead-letter stream.
     pub dead: u64,
-    /// Those by code, the most frequent first; by outcome where there is no code.
+    /// Dead entries by code, the most frequent first. An entry without a code counts under its outcome.
     pub dead_by_code: Vec<(String, u64)>,
 }
 
-/// What one worker has in hand.
+/// The leases of one worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerLoad {
     /// The worker's name.
     pub worker: String,
-    /// How many entries.
+    /// How many entries are leased to it.
     pub entries: u64,
-    /// For how long it has had the first of them, in milliseconds.
+    /// The age of its oldest lease, in milliseconds.
     pub longest_ms: u64,
 }
 
@@ -199,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_read_as_it_is_written_and_stands_in_the_order_of_time() {
+    fn an_id_reads_as_it_was_written_and_ids_sort_by_time() {
         let ids = ["7-0", "1764000000000-0", "1764000000000-2", "1764000000000-10"];
         let read: Vec<EntryId> = ids.iter().map(|id| id.parse().unwrap()).collect();
         assert_eq!(read.iter().map(ToString::to_string).collect::<Vec<_>>(), ids);

@@ -1,4 +1,6 @@
-//! How long to wait before a broker that failed is asked again. The log says once that it failed, and once that it works.
+//! How long to wait before the next call to a queue that failed.
+//!
+//! Invariant: the log has one line when the queue starts to fail, and one when it works again.
 
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use crate::backoff::Backoff;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// The failures of a broker since it last worked.
+/// The failures of a queue since it last worked.
 #[derive(Debug)]
 pub(crate) struct BrokerBackoff {
     waits: Backoff,
@@ -27,8 +29,8 @@ impl BrokerBackoff {
     /// Notes a failure, and returns how long to wait.
     pub(crate) fn failed(&mut self, error: &BrokerError) -> Duration {
         if !std::mem::replace(&mut self.is_failing, true) {
-            let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-            warn!("{error}{hint}; retrying");
+            let hint = error.hint.map(|hint| format!("; hint: {hint}")).unwrap_or_default();
+            warn!("retrying: {error}{hint}");
         }
         self.waits.next_wait()
     }

@@ -1,10 +1,10 @@
 //! The queue: requests that wait, and the workers that share them.
 //!
-//! This module knows the queue's entries and nothing else of the program. A worker takes an entry, renews its lease on it,
-//! and settles it: it acknowledges it, moves it to the dead letters, or releases it. What takes, renews and settles is a
-//! [`Broker`]. Redis is one, all of it in `redis_streams`; another broker is one more folder like that.
+//! This folder knows the queue's entries, and nothing of runs, lists, journals or workers. A worker takes an entry, renews
+//! its lease on it, and settles it: it acknowledges the entry, moves it to the dead letters, or releases it. [`Broker`] is
+//! the trait of a queue that can do this. `redis_streams` is the one implementation; another queue is another such folder.
 //!
-//! Invariant: an entry that is never settled is delivered to another worker.
+//! Invariant: the queue delivers an entry again until a worker settles it.
 
 mod broker;
 mod broker_backoff;
@@ -12,9 +12,9 @@ mod monitored;
 mod redis_streams;
 
 pub(crate) use broker::{
-    Added, Broker, BrokerError, Delivery, EntryId, Field, Renewed, Requeued, Settled, Settlement, Snapshot,
-    TakenBatch, WorkerLoad,
+    Added, Batch, Broker, BrokerError, Delivery, EntryId, Field, Renewed, Requeued, Settled, Settlement,
+    Snapshot, WorkerLoad,
 };
 pub(crate) use broker_backoff::BrokerBackoff;
-pub(crate) use monitored::{MonitoredQueue, OnAnswer};
+pub(crate) use monitored::{MonitoredQueue, OnResult};
 pub use redis_streams::{Link, QUOTA_SCRIPT, QuotaHost, RedisQueue, RedisQuota, ScriptReply};

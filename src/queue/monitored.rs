@@ -1,48 +1,48 @@
-//! A queue whose every answer is told, whoever asked.
+//! A queue that reports the result of every call to an observer.
 //!
-//! Invariant: whether a queue can be worked with does not depend on one of those who ask: with a full hand nobody takes, with
-//! an empty one nobody renews.
+//! Invariant: every call is reported, whoever makes it. A worker with a full prefetch takes nothing, and a worker without
+//! leases renews nothing, so no single caller can know whether the queue works.
 
 use tokio::time::Instant;
 
-use super::{Broker, BrokerError, EntryId, QuotaHost, Renewed, ScriptReply, Settled, TakenBatch};
+use super::{Batch, Broker, BrokerError, EntryId, QuotaHost, Renewed, ScriptReply, Settled};
 
-/// Hears of every answer: that the queue did what it was asked, or why not.
-pub(crate) type OnAnswer = Box<dyn Fn(Result<(), String>) + Send + Sync>;
+/// Observes every result: success, or the problem.
+pub(crate) type OnResult = Box<dyn Fn(Result<(), String>) + Send + Sync>;
 
-/// A queue, and who hears of its answers.
+/// A queue with its observer.
 pub(crate) struct MonitoredQueue<B> {
     queue: B,
-    on_answer: OnAnswer,
+    on_result: OnResult,
 }
 
 impl<B> MonitoredQueue<B> {
-    /// Tells of each answer before whoever asked has it.
-    pub(crate) fn new(queue: B, on_answer: OnAnswer) -> Self {
-        Self { queue, on_answer }
+    /// `on_result` sees each result before the caller does.
+    pub(crate) fn new(queue: B, on_result: OnResult) -> Self {
+        Self { queue, on_result }
     }
 
-    fn told<T, E: ToString>(&self, answer: Result<T, E>) -> Result<T, E> {
-        (self.on_answer)(answer.as_ref().map(|_| ()).map_err(ToString::to_string));
-        answer
+    fn report<T, E: ToString>(&self, result: Result<T, E>) -> Result<T, E> {
+        (self.on_result)(result.as_ref().map(|_| ()).map_err(ToString::to_string));
+        result
     }
 }
 
 impl<B: Broker> Broker for MonitoredQueue<B> {
-    async fn take(&self, most: usize) -> Result<TakenBatch, BrokerError> {
-        self.told(self.queue.take(most).await)
+    async fn take(&self, limit: usize) -> Result<Batch, BrokerError> {
+        self.report(self.queue.take(limit).await)
     }
 
     async fn renew(&self, ids: &[EntryId]) -> Result<Renewed, BrokerError> {
-        self.told(self.queue.renew(ids).await)
+        self.report(self.queue.renew(ids).await)
     }
 
     async fn settle(&self, settled: &[Settled]) -> Result<(), BrokerError> {
-        self.told(self.queue.settle(settled).await)
+        self.report(self.queue.settle(settled).await)
     }
 
     async fn leave(&self) -> Result<u64, BrokerError> {
-        self.told(self.queue.leave().await)
+        self.report(self.queue.leave().await)
     }
 }
 
@@ -51,6 +51,6 @@ impl<B: QuotaHost> QuotaHost for MonitoredQueue<B> {
         &self,
         arguments: impl FnOnce(Instant) -> Vec<String> + Send,
     ) -> Result<ScriptReply, String> {
-        self.told(self.queue.run(arguments).await)
+        self.report(self.queue.run(arguments).await)
     }
 }

@@ -1,4 +1,6 @@
 //! An entry of the queue as a row of a run.
+//!
+//! Invariant: every entry becomes a row. An entry that cannot be a meeting becomes an `invalid` row with the reason.
 
 use std::sync::Arc;
 
@@ -7,34 +9,30 @@ use crate::meeting::{Cells, CloseRequest, ConferenceId, IdProblem, MAX_ID_BYTES,
 use crate::outcome::OutcomeKind;
 use crate::queue::{Delivery, EntryId, Field};
 
-/// An entry is a list of one row.
+/// An entry counts as a list with one row.
 const LINE: u64 = 1;
 
-impl Delivery {
-    /// Where the row stood: the stream and the entry's id, by which the journals of all workers can be joined.
-    pub(super) fn origin(&self, stream: &str) -> Origin {
-        Origin { source: format!("{stream}/{}", self.id).into(), line: LINE }
-    }
-
-    /// What the entry asks for, or why it cannot be a meeting.
-    pub(super) fn row(&self, stream: &str) -> TriagedRow {
-        let origin = self.origin(stream);
-        let request =
-            id("conference_id", self.conference_id.as_ref(), ConferenceId::parse).and_then(|conference_id| {
-                let union_id = id("union_id", self.union_id.as_ref(), UnionId::parse)?;
-                Ok(CloseRequest { conference_id, union_id })
-            });
-        match request {
-            Ok(request) => TriagedRow::ToClose { origin, request },
-            Err(reason) => {
-                let cells = Cells {
-                    conference_id: shown(self.conference_id.as_ref()),
-                    union_id: shown(self.union_id.as_ref()),
-                };
-                TriagedRow::Unasked { origin, cells, kind: OutcomeKind::Invalid, reason }
-            }
+/// The row of an entry. Its origin is the stream and the entry's id, which are the same in the journals of all workers.
+pub(super) fn entry_row(delivery: &Delivery, stream: &str) -> TriagedRow {
+    let origin = Origin { source: format!("{stream}/{}", delivery.id).into(), line: LINE };
+    match request(delivery) {
+        Ok(request) => TriagedRow::ToClose { origin, request },
+        Err(reason) => {
+            let cells = Cells {
+                conference_id: shortened(delivery.conference_id.as_ref()),
+                union_id: shortened(delivery.union_id.as_ref()),
+            };
+            TriagedRow::Unasked { origin, cells, kind: OutcomeKind::Invalid, reason }
         }
     }
+}
+
+/// What the entry asks for, or why it cannot be a meeting.
+fn request(delivery: &Delivery) -> Result<CloseRequest, String> {
+    Ok(CloseRequest {
+        conference_id: id("conference_id", delivery.conference_id.as_ref(), ConferenceId::parse)?,
+        union_id: id("union_id", delivery.union_id.as_ref(), UnionId::parse)?,
+    })
 }
 
 fn id<T>(name: &str, field: Option<&Field>, parse: fn(&str) -> Result<T, IdProblem>) -> Result<T, String> {
@@ -50,7 +48,7 @@ fn id<T>(name: &str, field: Option<&Field>, parse: fn(&str) -> Result<T, IdProbl
             Err(problem) => problem,
         }
     };
-    // What the hint says of a list's lines does not fit here.
+    // The problem's own hint is about spreadsheets, and does not fit an entry.
     Err(match problem {
         IdProblem::MangledNumber(_) => {
             format!("the field {name} {problem}; add it again as it is in DingTalk")
@@ -68,8 +66,8 @@ fn id<T>(name: &str, field: Option<&Field>, parse: fn(&str) -> Result<T, IdProbl
     })
 }
 
-/// A field for the journal: no longer than an id, however long it is. The dead-letter stream keeps it whole.
-fn shown(field: Option<&Field>) -> String {
+/// A field for the journal, cut to the length of an id. The dead-letter stream keeps the whole field.
+fn shortened(field: Option<&Field>) -> String {
     let Some(field) = field else { return String::new() };
     let text = String::from_utf8_lossy(&field.start);
     let text = text.trim();
@@ -80,7 +78,7 @@ fn shown(field: Option<&Field>) -> String {
     format!("{}…", &text[..end])
 }
 
-/// The stream's entry from which a row came.
+/// The entry from which a row came.
 pub(super) fn entry_id(source: &Arc<str>) -> Option<EntryId> {
     source.rsplit_once('/')?.1.parse().ok()
 }
@@ -94,7 +92,7 @@ mod tests {
             |bytes: &[u8]| Field { start: bytes[..bytes.len().min(1024)].to_vec(), bytes: bytes.len() };
         Delivery {
             id: "1764000000000-2".parse().unwrap(),
-            times: 1,
+            delivery_count: 1,
             in_doubt: false,
             conference_id: conference_id.map(field),
             union_id: union_id.map(field),
@@ -102,8 +100,9 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_with_both_fields_is_a_row_at_its_own_id() {
-        let TriagedRow::ToClose { origin, request } = delivery(Some(b" a/b "), Some(b"u")).row("s") else {
+    fn an_entry_with_both_fields_becomes_a_row_whose_source_is_the_entry() {
+        let TriagedRow::ToClose { origin, request } = entry_row(&delivery(Some(b" a/b "), Some(b"u")), "s")
+        else {
             panic!()
         };
         assert_eq!(origin.to_string(), "s/1764000000000-2:1");
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_cannot_be_a_meeting_says_why_and_stays_short() {
+    fn an_entry_that_cannot_be_a_meeting_becomes_an_invalid_row_with_a_reason_and_short_cells() {
         let long = vec![b'x'; 5000];
         for (conference_id, union_id, expected) in [
             (None, Some(b"u".as_slice()), "the field conference_id is missing"),
@@ -127,7 +126,8 @@ mod tests {
                 "the field conference_id is 6.07E+23, a number that a spreadsheet rounded; add it again as it is in DingTalk",
             ),
         ] {
-            let TriagedRow::Unasked { cells, kind, reason, .. } = delivery(conference_id, union_id).row("s")
+            let TriagedRow::Unasked { cells, kind, reason, .. } =
+                entry_row(&delivery(conference_id, union_id), "s")
             else {
                 panic!()
             };

@@ -1,7 +1,7 @@
-//! Takes entries as the run can carry them.
+//! Takes entries from the queue while the run has room for them.
 //!
-//! Invariant: no more entries are in the run without an outcome than [`Feeder::new`] was told, and not many more with one that
-//! the queue does not take; what waits on the queue waits for whoever is free first.
+//! Invariant: the run has at most `capacity` entries without an outcome. All other entries stay on the queue, for the worker
+//! that has room first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,86 +13,75 @@ use tracing::warn;
 use super::leases::{Accepted, SharedLeases};
 use super::settler::SettleQueue;
 use crate::clock::Clock;
-use crate::queue::{Broker, BrokerBackoff, TakenBatch};
+use crate::queue::{Batch, Broker, BrokerBackoff};
 use crate::run::IncomingRow;
 
-/// Entries that are taken at once: a script keeps everybody else waiting.
+/// The most entries that one call takes. While the script runs, the server does nothing else.
 const AT_ONCE: usize = 256;
-/// So many entries with an outcome that are not settled are too many: something is wrong with the queue, and what is ended and
-/// not acknowledged is asked for again if this worker dies.
-const UNSETTLED: usize = 4096;
-/// How long an empty queue is left alone before it is asked again.
+/// With this many unsettled entries, the feeder takes no more: the queue seems to be broken. If this worker dies, other workers
+/// ask for these meetings again.
+const MAX_UNSETTLED: usize = 4096;
+/// How long to wait before the next look at an empty queue.
 const IDLE: Duration = Duration::from_millis(100);
 
-/// What a look at the queue came to.
+/// What one step of the feeder came to.
 #[derive(Debug)]
 pub(crate) enum FeedStep {
     /// Rows for the run.
     Rows(Vec<IncomingRow>),
-    /// Nothing waits, and nobody works on anything.
+    /// No entry is left that a worker could get or has.
     Emptied {
-        /// Entries that are on the queue all the same, and that nobody will be handed: acknowledged by hand and not deleted, or
-        /// held by a name that was.
+        /// Entries that are on the queue, but that it delivers to no worker: a person acknowledged them, or deleted the consumer
+        /// that had them.
         stranded: u64,
     },
-    /// The time given is over.
+    /// The given time is over.
     Due,
-    /// Nothing more is to be taken.
+    /// The feeder was stopped.
     Stopped,
 }
 
-/// Hears what every look at the queue saw.
-pub(super) type OnTake = Box<dyn FnMut(&TakenBatch) + Send>;
+/// Observes every batch.
+pub(crate) type OnBatch = Box<dyn FnMut(&Batch) + Send>;
+
+/// What a feeder is made of.
+pub(crate) struct FeederParts<B> {
+    pub(crate) broker: Arc<B>,
+    pub(crate) leases: SharedLeases,
+    pub(crate) settle_queue: SettleQueue,
+    pub(crate) clock: Clock,
+    /// How long a lease lasts.
+    pub(crate) claim_after: Duration,
+    /// The most entries without an outcome in the run.
+    pub(crate) capacity: usize,
+    pub(crate) on_batch: OnBatch,
+}
 
 /// Takes entries.
 pub(crate) struct Feeder<B> {
-    broker: Arc<B>,
-    leases: SharedLeases,
-    settle_queue: SettleQueue,
-    clock: Clock,
-    claim_after: Duration,
-    most: usize,
+    parts: FeederParts<B>,
+    /// When to call the queue again, at the earliest.
     not_before: Instant,
-    is_dammed: bool,
+    /// Whether too many entries are unsettled.
+    is_blocked: bool,
     failures: BrokerBackoff,
-    on_take: OnTake,
 }
 
-/// Rows that were taken, and how many entries there were then, and how many of them somebody held.
+/// The rows of one batch, and its counts.
 struct TakenRows {
     rows: Vec<IncomingRow>,
     entries: u64,
-    held: u64,
+    pending: u64,
 }
 
 impl<B: Broker> Feeder<B> {
-    /// Keeps up to `most` entries in the run.
-    pub(crate) fn new(
-        broker: Arc<B>,
-        leases: SharedLeases,
-        settle_queue: SettleQueue,
-        clock: Clock,
-        claim_after: Duration,
-        most: usize,
-        on_take: OnTake,
-    ) -> Self {
-        let not_before = clock.now();
-        Self {
-            broker,
-            leases,
-            settle_queue,
-            clock,
-            claim_after,
-            most,
-            not_before,
-            is_dammed: false,
-            failures: BrokerBackoff::default(),
-            on_take,
-        }
+    pub(crate) fn new(parts: FeederParts<B>) -> Self {
+        let not_before = parts.clock.now();
+        Self { parts, not_before, is_blocked: false, failures: BrokerBackoff::default() }
     }
 
-    /// Waits for entries, and takes them. Returns without any where the queue is empty (if `until_empty`), at `due`, or when
-    /// `stopped` says so. Cancelling this future may leave entries taken that nobody knows of, until the claim runs out.
+    /// Waits for entries, and takes them. Returns without rows at `due`, when `stopped` becomes true, and, with `until_empty`,
+    /// when the queue is empty. If this future is cancelled, entries that it has just taken wait until their leases run out.
     pub(crate) async fn step(
         &mut self,
         until_empty: bool,
@@ -103,19 +92,19 @@ impl<B: Broker> Feeder<B> {
             if *stopped.borrow_and_update() {
                 return FeedStep::Stopped;
             }
-            let now = self.clock.now();
+            let now = self.parts.clock.now();
             if now >= due {
                 return FeedStep::Due;
             }
             let room = self.room();
-            // In halves, so that a script is not run for each row that ends.
-            let has_room = 2 * room >= self.most;
+            // The feeder waits until half the capacity is free. Otherwise it would call the queue for every row that ends.
+            let has_room = 2 * room >= self.parts.capacity;
             if has_room && now >= self.not_before {
                 match self.take(room).await {
                     Some(TakenRows { rows, .. }) if !rows.is_empty() => return FeedStep::Rows(rows),
-                    // There was room, so nothing more waits; and what nobody holds is nobody's to wait for.
-                    Some(TakenRows { held: 0, entries, .. })
-                        if until_empty && self.leases.lock().is_empty() =>
+                    // There was room, so no entry waits. Entries that are not pending are delivered to no worker.
+                    Some(TakenRows { pending: 0, entries, .. })
+                        if until_empty && self.parts.leases.lock().is_empty() =>
                     {
                         return FeedStep::Emptied { stranded: entries };
                     }
@@ -125,51 +114,52 @@ impl<B: Broker> Feeder<B> {
             }
             let wake = if has_room { self.not_before.min(due) } else { due };
             tokio::select! {
-                () = self.clock.wait_until(wake) => {}
-                () = self.leases.freed() => {}
+                () = self.parts.clock.wait_until(wake) => {}
+                () = self.parts.leases.room_freed() => {}
                 _ = stopped.changed() => {}
             }
         }
     }
 
-    /// How many entries the run can carry now.
+    /// How many more entries the run has room for.
     fn room(&mut self) -> usize {
         let (open, unsettled) = {
-            let leases = self.leases.lock();
+            let leases = self.parts.leases.lock();
             (leases.open(), leases.unsettled())
         };
-        let was_dammed = std::mem::replace(&mut self.is_dammed, unsettled >= UNSETTLED);
-        if self.is_dammed && !was_dammed {
-            warn!("nothing more is taken until the queue takes the outcomes of {unsettled} entries");
+        let was_blocked = std::mem::replace(&mut self.is_blocked, unsettled >= MAX_UNSETTLED);
+        if self.is_blocked && !was_blocked {
+            warn!("taking no more entries until the queue has settled {unsettled} entries");
         }
-        if self.is_dammed { 0 } else { self.most.saturating_sub(open) }
+        if self.is_blocked { 0 } else { self.parts.capacity.saturating_sub(open) }
     }
 
-    /// What was taken; nothing where the queue failed.
+    /// Takes up to `room` entries. Returns nothing if the queue failed.
     async fn take(&mut self, room: usize) -> Option<TakenRows> {
-        let asked_at = self.clock.now();
-        let TakenBatch { deliveries, entries, held } = match self.broker.take(room.min(AT_ONCE)).await {
+        let asked_at = self.parts.clock.now();
+        let Batch { deliveries, entries, pending } = match self.parts.broker.take(room.min(AT_ONCE)).await {
             Ok(batch) => {
-                (self.on_take)(&batch);
+                (self.parts.on_batch)(&batch);
                 batch
             }
             Err(error) => {
-                self.not_before = self.clock.now() + self.failures.failed(&error);
+                self.not_before = self.parts.clock.now() + self.failures.failed(&error);
                 return None;
             }
         };
         self.failures.worked();
         if deliveries.is_empty() {
-            self.not_before = self.clock.now() + IDLE;
+            self.not_before = self.parts.clock.now() + IDLE;
         }
         let mut rows = vec![];
         for delivery in deliveries {
-            match self.leases.lock().accept(&delivery, asked_at + self.claim_after) {
-                Accepted::Row(arrival) => rows.push(*arrival),
-                Accepted::Ended(settled) => self.settle_queue.again(settled),
+            let until = asked_at + self.parts.claim_after;
+            match self.parts.leases.lock().accept(&delivery, until) {
+                Accepted::Row(row) => rows.push(*row),
+                Accepted::Ended(settled) => self.parts.settle_queue.settle_again(settled),
                 Accepted::AlreadyLeased => {}
             }
         }
-        Some(TakenRows { rows, entries, held })
+        Some(TakenRows { rows, entries, pending })
     }
 }

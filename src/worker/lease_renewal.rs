@@ -1,15 +1,18 @@
-//! Says again and again what this worker still works on, so that nobody takes it over, and learns what somebody did.
+//! Renews the leases of this worker, and marks those that it has lost.
+//!
+//! Invariant: while the queue answers, no lease runs out. While a lease is in doubt, the queue is asked at once.
 
 use std::time::Duration;
 
-use super::SharedLeases;
+use super::leases::SharedLeases;
 use crate::clock::Clock;
 use crate::queue::{Broker, BrokerBackoff, EntryId, Renewed};
 
-/// How often within the time after which a worker is taken for gone it says that it is not.
-const TIMES: u32 = 4;
+/// How often a lease is renewed before it would run out.
+const RENEWALS: u32 = 4;
 
-/// Keeps what is in hand, for as long as this future is polled. Where there is doubt it asks at once: rows wait for it.
+/// Renews the leases for as long as this future is polled. While a lease is in doubt, its row waits: so the queue is asked at
+/// once.
 pub(crate) async fn renew_leases<B: Broker>(
     broker: &B,
     leases: &SharedLeases,
@@ -17,35 +20,35 @@ pub(crate) async fn renew_leases<B: Broker>(
     claim_after: Duration,
 ) {
     let mut failures = BrokerBackoff::default();
-    let (mut wait, mut is_answered) = (claim_after / TIMES, true);
+    let (mut wait, mut was_answered) = (claim_after / RENEWALS, true);
     loop {
         tokio::select! {
             () = clock.wait_until(clock.now() + wait) => {}
-            () = leases.doubted(), if is_answered => {}
+            () = leases.in_doubt(), if was_answered => {}
         }
-        let held = leases.lock().leases();
-        if held.is_empty() {
+        let leased = leases.lock().leases();
+        if leased.is_empty() {
             continue;
         }
         let asked_at = clock.now();
-        let ids: Vec<EntryId> = held.keys().copied().collect();
+        let ids: Vec<EntryId> = leased.keys().copied().collect();
         let renewed = broker.renew(&ids).await;
-        is_answered = renewed.is_ok();
+        was_answered = renewed.is_ok();
         match renewed {
-            Ok(Renewed { anothers, gone }) => {
-                for (id, lease) in held {
-                    if anothers.contains(&id) {
+            Ok(Renewed { taken_over, missing }) => {
+                for (id, lease) in leased {
+                    if taken_over.contains(&id) {
                         lease.lose();
-                    } else if gone.contains(&id) {
+                    } else if missing.contains(&id) {
                         lease.vanished(asked_at + claim_after);
                     } else {
                         lease.renew(asked_at + claim_after);
                     }
                 }
                 failures.worked();
-                wait = claim_after / TIMES;
+                wait = claim_after / RENEWALS;
             }
-            Err(error) => wait = failures.failed(&error).min(claim_after / TIMES),
+            Err(error) => wait = failures.failed(&error).min(claim_after / RENEWALS),
         }
     }
 }

@@ -1,15 +1,16 @@
-//! What this worker has in hand: every entry that it took and has not settled.
+//! The leases of this worker: one for every entry that it took and has not settled.
 //!
-//! Invariant: an entry is in a run once at most, and one that has its outcome is never asked for again because it was handed
-//! out again (an acknowledgement that was forgotten, or came too late): it is settled as it was.
+//! Invariant: an entry is in a run once at most. The queue may deliver an entry again that has its outcome, because it lost the
+//! acknowledgement or got it too late. Then the worker settles the entry as before, and does not ask for the meeting again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::entry_row::entry_id;
+use super::entry_row::{entry_id, entry_row};
 use crate::clock::Clock;
 use crate::journal::OutcomeRecord;
 use crate::lists::TriagedRow;
@@ -17,73 +18,71 @@ use crate::meeting::{Cells, Fingerprint, FingerprintSet};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::queue::{Delivery, EntryId, Settled, Settlement};
 use crate::run::{IncomingRow, Lease, PriorAttempts};
-use parking_lot::{Mutex, MutexGuard};
 
-/// The entries in hand.
+/// The leased entries, and what the current run knows of its entries.
 #[derive(Debug)]
 pub(crate) struct Leases {
     stream: String,
     clock: Clock,
-    held: HashMap<EntryId, LeasedEntry>,
-    /// Entries in the run, without an outcome.
+    leased: HashMap<EntryId, LeasedEntry>,
+    /// How many entries are in the run without an outcome.
     open: usize,
-    /// What the run's rows ask for, but for those that failed: the same once more is a duplicate.
-    asked: FingerprintSet,
-    /// What the run's entries asked for, and what became of them.
+    /// The requests of the run's rows, except those that failed. The same request again is a duplicate.
+    asked_for: FingerprintSet,
+    /// The request of each entry that has its outcome, and how the entry is settled.
     ended: HashMap<EntryId, (Fingerprint, Settlement)>,
 }
 
 #[derive(Debug)]
 struct LeasedEntry {
     lease: Arc<Lease>,
-    times: u64,
+    delivery_count: u64,
 }
 
-/// What a delivery comes to.
+/// What becomes of a delivery.
 #[derive(Debug)]
 pub(crate) enum Accepted {
     /// A row for the run.
     Row(Box<IncomingRow>),
-    /// It has its outcome and is to be settled once more.
+    /// The entry has its outcome. It must be settled once more.
     Ended(Settled),
-    /// It is in hand already.
+    /// The entry is leased to this worker already, and its lease is renewed.
     AlreadyLeased,
 }
 
 impl Leases {
-    /// Nothing is in hand.
     pub(crate) fn new(stream: &str, clock: Clock) -> Self {
         Self {
             stream: stream.to_owned(),
             clock,
-            held: HashMap::new(),
+            leased: HashMap::new(),
             open: 0,
-            asked: FingerprintSet::default(),
+            asked_for: FingerprintSet::default(),
             ended: HashMap::new(),
         }
     }
 
-    /// The run has ended, and what is dealt from now on is the next one's: what this one asked for is forgotten, and so is what
-    /// became of its entries, but for those that are not settled yet.
+    /// Prepares for the next run: entries from now on belong to it. Forgets what this run asked for. Keeps how its entries are
+    /// settled only for those that are not settled yet.
     pub(crate) fn end_run(&mut self) {
-        self.ended.retain(|id, _| self.held.contains_key(id));
-        self.asked.clear();
+        self.ended.retain(|id, _| self.leased.contains_key(id));
+        self.asked_for.clear();
     }
 
-    /// Takes a delivery in hand, which is this worker's until then.
+    /// Takes the lease on a delivered entry, which lasts `until` then.
     pub(crate) fn accept(&mut self, delivery: &Delivery, until: Instant) -> Accepted {
-        let Delivery { id, times, in_doubt, .. } = *delivery;
-        if let Some(held) = self.held.get_mut(&id) {
-            held.times = times;
-            held.lease.renew(until);
+        let Delivery { id, delivery_count, in_doubt, .. } = *delivery;
+        if let Some(leased) = self.leased.get_mut(&id) {
+            leased.delivery_count = delivery_count;
+            leased.lease.renew(until);
             return Accepted::AlreadyLeased;
         }
         let lease = Arc::new(Lease::new(self.clock.clone(), until));
-        self.held.insert(id, LeasedEntry { lease: Arc::clone(&lease), times });
-        let entry = delivery.row(&self.stream);
-        // An id that was given once more, by hand or by a server whose clock went back, may ask for something else.
-        if let Some((asked, settlement)) = self.ended.get(&id)
-            && *asked == asks_for(&entry)
+        self.leased.insert(id, LeasedEntry { lease: Arc::clone(&lease), delivery_count });
+        let entry = entry_row(delivery, &self.stream);
+        // The same id can mean another request: a person chose the id, or the server's clock went back.
+        if let Some((request, settlement)) = self.ended.get(&id)
+            && *request == fingerprint(&entry)
         {
             return Accepted::Ended(Settled { id, settlement: settlement.clone() });
         }
@@ -93,10 +92,10 @@ impl Leases {
         Accepted::Row(Box::new(IncomingRow { entry, prior }))
     }
 
-    /// Two entries for the same meeting and host are asked for once in a run.
+    /// In one run, the second entry for the same meeting and host becomes a duplicate.
     fn without_duplicates(&mut self, entry: TriagedRow) -> TriagedRow {
         match entry {
-            TriagedRow::ToClose { origin, request } if !self.asked.insert(request.fingerprint()) => {
+            TriagedRow::ToClose { origin, request } if !self.asked_for.insert(request.fingerprint()) => {
                 let reason = "the same conference id and union id came earlier in this run".to_owned();
                 let cells = Cells {
                     conference_id: request.conference_id.to_string(),
@@ -108,52 +107,51 @@ impl Leases {
         }
     }
 
-    /// A row of the run has its outcome: how its entry is to be settled.
+    /// Notes the outcome of a row, and returns how to settle its entry.
     pub(crate) fn ended(&mut self, outcome: &Outcome, run_id: &str) -> Option<Settled> {
         let id = entry_id(&outcome.origin.source)?;
-        let held = self.held.get(&id)?;
+        let leased = self.leased.get(&id)?;
         self.open -= 1;
-        let settlement = settlement(outcome, id, run_id, held.times);
-        let asked = Fingerprint::of(&outcome.conference_id, &outcome.union_id);
+        let settlement = settlement(outcome, id, run_id, leased.delivery_count);
+        let request = Fingerprint::of(&outcome.conference_id, &outcome.union_id);
         match outcome.kind {
             OutcomeKind::Closed
             | OutcomeKind::AlreadyClosed
             | OutcomeKind::Duplicate
             | OutcomeKind::Excluded => {}
             OutcomeKind::Failed | OutcomeKind::NotAttempted | OutcomeKind::Invalid => {
-                self.asked.remove(&asked);
+                self.asked_for.remove(&request);
             }
         }
         if outcome.kind != OutcomeKind::NotAttempted {
-            self.ended.insert(id, (asked, settlement.clone()));
+            self.ended.insert(id, (request, settlement.clone()));
         }
         Some(Settled { id, settlement })
     }
 
-    /// Gives rows back that never came into a run.
-    pub(crate) fn release(&mut self, arrivals: &[IncomingRow]) -> Vec<Settled> {
-        let ids = arrivals.iter().filter_map(|arrival| match &arrival.entry {
+    /// How to settle the entries of rows that came into no run.
+    pub(crate) fn release(&mut self, rows: &[IncomingRow]) -> Vec<Settled> {
+        let ids = rows.iter().filter_map(|row| match &row.entry {
             TriagedRow::ToClose { origin, .. } | TriagedRow::Unasked { origin, .. } => {
                 entry_id(&origin.source)
             }
         });
         let released = ids.filter_map(|id| {
-            let times = self.held.get(&id)?.times - 1;
-            Some(Settled { id, settlement: Settlement::Release { times } })
+            let delivery_count = self.leased.get(&id)?.delivery_count - 1;
+            Some(Settled { id, settlement: Settlement::Release { delivery_count } })
         });
         released.collect()
     }
 
-    /// These have been settled.
+    /// Notes that the queue has settled these entries.
     pub(crate) fn settled(&mut self, settled: &[Settled]) {
         for Settled { id, .. } in settled {
-            self.held.remove(id);
+            self.leased.remove(id);
         }
     }
 
-    /// What is in hand, and the hold of each.
     pub(crate) fn leases(&self) -> HashMap<EntryId, Arc<Lease>> {
-        self.held.iter().map(|(id, held)| (*id, Arc::clone(&held.lease))).collect()
+        self.leased.iter().map(|(id, leased)| (*id, Arc::clone(&leased.lease))).collect()
     }
 
     /// How many entries are in the run without an outcome.
@@ -161,26 +159,25 @@ impl Leases {
         self.open
     }
 
-    /// How many entries have their outcome and are not settled yet.
+    /// How many entries have their outcome, and are not settled yet.
     pub(crate) fn unsettled(&self) -> usize {
-        self.held.len().saturating_sub(self.open)
+        self.leased.len().saturating_sub(self.open)
     }
 
-    /// Whether nothing is in hand.
     pub(crate) fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        self.leased.is_empty()
     }
 }
 
-fn asks_for(entry: &TriagedRow) -> Fingerprint {
+fn fingerprint(entry: &TriagedRow) -> Fingerprint {
     match entry {
         TriagedRow::ToClose { request, .. } => request.fingerprint(),
         TriagedRow::Unasked { cells, .. } => Fingerprint::of(&cells.conference_id, &cells.union_id),
     }
 }
 
-/// What becomes of the entry of a row that ended so.
-fn settlement(outcome: &Outcome, id: EntryId, run_id: &str, times: u64) -> Settlement {
+/// How to settle the entry of a row with this outcome.
+fn settlement(outcome: &Outcome, id: EntryId, run_id: &str, delivery_count: u64) -> Settlement {
     match outcome.kind {
         OutcomeKind::Closed | OutcomeKind::AlreadyClosed | OutcomeKind::Duplicate | OutcomeKind::Excluded => {
             Settlement::Acknowledge
@@ -188,17 +185,17 @@ fn settlement(outcome: &Outcome, id: EntryId, run_id: &str, times: u64) -> Settl
         OutcomeKind::Failed | OutcomeKind::Invalid => {
             let cells =
                 Cells { conference_id: outcome.conference_id.clone(), union_id: outcome.union_id.clone() };
-            Settlement::Bury { cells, fields: dead_letter(outcome, id, run_id) }
+            Settlement::DeadLetter { cells, fields: dead_letter_fields(outcome, id, run_id) }
         }
-        // Whoever takes it next is the first to ask, unless somebody has.
+        // Without an attempt, this delivery does not count: the next worker need not doubt that it is the first to ask.
         OutcomeKind::NotAttempted if outcome.first_attempt_at.is_none() => {
-            Settlement::Release { times: times - 1 }
+            Settlement::Release { delivery_count: delivery_count - 1 }
         }
-        OutcomeKind::NotAttempted => Settlement::Release { times },
+        OutcomeKind::NotAttempted => Settlement::Release { delivery_count },
     }
 }
 
-fn dead_letter(outcome: &Outcome, id: EntryId, run_id: &str) -> Vec<(&'static str, String)> {
+fn dead_letter_fields(outcome: &Outcome, id: EntryId, run_id: &str) -> Vec<(&'static str, String)> {
     let record = OutcomeRecord::from(outcome);
     let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
     vec![
@@ -216,7 +213,7 @@ fn dead_letter(outcome: &Outcome, id: EntryId, run_id: &str) -> Vec<(&'static st
     ]
 }
 
-/// The hand, for the tasks that share it.
+/// The leases, for the tasks that share them.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedLeases {
     leases: Arc<Mutex<Leases>>,
@@ -225,36 +222,35 @@ pub(crate) struct SharedLeases {
 }
 
 impl SharedLeases {
-    /// Shares a hand.
     pub(crate) fn new(leases: Leases) -> Self {
         Self { leases: Arc::new(Mutex::new(leases)), room: Arc::default(), doubt: Arc::default() }
     }
 
-    /// The hand, for a moment.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Leases> {
         self.leases.lock()
     }
 
-    /// Tells whoever waits in [`SharedLeases::freed`].
-    pub(super) fn free(&self) {
+    /// Wakes the task that waits in [`SharedLeases::room_freed`].
+    pub(super) fn notify_room(&self) {
         self.room.notify_one();
     }
 
     /// Resolves when a row has ended since this was last awaited.
-    pub(super) async fn freed(&self) {
+    pub(super) async fn room_freed(&self) {
         self.room.notified().await;
     }
 
-    /// Others may have been handed anything of this meanwhile: nothing of it is asked for before it is known whose it is.
+    /// Puts every lease in doubt: the queue may have delivered these entries to other workers. No row is asked for before its
+    /// lease is renewed.
     pub(crate) fn doubt_all(&self) {
-        for held in self.lock().held.values() {
-            held.lease.doubt();
+        for leased in self.lock().leased.values() {
+            leased.lease.doubt();
         }
         self.doubt.notify_one();
     }
 
-    /// Resolves when there was doubt since this was last awaited.
-    pub(super) async fn doubted(&self) {
+    /// Resolves when leases came into doubt since this was last awaited.
+    pub(super) async fn in_doubt(&self) {
         self.doubt.notified().await;
     }
 }
@@ -271,24 +267,24 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_mins(1);
 
-    fn delivery(number: u64, times: u64, conference_id: &str) -> Delivery {
+    fn delivery(number: u64, delivery_count: u64, conference_id: &str) -> Delivery {
         let field = |text: &str| Some(Field { start: text.into(), bytes: text.len() });
         Delivery {
             id: format!("5-{number}").parse().unwrap(),
-            times,
-            in_doubt: times > 1,
+            delivery_count,
+            in_doubt: delivery_count > 1,
             conference_id: field(conference_id),
             union_id: field("u"),
         }
     }
 
-    fn hand() -> (Leases, Instant) {
+    fn no_leases() -> (Leases, Instant) {
         let clock = Clock::tokio();
         let until = clock.now() + MINUTE;
         (Leases::new("s", clock), until)
     }
 
-    fn outcome(number: u64, conference_id: &str, kind: OutcomeKind, asked: bool) -> Outcome {
+    fn outcome(number: u64, conference_id: &str, kind: OutcomeKind, was_attempted: bool) -> Outcome {
         Outcome {
             origin: crate::meeting::Origin { source: format!("s/5-{number}").into(), line: 1 },
             conference_id: conference_id.into(),
@@ -300,82 +296,84 @@ mod tests {
                 http_status: Some(404),
                 ..ReplyDetails::default()
             },
-            attempts: u32::from(asked),
-            first_attempt_at: asked.then_some(Timestamp::UNIX_EPOCH),
+            attempts: u32::from(was_attempted),
+            first_attempt_at: was_attempted.then_some(Timestamp::UNIX_EPOCH),
             finished_at: Timestamp::UNIX_EPOCH,
         }
     }
 
-    fn is_duplicate(dealt: &Accepted) -> bool {
-        match dealt {
-            Accepted::Row(arrival) => {
-                matches!(arrival.entry, TriagedRow::Unasked { kind: OutcomeKind::Duplicate, .. })
+    fn is_duplicate(accepted: &Accepted) -> bool {
+        match accepted {
+            Accepted::Row(row) => {
+                matches!(row.entry, TriagedRow::Unasked { kind: OutcomeKind::Duplicate, .. })
             }
             Accepted::Ended(_) | Accepted::AlreadyLeased => false,
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_entry_that_comes_again_is_no_second_row() {
-        let (mut hand, until) = hand();
-        assert!(matches!(hand.accept(&delivery(1, 1, "a"), until), Accepted::Row(_)));
-        assert!(matches!(hand.accept(&delivery(1, 2, "a"), until), Accepted::AlreadyLeased));
-        let settled = hand.ended(&outcome(1, "a", OutcomeKind::Closed, true), "r").unwrap();
+    async fn an_entry_that_is_delivered_again_does_not_become_a_second_row() {
+        let (mut leases, until) = no_leases();
+        assert!(matches!(leases.accept(&delivery(1, 1, "a"), until), Accepted::Row(_)));
+        assert!(matches!(leases.accept(&delivery(1, 2, "a"), until), Accepted::AlreadyLeased));
+        let settled = leases.ended(&outcome(1, "a", OutcomeKind::Closed, true), "r").unwrap();
         assert_eq!(settled.settlement, Settlement::Acknowledge);
-        hand.settled(std::slice::from_ref(&settled));
-        assert!(hand.is_empty());
-        // The acknowledgement was forgotten, and the entry is handed out again.
-        let Accepted::Ended(again) = hand.accept(&delivery(1, 1, "a"), until) else { panic!() };
-        assert_eq!((again, hand.open()), (settled.clone(), 0));
-        // Its id was given to something else.
-        hand.settled(&[settled]);
-        assert!(matches!(hand.accept(&delivery(1, 1, "b"), until), Accepted::Row(_)));
+        leases.settled(std::slice::from_ref(&settled));
+        assert!(leases.is_empty());
+        // The queue lost the acknowledgement, and delivers the entry again.
+        let Accepted::Ended(again) = leases.accept(&delivery(1, 1, "a"), until) else { panic!() };
+        assert_eq!((again, leases.open()), (settled.clone(), 0));
+        // The same id now belongs to another request.
+        leases.settled(&[settled]);
+        assert!(matches!(leases.accept(&delivery(1, 1, "b"), until), Accepted::Row(_)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_same_meeting_in_two_entries_is_asked_for_once_but_again_after_it_failed() {
-        let (mut hand, until) = hand();
-        hand.accept(&delivery(1, 1, "a"), until);
-        assert!(is_duplicate(&hand.accept(&delivery(2, 1, "a"), until)));
-        let failed = hand.ended(&outcome(1, "a", OutcomeKind::Failed, true), "r").unwrap();
-        let Settlement::Bury { fields, .. } = failed.settlement else { panic!() };
+    async fn a_second_entry_for_the_same_meeting_is_a_duplicate_unless_the_first_one_failed() {
+        let (mut leases, until) = no_leases();
+        leases.accept(&delivery(1, 1, "a"), until);
+        assert!(is_duplicate(&leases.accept(&delivery(2, 1, "a"), until)));
+        let failed = leases.ended(&outcome(1, "a", OutcomeKind::Failed, true), "r").unwrap();
+        let Settlement::DeadLetter { fields, .. } = failed.settlement else { panic!() };
         for field in
             [("entry_id", "5-1"), ("run_id", "r"), ("outcome", "failed"), ("code", "permissionError")]
         {
             assert!(fields.contains(&(field.0, field.1.to_owned())), "{field:?}");
         }
-        assert!(!is_duplicate(&hand.accept(&delivery(3, 1, "a"), until)));
+        assert!(!is_duplicate(&leases.accept(&delivery(3, 1, "a"), until)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_that_has_ended_leaves_nothing_but_what_is_to_be_settled() {
-        let (mut hand, until) = hand();
+    async fn the_end_of_a_run_forgets_everything_but_the_unsettled_entries() {
+        let (mut leases, until) = no_leases();
         for number in 1..=2 {
-            hand.accept(&delivery(number, 1, &number.to_string()), until);
+            leases.accept(&delivery(number, 1, &number.to_string()), until);
             let ended = outcome(number, &number.to_string(), OutcomeKind::Closed, true);
-            let settled = hand.ended(&ended, "r").unwrap();
-            hand.settled(if number == 1 { std::slice::from_ref(&settled) } else { &[] });
+            let settled = leases.ended(&ended, "r").unwrap();
+            leases.settled(if number == 1 { std::slice::from_ref(&settled) } else { &[] });
         }
-        hand.end_run();
-        assert_eq!((hand.asked.len(), hand.ended.len(), hand.held.len()), (0, 1, 1));
-        // The same meetings in the next run, whose first rows are dealt before it begins.
-        assert!(!is_duplicate(&hand.accept(&delivery(3, 1, "1"), until)));
-        assert!(!is_duplicate(&hand.accept(&delivery(4, 1, "2"), until)));
-        assert!(is_duplicate(&hand.accept(&delivery(5, 1, "1"), until)));
+        leases.end_run();
+        assert_eq!((leases.asked_for.len(), leases.ended.len(), leases.leased.len()), (0, 1, 1));
+        // The same meetings in the next run. Its first rows are accepted before it begins.
+        assert!(!is_duplicate(&leases.accept(&delivery(3, 1, "1"), until)));
+        assert!(!is_duplicate(&leases.accept(&delivery(4, 1, "2"), until)));
+        assert!(is_duplicate(&leases.accept(&delivery(5, 1, "1"), until)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_given_back_counts_as_handed_out_only_where_it_was_asked_for() {
-        let (mut hand, until) = hand();
-        for (number, times, asked, counts) in [(1, 1, false, 0), (2, 1, true, 1), (3, 4, false, 3)] {
-            hand.accept(&delivery(number, times, &number.to_string()), until);
-            let ended = outcome(number, &number.to_string(), OutcomeKind::NotAttempted, asked);
-            let settled = hand.ended(&ended, "r").unwrap();
-            assert_eq!(settled.settlement, Settlement::Release { times: counts }, "{number}");
-            hand.settled(&[settled]);
-            // It may come back, and is asked for then.
+    async fn a_released_entry_counts_as_delivered_only_if_its_meeting_was_asked_for() {
+        let (mut leases, until) = no_leases();
+        for (number, delivery_count, was_attempted, expected) in
+            [(1, 1, false, 0), (2, 1, true, 1), (3, 4, false, 3)]
+        {
+            leases.accept(&delivery(number, delivery_count, &number.to_string()), until);
+            let ended = outcome(number, &number.to_string(), OutcomeKind::NotAttempted, was_attempted);
+            let settled = leases.ended(&ended, "r").unwrap();
+            assert_eq!(settled.settlement, Settlement::Release { delivery_count: expected }, "{number}");
+            leases.settled(&[settled]);
+            // The queue may deliver it again, and then it becomes a row.
             assert!(matches!(
-                hand.accept(&delivery(number, times, &number.to_string()), until),
+                leases.accept(&delivery(number, delivery_count, &number.to_string()), until),
                 Accepted::Row(_)
             ));
         }

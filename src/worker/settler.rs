@@ -1,7 +1,6 @@
 //! Settles entries whose outcome is on the disk.
 //!
-//! Invariant: nothing is settled before its outcome is durable; what the queue does not take is offered to it again until it
-//! does.
+//! Invariant: an entry is settled only after its outcome is durable. While the queue refuses, the settler tries again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,59 +8,56 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
-use super::SharedLeases;
+use super::leases::SharedLeases;
 use crate::clock::Clock;
 use crate::events::{Observe, RunEvent};
 use crate::journal::Durability;
 use crate::outcome::OutcomeKind;
 use crate::queue::{Broker, BrokerBackoff, Settled, Settlement};
 
-/// Entries that are settled at once: the script keeps everybody else waiting, the quota's askers first of all.
+/// The most entries that one call settles. While the script runs, all workers wait for their permits.
 const AT_ONCE: usize = 32;
 
-/// An entry, and the record that has to be on the disk before it is settled.
+/// An entry, and the record that must be on the disk before the entry is settled.
 struct DueEntry {
     settled: Settled,
     after: Option<(Durability, u64)>,
 }
 
-/// The way to the settler. It ends when every clone of this is gone and everything is settled.
+/// Sends entries to the settler. The settler ends when every clone of this is dropped and every entry is settled.
 #[derive(Clone)]
 pub(crate) struct SettleQueue(mpsc::UnboundedSender<DueEntry>);
 
 impl SettleQueue {
-    /// Settles what was settled before.
-    pub(super) fn again(&self, settled: Settled) {
+    /// Settles an entry once more that this worker has settled before.
+    pub(super) fn settle_again(&self, settled: Settled) {
         self.send(DueEntry { settled, after: None });
     }
 
     fn send(&self, due: DueEntry) {
-        // Without a settler nothing can be settled, and the entry is handed to somebody else.
+        // Without a settler the entry stays unsettled, and another worker gets it later.
         let _ = self.0.send(due);
     }
 }
 
-/// Hears which rows of a run have ended, and hands their entries on.
+/// Observes which rows of a run have ended, and sends their entries to the settler.
 pub(super) struct QueueObserver {
-    /// What is in hand.
     pub leases: SharedLeases,
-    /// The run's id.
     pub run_id: String,
-    /// When its records are on the disk.
+    /// Resolves when the run's records are on the disk.
     pub durability: Durability,
-    /// Where its entries go.
     pub settle_queue: SettleQueue,
 }
 
 impl Observe for QueueObserver {
     fn observe(&mut self, event: &RunEvent<'_>) {
         let RunEvent::RowEnded { outcome } = event else { return };
-        // Nobody read the queue to its end before, as somebody did a list.
+        // `close` names the invalid rows of a list before it starts. A worker can only do so now.
         if outcome.kind == OutcomeKind::Invalid {
-            warn!(row = %outcome.origin, "no meeting can be closed for this entry: {}", outcome.details.message);
+            warn!(row = %outcome.origin, "this entry is invalid: {}", outcome.details.message);
         }
         let settled = self.leases.lock().ended(outcome, &self.run_id);
-        self.leases.free();
+        self.leases.notify_room();
         if let Some(settled) = settled {
             let after = Some((self.durability.clone(), self.durability.appended()));
             self.settle_queue.send(DueEntry { settled, after });
@@ -69,50 +65,50 @@ impl Observe for QueueObserver {
     }
 }
 
-/// Settles what the runs of a process come to.
+/// Settles the entries of all runs of this process.
 pub(crate) struct Settler<B> {
     broker: Arc<B>,
     leases: SharedLeases,
     clock: Clock,
     due: mpsc::UnboundedReceiver<DueEntry>,
-    /// What the queue did not take yet: a dead-letter stream without room keeps no acknowledgement waiting, which may be what
-    /// makes the room.
-    unburied: Vec<Settled>,
+    /// Dead letters that wait. They are apart from the other entries because they need memory on the server. A refused dead letter
+    /// must not delay an acknowledgement, which may free that memory.
+    dead_letters: Vec<Settled>,
     failures: BrokerBackoff,
 }
 
 impl<B: Broker> Settler<B> {
-    /// A settler, and the way to it.
+    /// A settler, and what sends entries to it.
     pub(crate) fn new(broker: Arc<B>, leases: SharedLeases, clock: Clock) -> (Self, SettleQueue) {
         let (sender, due) = mpsc::unbounded_channel();
-        let (unburied, failures) = (vec![], BrokerBackoff::default());
-        (Self { broker, leases, clock, due, unburied, failures }, SettleQueue(sender))
+        let (dead_letters, failures) = (vec![], BrokerBackoff::default());
+        (Self { broker, leases, clock, due, dead_letters, failures }, SettleQueue(sender))
     }
 
-    /// Settles until every way in is gone and nothing is left.
+    /// Settles until every sender is dropped and no entry is left.
     pub(crate) async fn run(mut self) {
         let mut batch = Vec::with_capacity(AT_ONCE);
-        let (mut more_may_come, mut bury_at) = (true, self.clock.now());
-        while more_may_come || !self.unburied.is_empty() {
+        let (mut more_may_come, mut retry_at) = (true, self.clock.now());
+        while more_may_come || !self.dead_letters.is_empty() {
             tokio::select! {
                 received = self.due.recv_many(&mut batch, AT_ONCE), if more_may_come => {
                     more_may_come = received > 0;
                 }
-                () = self.clock.wait_until(bury_at), if !self.unburied.is_empty() => {}
+                () = self.clock.wait_until(retry_at), if !self.dead_letters.is_empty() => {}
             }
             self.settle(on_the_disk(&mut batch).await).await;
             let now = self.clock.now();
-            if bury_at <= now {
-                bury_at = now + self.bury().await;
+            if retry_at <= now {
+                retry_at = now + self.settle_dead_letters().await;
             }
         }
     }
 
-    /// Settles all but the burials, however long it takes.
+    /// Settles all entries but the dead letters, and retries until the queue has done it.
     async fn settle(&mut self, settled: Vec<Settled>) {
-        let (burials, others): (Vec<_>, Vec<_>) =
-            settled.into_iter().partition(|entry| matches!(entry.settlement, Settlement::Bury { .. }));
-        self.unburied.extend(burials);
+        let (dead_letters, others): (Vec<_>, Vec<_>) =
+            settled.into_iter().partition(|entry| matches!(entry.settlement, Settlement::DeadLetter { .. }));
+        self.dead_letters.extend(dead_letters);
         while !others.is_empty() {
             match self.broker.settle(&others).await {
                 Ok(()) => {
@@ -124,15 +120,15 @@ impl<B: Broker> Settler<B> {
         }
     }
 
-    /// Buries what is to be buried; says after how long to go on.
-    async fn bury(&mut self) -> Duration {
-        while !self.unburied.is_empty() {
-            let count = self.unburied.len().min(AT_ONCE);
-            if let Err(error) = self.broker.settle(&self.unburied[..count]).await {
+    /// Settles the dead letters. Returns how long to wait before the next try.
+    async fn settle_dead_letters(&mut self) -> Duration {
+        while !self.dead_letters.is_empty() {
+            let count = self.dead_letters.len().min(AT_ONCE);
+            if let Err(error) = self.broker.settle(&self.dead_letters[..count]).await {
                 return self.failures.failed(&error);
             }
-            let buried: Vec<Settled> = self.unburied.drain(..count).collect();
-            self.settled(&buried);
+            let moved: Vec<Settled> = self.dead_letters.drain(..count).collect();
+            self.settled(&moved);
         }
         self.failures.worked();
         Duration::ZERO
@@ -140,11 +136,11 @@ impl<B: Broker> Settler<B> {
 
     fn settled(&self, settled: &[Settled]) {
         self.leases.lock().settled(settled);
-        self.leases.free();
+        self.leases.notify_room();
     }
 }
 
-/// What of these is on the disk, once it is clear.
+/// Waits until the records of these entries are on the disk. Entries whose record cannot be written are left out.
 async fn on_the_disk(batch: &mut Vec<DueEntry>) -> Vec<Settled> {
     let mut settled = vec![];
     for DueEntry { settled: entry, after } in batch.drain(..) {
@@ -154,8 +150,10 @@ async fn on_the_disk(batch: &mut Vec<DueEntry>) -> Vec<Settled> {
         };
         match reached {
             Ok(()) => settled.push(entry),
-            // The run stops for it; whoever takes the entry over asks again, and says that it does not know.
-            Err(problem) => error!(entry = %entry.id, "not settled: {problem}"),
+            // The run stops for this reason. Another worker gets the entry, asks again, and records `ended_by` unknown.
+            Err(problem) => {
+                error!(entry = %entry.id, "cannot settle the entry, because its outcome is not on the disk: {problem}");
+            }
         }
     }
     settled

@@ -1,4 +1,4 @@
-//! Feeder, keeper and settler against a queue in memory, on paused time.
+//! Feeder, lease renewal and settler with a queue in memory, on paused time.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,19 +8,23 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use super::settler::QueueObserver;
-use super::*;
+use super::feeder::{FeedStep, Feeder, FeederParts};
+use super::lease_renewal::renew_leases;
+use super::leases::{Leases, SharedLeases};
+use super::rotation::{FeedLimits, feed, until_midnight};
+use super::settler::{QueueObserver, SettleQueue, Settler};
 use crate::clock::Clock;
 use crate::events::{Observe as _, RunEvent};
-use crate::journal::{AttemptStarted, Chain, Hasher, Journal, JournalError, Record, Storage};
+use crate::journal::{AttemptStarted, Chain, Hasher, Journal, Record, Storage};
 use crate::lists::TriagedRow;
 use crate::outcome::{Outcome, OutcomeKind, ReplyDetails};
-use crate::queue::{Broker, BrokerError, Delivery, EntryId, Field, Renewed, Settled, Settlement, TakenBatch};
+use crate::queue::{Batch, Broker, BrokerError, Delivery, EntryId, Field, Renewed, Settled, Settlement};
+use crate::run::IncomingRow;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// A queue in memory, which fails as often as it is told to.
+/// A queue in memory. Its next `failures` calls fail.
 #[derive(Default)]
 struct Memory {
     added: AtomicU64,
@@ -29,7 +33,7 @@ struct Memory {
     renewed: Mutex<HashMap<EntryId, u32>>,
     taken_over: Mutex<Vec<EntryId>>,
     failures: Mutex<u32>,
-    refuses_burials: Mutex<bool>,
+    refuses_dead_letters: Mutex<bool>,
 }
 
 impl Memory {
@@ -39,18 +43,18 @@ impl Memory {
         Arc::new(memory)
     }
 
-    /// Adds entries of names that were not there before.
+    /// Adds entries with new meetings.
     fn add(&self, entries: u64) {
         let field = |text: String| Some(Field { bytes: text.len(), start: text.into() });
         let delivery = |number: u64| Delivery {
             id: format!("7-{number}").parse().unwrap(),
-            times: 1,
+            delivery_count: 1,
             in_doubt: false,
             conference_id: field(format!("m{number}")),
             union_id: field("u".into()),
         };
-        let from = self.added.fetch_add(entries, Ordering::Relaxed);
-        self.waiting.lock().unwrap().extend((from..from + entries).map(delivery));
+        let first = self.added.fetch_add(entries, Ordering::Relaxed);
+        self.waiting.lock().unwrap().extend((first..first + entries).map(delivery));
     }
 
     fn fail(&self) -> Result<(), BrokerError> {
@@ -59,18 +63,22 @@ impl Memory {
             return Ok(());
         }
         *failures -= 1;
-        Err(BrokerError { place: "here".into(), problem: "away".into(), hint: None, passes: true })
+        Err(error("it cannot be reached"))
     }
 }
 
+fn error(problem: &str) -> BrokerError {
+    BrokerError { address: "memory".into(), problem: problem.into(), hint: None, is_transient: true }
+}
+
 impl Broker for Memory {
-    async fn take(&self, most: usize) -> Result<TakenBatch, BrokerError> {
+    async fn take(&self, limit: usize) -> Result<Batch, BrokerError> {
         self.fail()?;
         let mut waiting = self.waiting.lock().unwrap();
-        let count = most.min(waiting.len());
+        let count = limit.min(waiting.len());
         let deliveries: Vec<Delivery> = waiting.drain(..count).collect();
-        let held = deliveries.len() as u64;
-        Ok(TakenBatch { deliveries, entries: waiting.len() as u64 + held, held })
+        let pending = deliveries.len() as u64;
+        Ok(Batch { deliveries, entries: waiting.len() as u64 + pending, pending })
     }
 
     async fn renew(&self, ids: &[EntryId]) -> Result<Renewed, BrokerError> {
@@ -78,20 +86,16 @@ impl Broker for Memory {
         for id in ids {
             *self.renewed.lock().unwrap().entry(*id).or_default() += 1;
         }
-        let anothers = self.taken_over.lock().unwrap().iter().copied().collect();
-        Ok(Renewed { anothers, ..Renewed::default() })
+        let taken_over = self.taken_over.lock().unwrap().iter().copied().collect();
+        Ok(Renewed { taken_over, ..Renewed::default() })
     }
 
     async fn settle(&self, settled: &[Settled]) -> Result<(), BrokerError> {
         self.fail()?;
-        let buries = settled.iter().any(|entry| matches!(entry.settlement, Settlement::Bury { .. }));
-        if buries && *self.refuses_burials.lock().unwrap() {
-            return Err(BrokerError {
-                place: "here".into(),
-                problem: "no room".into(),
-                hint: None,
-                passes: true,
-            });
+        let has_dead_letter =
+            settled.iter().any(|entry| matches!(entry.settlement, Settlement::DeadLetter { .. }));
+        if has_dead_letter && *self.refuses_dead_letters.lock().unwrap() {
+            return Err(error("it has no memory left"));
         }
         self.settled.lock().unwrap().extend_from_slice(settled);
         Ok(())
@@ -111,19 +115,19 @@ struct TestWorker {
     settle_queue: SettleQueue,
 }
 
-fn bench(broker: Arc<Memory>, most: usize) -> TestWorker {
+fn test_worker(broker: Arc<Memory>, capacity: usize) -> TestWorker {
     let clock = Clock::tokio();
     let leases = SharedLeases::new(Leases::new("s", clock.clone()));
     let (settler, settle_queue) = Settler::new(Arc::clone(&broker), leases.clone(), clock.clone());
-    let feeder = Feeder::new(
-        Arc::clone(&broker),
-        leases.clone(),
-        settle_queue.clone(),
-        clock.clone(),
-        MINUTE,
-        most,
-        Box::new(|_| {}),
-    );
+    let feeder = Feeder::new(FeederParts {
+        broker: Arc::clone(&broker),
+        leases: leases.clone(),
+        settle_queue: settle_queue.clone(),
+        clock: clock.clone(),
+        claim_after: MINUTE,
+        capacity,
+        on_batch: Box::new(|_| {}),
+    });
     TestWorker { broker, leases, clock, feeder, settler, settle_queue }
 }
 
@@ -143,7 +147,7 @@ fn outcome(row: &IncomingRow, kind: OutcomeKind) -> Outcome {
 }
 
 async fn step(feeder: &mut Feeder<Memory>, clock: &Clock, within: Duration) -> FeedStep {
-    let (_ask, mut stopped) = watch::channel(false);
+    let (_sender, mut stopped) = watch::channel(false);
     feeder.step(false, clock.now() + within, &mut stopped).await
 }
 
@@ -155,12 +159,12 @@ async fn rows(feeder: &mut Feeder<Memory>, clock: &Clock) -> Vec<IncomingRow> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_is_taken_than_can_be_carried_and_the_rest_is_left_to_others() {
-    let TestWorker { broker, leases, clock, mut feeder, .. } = bench(Memory::with(100), 8);
+async fn the_feeder_takes_no_more_than_its_capacity_and_leaves_the_rest_on_the_queue() {
+    let TestWorker { broker, leases, clock, mut feeder, .. } = test_worker(Memory::with(100), 8);
     let taken = rows(&mut feeder, &clock).await;
     assert_eq!((taken.len(), broker.waiting.lock().unwrap().len()), (8, 92));
     assert!(matches!(step(&mut feeder, &clock, MINUTE).await, FeedStep::Due));
-    // Room is filled in halves.
+    // The feeder takes more only when half the capacity is free.
     for (ended, more) in [(3, None), (1, Some(4))] {
         for row in taken.iter().skip(if ended == 1 { 3 } else { 0 }).take(ended) {
             leases.lock().ended(&outcome(row, OutcomeKind::Closed), "r").unwrap();
@@ -174,75 +178,73 @@ async fn no_more_is_taken_than_can_be_carried_and_the_rest_is_left_to_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_that_is_away_is_asked_again_after_longer_and_longer() {
+async fn the_feeder_waits_longer_after_each_failure_of_the_queue() {
     let broker = Memory::with(1);
     *broker.failures.lock().unwrap() = 4;
-    let TestWorker { clock, mut feeder, .. } = bench(broker, 8);
+    let TestWorker { clock, mut feeder, .. } = test_worker(broker, 8);
     let start = clock.now();
     rows(&mut feeder, &clock).await;
     assert_eq!((clock.now() - start).as_millis(), 100 + 200 + 400 + 800);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_in_hand_is_renewed_four_times_before_it_would_be_taken_over() {
-    let TestWorker { broker, leases, clock, mut feeder, .. } = bench(Memory::with(3), 8);
+async fn a_lease_is_renewed_four_times_before_it_would_run_out() {
+    let TestWorker { broker, leases, clock, mut feeder, .. } = test_worker(Memory::with(3), 8);
     let rows = rows(&mut feeder, &clock).await;
-    let kept = tokio::time::timeout(10 * MINUTE, renew_leases(&*broker, &leases, &clock, MINUTE)).await;
-    assert!(kept.is_err());
+    let renewal = tokio::time::timeout(10 * MINUTE, renew_leases(&*broker, &leases, &clock, MINUTE)).await;
+    assert!(renewal.is_err());
     assert!(broker.renewed.lock().unwrap().values().all(|times| (39..=40).contains(times)));
     assert!(rows.iter().all(|row| row.prior.lease.as_ref().unwrap().is_unbroken()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_another_took_over_is_known_and_the_rest_is_held_on() {
-    let TestWorker { broker, leases, clock, mut feeder, .. } = bench(Memory::with(2), 8);
+async fn a_lease_is_lost_when_another_worker_has_the_entry_and_the_other_leases_stay_held() {
+    let TestWorker { broker, leases, clock, mut feeder, .. } = test_worker(Memory::with(2), 8);
     let rows = rows(&mut feeder, &clock).await;
     broker.taken_over.lock().unwrap().push("7-1".parse().unwrap());
-    let kept = tokio::time::timeout(MINUTE, renew_leases(&*broker, &leases, &clock, MINUTE)).await;
-    assert!(kept.is_err());
-    let held: Vec<_> = rows.iter().map(|row| row.prior.lease.as_ref().unwrap()).collect();
-    assert!(held[0].is_unbroken() && !held[1].is_unbroken());
+    let renewal = tokio::time::timeout(MINUTE, renew_leases(&*broker, &leases, &clock, MINUTE)).await;
+    assert!(renewal.is_err());
+    let leases: Vec<_> = rows.iter().map(|row| row.prior.lease.as_ref().unwrap()).collect();
+    assert!(leases[0].is_unbroken() && !leases[1].is_unbroken());
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_there_is_doubt_the_queue_is_asked_at_once_and_again_after_longer_where_it_does_not_answer() {
-    let TestWorker { broker, leases, clock, mut feeder, .. } = bench(Memory::with(1), 8);
+async fn leases_in_doubt_are_renewed_at_once_and_later_if_the_queue_does_not_answer() {
+    let TestWorker { broker, leases, clock, mut feeder, .. } = test_worker(Memory::with(1), 8);
     rows(&mut feeder, &clock).await;
     let renewed = || broker.renewed.lock().unwrap().values().sum::<u32>();
-    let mut keeper = Box::pin(renew_leases(&*broker, &leases, &clock, MINUTE));
+    let mut renewal = Box::pin(renew_leases(&*broker, &leases, &clock, MINUTE));
     leases.doubt_all();
-    assert!(tokio::time::timeout(Duration::from_millis(1), &mut keeper).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_millis(1), &mut renewal).await.is_err());
     assert_eq!(renewed(), 1);
-    // The way to a queue that fails on each new connection is no short circuit.
+    // A queue that fails on each new connection is not asked again at once, however often leases come into doubt.
     *broker.failures.lock().unwrap() = 2;
     for _ in 0..5 {
         leases.doubt_all();
-        assert!(tokio::time::timeout(Duration::from_millis(10), &mut keeper).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_millis(10), &mut renewal).await.is_err());
     }
     assert_eq!((renewed(), *broker.failures.lock().unwrap()), (1, 1));
-    assert!(tokio::time::timeout(SECOND, &mut keeper).await.is_err());
+    assert!(tokio::time::timeout(SECOND, &mut renewal).await.is_err());
     assert!(renewed() >= 2);
 }
 
-/// A disk whose syncs wait until a test lets them go on, or fail.
-struct HeldDisk(std::sync::mpsc::Receiver<std::io::Result<()>>);
+/// A disk that waits in each sync for the result that a test sends.
+struct ControlledDisk(Mutex<std::sync::mpsc::Receiver<std::io::Result<()>>>);
 
-struct Synchronised(Mutex<HeldDisk>);
-
-impl Storage for Synchronised {
+impl Storage for ControlledDisk {
     fn append(&self, _: &[u8]) -> std::io::Result<()> {
         Ok(())
     }
 
     fn sync(&self) -> std::io::Result<()> {
-        self.0.lock().unwrap().0.recv().unwrap_or(Ok(()))
+        self.0.lock().unwrap().recv().unwrap_or(Ok(()))
     }
 }
 
-/// A journal with one record, and what lets its sync go on.
+/// A journal with one record, and the sender of its sync's result.
 fn journal() -> (Journal, std::sync::mpsc::Sender<std::io::Result<()>>) {
     let (sender, receiver) = std::sync::mpsc::channel();
-    let disk = Synchronised(Mutex::new(HeldDisk(receiver)));
+    let disk = ControlledDisk(Mutex::new(receiver));
     let journal = Journal::new("j".into(), disk, Chain::new(Hasher::PLAIN));
     let attempt = AttemptStarted {
         source: "s/7-0".into(),
@@ -255,28 +257,28 @@ fn journal() -> (Journal, std::sync::mpsc::Sender<std::io::Result<()>>) {
     (journal, sender)
 }
 
-/// One entry that ended closed, on its way to the settler.
-async fn one_ended(bench: &mut TestWorker, journal: &Journal) {
-    let row = rows(&mut bench.feeder, &bench.clock).await.remove(0);
-    end(bench, journal, &row, OutcomeKind::Closed);
+/// Takes one entry, and ends its row as closed.
+async fn one_ended(worker: &mut TestWorker, journal: &Journal) {
+    let row = rows(&mut worker.feeder, &worker.clock).await.remove(0);
+    end(worker, journal, &row, OutcomeKind::Closed);
 }
 
-fn end(bench: &TestWorker, journal: &Journal, row: &IncomingRow, kind: OutcomeKind) {
+fn end(worker: &TestWorker, journal: &Journal, row: &IncomingRow, kind: OutcomeKind) {
     let mut observer = QueueObserver {
-        leases: bench.leases.clone(),
+        leases: worker.leases.clone(),
         run_id: "r".into(),
         durability: journal.durability(),
-        settle_queue: bench.settle_queue.clone(),
+        settle_queue: worker.settle_queue.clone(),
     };
     observer.observe(&RunEvent::RowEnded { outcome: &outcome(row, kind) });
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_settled_before_its_outcome_is_on_the_disk() {
-    let mut bench = bench(Memory::with(1), 8);
+async fn an_entry_is_not_settled_before_its_outcome_is_on_the_disk() {
+    let mut worker = test_worker(Memory::with(1), 8);
     let (journal, disk) = journal();
-    one_ended(&mut bench, &journal).await;
-    let TestWorker { broker, leases, feeder, settler, settle_queue, .. } = bench;
+    one_ended(&mut worker, &journal).await;
+    let TestWorker { broker, leases, feeder, settler, settle_queue, .. } = worker;
     drop((feeder, settle_queue));
     let mut settler = tokio::spawn(settler.run());
     assert!(tokio::time::timeout(MINUTE, &mut settler).await.is_err());
@@ -291,43 +293,43 @@ async fn nothing_is_settled_before_its_outcome_is_on_the_disk() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_never_reaches_the_disk_is_never_settled() {
-    let mut bench = bench(Memory::with(1), 8);
+async fn an_entry_is_never_settled_if_its_outcome_cannot_be_written() {
+    let mut worker = test_worker(Memory::with(1), 8);
     let (journal, disk) = journal();
-    one_ended(&mut bench, &journal).await;
+    one_ended(&mut worker, &journal).await;
     disk.send(Err(std::io::Error::other("input/output error"))).unwrap();
-    let TestWorker { broker, feeder, settler, settle_queue, .. } = bench;
+    let TestWorker { broker, feeder, settler, settle_queue, .. } = worker;
     drop((feeder, settle_queue));
     settler.run().await;
     assert!(broker.settled.lock().unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_queue_does_not_take_is_offered_again_until_it_does() {
-    let mut bench = bench(Memory::with(1), 8);
+async fn the_settler_retries_until_the_queue_has_settled_an_entry() {
+    let mut worker = test_worker(Memory::with(1), 8);
     let (journal, disk) = journal();
     drop(disk);
-    one_ended(&mut bench, &journal).await;
-    *bench.broker.failures.lock().unwrap() = 5;
-    let TestWorker { broker, feeder, settler, settle_queue, .. } = bench;
+    one_ended(&mut worker, &journal).await;
+    *worker.broker.failures.lock().unwrap() = 5;
+    let TestWorker { broker, feeder, settler, settle_queue, .. } = worker;
     drop((feeder, settle_queue));
     settler.run().await;
     assert_eq!((broker.settled.lock().unwrap().len(), *broker.failures.lock().unwrap()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_burial_that_the_queue_refuses_keeps_no_acknowledgement_waiting() {
-    let mut bench = bench(Memory::with(3), 8);
+async fn a_refused_dead_letter_does_not_delay_acknowledgements() {
+    let mut worker = test_worker(Memory::with(3), 8);
     let (journal, disk) = journal();
     drop(disk);
-    let rows = rows(&mut bench.feeder, &bench.clock).await;
+    let rows = rows(&mut worker.feeder, &worker.clock).await;
     for (row, kind) in rows.iter().zip([OutcomeKind::Failed, OutcomeKind::Closed, OutcomeKind::Failed]) {
-        end(&bench, &journal, row, kind);
+        end(&worker, &journal, row, kind);
     }
-    // The minute below passes at once, and the disk's thread is not on paused time.
+    // The minute below passes at once, but the disk's thread does not use the paused time. So sync first.
     journal.sync().unwrap();
-    *bench.broker.refuses_burials.lock().unwrap() = true;
-    let TestWorker { broker, leases, feeder, settler, settle_queue, .. } = bench;
+    *worker.broker.refuses_dead_letters.lock().unwrap() = true;
+    let TestWorker { broker, leases, feeder, settler, settle_queue, .. } = worker;
     drop((feeder, settle_queue));
     let mut settler = tokio::spawn(settler.run());
     assert!(tokio::time::timeout(MINUTE, &mut settler).await.is_err());
@@ -335,15 +337,15 @@ async fn a_burial_that_the_queue_refuses_keeps_no_acknowledgement_waiting() {
         || -> Vec<EntryId> { broker.settled.lock().unwrap().iter().map(|entry| entry.id).collect() };
     assert_eq!(settled(), ["7-1".parse().unwrap()]);
     assert_eq!(leases.lock().unsettled(), 2);
-    *broker.refuses_burials.lock().unwrap() = false;
+    *broker.refuses_dead_letters.lock().unwrap() = false;
     settler.await.unwrap();
     assert_eq!(settled(), ["7-1", "7-0", "7-2"].map(|id| id.parse().unwrap()));
     assert!(leases.lock().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_whose_outcomes_the_queue_does_not_take_stops_taking() {
-    let TestWorker { leases, clock, mut feeder, .. } = bench(Memory::with(10_000), 64);
+async fn the_feeder_takes_no_more_entries_while_the_queue_settles_none() {
+    let TestWorker { leases, clock, mut feeder, .. } = test_worker(Memory::with(10_000), 64);
     let mut ended = 0;
     while let FeedStep::Rows(rows) = step(&mut feeder, &clock, SECOND).await {
         for row in &rows {
@@ -355,20 +357,20 @@ async fn a_worker_whose_outcomes_the_queue_does_not_take_stops_taking() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_is_fed_until_midnight_and_what_comes_later_is_the_next_ones() {
-    let TestWorker { broker, clock, mut feeder, .. } = bench(Memory::with(2), 8);
+async fn a_run_is_fed_until_midnight_and_later_entries_belong_to_the_next_run() {
+    let TestWorker { broker, clock, mut feeder, .. } = test_worker(Memory::with(2), 8);
     tokio::time::advance((86_400 - 10) * SECOND).await;
     let first = rows(&mut feeder, &clock).await;
-    let (_ask, stopped) = watch::channel(false);
-    let ends = FeedLimits {
+    let (_sender, stopped) = watch::channel(false);
+    let limits = FeedLimits {
         until_empty: false,
-        at: clock.now() + until_midnight(clock.timestamp()),
+        due: clock.now() + until_midnight(clock.timestamp()),
         journal: "/nowhere".into(),
-        bytes: 1,
+        max_journal_bytes: 1,
         stopped,
     };
     let (sender, mut run) = mpsc::channel(8);
-    let feeding = tokio::spawn(feed(feeder, first, sender, ends));
+    let feeding = tokio::spawn(feed(feeder, first, sender, limits));
     clock.wait_until(clock.now() + 9 * SECOND).await;
     broker.add(1);
     let mut feeder = feeding.await.unwrap();
@@ -380,32 +382,4 @@ async fn a_run_is_fed_until_midnight_and_what_comes_later_is_the_next_ones() {
         fed += 1;
     }
     assert_eq!((fed, rows(&mut feeder, &clock).await.len()), (3, 1));
-}
-
-#[test]
-fn a_worker_ends_well_when_its_queue_is_empty_or_when_it_serves_and_is_told_to_end() {
-    use ExitCode::{AuditLost, Done, Halted, Incomplete, Interrupted};
-    let lost = JournalError { path: "j".into(), problem: "full".into(), durable_records: 0 };
-    for (stop, to_drain, to_serve) in [
-        (Stop::Deadline, Interrupted, Interrupted),
-        (Stop::Interrupted, Interrupted, Done),
-        (Stop::Outage(ReplyDetails::default()), Interrupted, Interrupted),
-        (Stop::ListsLost("x".into()), Interrupted, Interrupted),
-        (Stop::Halted(ReplyDetails::default()), Halted, Halted),
-        (Stop::AuditLost(lost), AuditLost, AuditLost),
-    ] {
-        for runs in [Done, Incomplete, Interrupted] {
-            assert_eq!(exit_code(Some(&stop), true, runs), to_drain, "{stop}, {runs:?}");
-            assert_eq!(exit_code(Some(&stop), false, runs), to_serve, "{stop}, {runs:?}");
-        }
-    }
-    for runs in [Done, Incomplete] {
-        assert_eq!(exit_code(None, true, runs), runs);
-    }
-}
-
-#[test]
-fn a_drain_waits_half_an_hour_for_an_outage_to_end_and_a_service_for_ever() {
-    assert_eq!(longest_outage(true), Some(Duration::from_mins(30)));
-    assert_eq!(longest_outage(false), None);
 }

@@ -1,23 +1,47 @@
-//! What people ask of the queue: to add requests, to see what is there, to put back what died.
+//! What an operator does with the queue: add requests, see its state, put dead entries back.
+//!
+//! Invariant: no call needs the queue's consumer group, so each works before the first worker has joined.
 
 use std::collections::HashMap;
 
-use super::redis_queue::{RELEASED, RedisQueue};
+use redis::{FromRedisValue, ParsingError, Value, from_redis_value};
+
+use super::redis_queue::{RELEASED_CONSUMER, RedisQueue};
 use super::scripts;
 use crate::meeting::{CloseRequest, Origin};
 use crate::queue::{Added, BrokerError, Requeued, Snapshot, WorkerLoad};
 
-/// Entries that one script looks at: it keeps everybody else waiting for a few milliseconds.
+/// Entries that one script reads. While it runs, a few milliseconds, the server does nothing else.
 const AT_ONCE: usize = 500;
 
-/// A worker's name, how many entries it works on, and for how many milliseconds the longest.
+/// A worker's name, the number of its leases, and the age of the oldest in milliseconds.
 type Load = (Vec<u8>, u64, u64);
 
-impl RedisQueue {
-    /// How many requests [`RedisQueue::add`] takes at once.
-    pub const MOST_ADDED: usize = AT_ONCE;
+/// What `requeue.lua` returns.
+struct RequeuedPart {
+    /// Where the next part begins; empty after the last part.
+    next: String,
+    /// The newest entry that was dead when the requeue began.
+    up_to: String,
+    requeued: Requeued,
+}
 
-    /// Adds requests, but for those that wait already.
+impl FromRedisValue for RequeuedPart {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let fields: [Value; 4] = Vec::<Value>::from_redis_value(value)?
+            .try_into()
+            .map_err(|_| ParsingError::from("requeue.lua returns four values"))?;
+        let [next, up_to, put_back, waited] = fields;
+        let requeued = Requeued { put_back: from_redis_value(put_back)?, waited: from_redis_value(waited)? };
+        Ok(Self { next: from_redis_value(next)?, up_to: from_redis_value(up_to)?, requeued })
+    }
+}
+
+impl RedisQueue {
+    /// The most requests that one call of [`RedisQueue::add`] takes.
+    pub const MAX_ADDED: usize = AT_ONCE;
+
+    /// Adds the requests that are not on the queue yet.
     pub async fn add(&self, requests: &[(Origin, CloseRequest)]) -> Result<Added, BrokerError> {
         let mut script = scripts::ENQUEUE.key(&self.stream);
         script.key(&self.waiting);
@@ -28,15 +52,15 @@ impl RedisQueue {
         Ok(Added { added, waited: requests.len() as u64 - added })
     }
 
-    /// What is on the queue now.
+    /// The state of the queue now.
     pub async fn status(&self) -> Result<Snapshot, BrokerError> {
         let mut connected = self.link.connected().await?;
         let mut script = scripts::STATUS.key(&self.stream);
-        script.key(&self.since).key(&self.dead).arg(&self.group).arg(RELEASED);
+        script.key(&self.delivered_at).key(&self.dead).arg(&self.group).arg(RELEASED_CONSUMER);
         let (entries, dead, workers): (u64, u64, Vec<Load>) = self.link.run(&mut connected, &script).await?;
         let load = |(worker, entries, longest_ms)| WorkerLoad { worker: text(worker), entries, longest_ms };
         let workers: Vec<WorkerLoad> = workers.into_iter().map(load).collect();
-        let in_work: u64 = workers.iter().map(|worker| worker.entries).sum();
+        let leased: u64 = workers.iter().map(|worker| worker.entries).sum();
         let mut counts: HashMap<String, u64> = HashMap::new();
         let mut from = "-".to_owned();
         while !from.is_empty() {
@@ -50,11 +74,11 @@ impl RedisQueue {
         }
         let mut dead_by_code: Vec<(String, u64)> = counts.into_iter().collect();
         dead_by_code.sort_by(|(code, count), (other, more)| more.cmp(count).then(code.cmp(other)));
-        Ok(Snapshot { waiting: entries.saturating_sub(in_work), workers, dead, dead_by_code })
+        Ok(Snapshot { waiting: entries.saturating_sub(leased), workers, dead, dead_by_code })
     }
 
-    /// Puts dead entries back on the queue: those of a code, or all; `limit` at most. What was put back before an error
-    /// stays so, and the same again goes on.
+    /// Puts dead entries back on the queue: those with this code, or all; at most `limit`. Entries that were put back before
+    /// an error stay on the queue. The same call again puts back the rest.
     pub async fn requeue(&self, code: Option<&str>, limit: Option<u64>) -> Result<Requeued, BrokerError> {
         let mut connected = self.link.connected().await?;
         let (mut from, mut up_to, mut requeued) = ("-".to_owned(), String::new(), Requeued::default());
@@ -63,17 +87,16 @@ impl RedisQueue {
             let mut script = scripts::REQUEUE.key(&self.dead);
             script.key(&self.stream).key(&self.waiting).arg(from).arg(up_to).arg(AT_ONCE).arg(left);
             script.arg(u8::from(code.is_some())).arg(code.unwrap_or_default());
-            let (next, last, put_back, waited): (String, String, u64, u64) =
-                self.link.run(&mut connected, &script).await?;
-            requeued.put_back += put_back;
-            requeued.waited += waited;
-            (from, up_to) = (next, last);
+            let part: RequeuedPart = self.link.run(&mut connected, &script).await?;
+            requeued.put_back += part.requeued.put_back;
+            requeued.waited += part.requeued.waited;
+            (from, up_to) = (part.next, part.up_to);
         }
         Ok(requeued)
     }
 }
 
-/// What somebody else wrote need not be text.
+/// Another client may write bytes that are not UTF-8.
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

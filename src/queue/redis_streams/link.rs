@@ -1,4 +1,4 @@
-//! One connection to Redis, made anew when it is lost.
+//! One connection to Redis, which is opened again when it is lost.
 //!
 //! Invariant: no error shows the address's password.
 
@@ -17,69 +17,74 @@ use tokio::time::Instant;
 use crate::queue::BrokerError;
 use crate::settings::{QueueSettings, Secret, SettingsError};
 
-/// How long a connection may take to come about, and an answer to come.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for a connection, and for an answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A way to one Redis. Clones share the connection.
+/// The link to one Redis. Clones share the connection.
 #[derive(Clone)]
 pub struct Link {
-    address: ConnectionInfo,
+    connection_info: ConnectionInfo,
     password: Option<Secret>,
-    place: Arc<str>,
+    /// The address as errors show it, without a password.
+    shown_address: Arc<str>,
     current: Arc<Mutex<Current>>,
 }
 
 #[derive(Default)]
 struct Current {
     connection: Option<MultiplexedConnection>,
-    /// How many connections there were.
+    /// How many connections have been opened so far.
     number: u64,
-    /// The last attempt that came to nothing, and when it ended.
+    /// The last attempt to connect, if it failed, and when it ended.
     failed: Option<(Instant, BrokerError)>,
 }
 
-/// A connection, and which one it is: a script that relies on what was found out at its beginning runs on it or fails.
+/// A connection and its number. What a worker learned when the connection was new is valid on this connection alone.
 pub(super) struct Connected {
     connection: MultiplexedConnection,
     pub(super) number: u64,
 }
 
 impl Link {
-    /// Nothing is connected yet.
+    /// A link that connects at its first use. `needed_for` names the command in the error about a missing `queue.url`.
     pub fn new(settings: &QueueSettings, needed_for: &'static str) -> Result<Self, SettingsError> {
-        // TLS takes its cryptography from whatever is in place; a second call finds it there.
+        // TLS uses the provider that is installed for the process. A second call finds it installed and fails: that is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let url = settings.needed_url(needed_for)?;
-        let address = url.expose_secret().into_connection_info().map_err(|error| SettingsError::Value {
-            key: "queue.url",
-            found: format!("not the address of a Redis ({})", error.detail().unwrap_or("it cannot be read")),
-            expected: "expected redis://user:password@host:port/database",
-        })?;
-        if address.redis_settings().password().is_some() && settings.password.is_some() {
+        let connection_info =
+            url.expose_secret().into_connection_info().map_err(|error| SettingsError::Value {
+                key: "queue.url",
+                found: format!(
+                    "not the address of a Redis ({})",
+                    error.detail().unwrap_or("it cannot be read")
+                ),
+                expected: "redis://user:password@host:port/database is expected",
+            })?;
+        if connection_info.redis_settings().password().is_some() && settings.password.is_some() {
             return Err(SettingsError::Value {
                 key: "queue.password",
                 found: "set, and queue.url holds a password too".into(),
                 expected: "expected only one of the two",
             });
         }
-        let place = match address.addr() {
+        let shown_address = match connection_info.addr() {
             ConnectionAddr::Tcp(host, port) => {
-                format!("redis://{host}:{port}/{}", address.redis_settings().db())
+                format!("redis://{host}:{port}/{}", connection_info.redis_settings().db())
             }
             ConnectionAddr::TcpTls { host, port, .. } => {
-                format!("rediss://{host}:{port}/{}", address.redis_settings().db())
+                format!("rediss://{host}:{port}/{}", connection_info.redis_settings().db())
             }
             other => other.to_string(),
         };
         Ok(Self {
-            address,
+            connection_info,
             password: settings.password.clone(),
-            place: place.into(),
+            shown_address: shown_address.into(),
             current: Arc::default(),
         })
     }
 
-    /// The connection that there is, or a new one. Who waits while another tries in vain has tried, too.
+    /// The open connection, or a new one. Callers that wait during a failed attempt get its error, and do not try again.
     pub(super) async fn connected(&self) -> Result<Connected, BrokerError> {
         let asked_at = Instant::now();
         let mut current = self.current.lock().await;
@@ -98,28 +103,29 @@ impl Link {
             }
             current.number += 1;
         }
-        let connection = current.connection.clone().expect("it was just made where it was missing");
+        let connection =
+            current.connection.clone().expect("the connection was opened above if there was none");
         Ok(Connected { connection, number: current.number })
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection, BrokerError> {
-        let mut address = self.address.clone();
+        let mut info = self.connection_info.clone();
         if let Some(password) = &self.password {
             let password = password.read().map_err(|error| self.error(error.to_string(), None))?;
-            let settings = address.redis_settings().clone().set_password(password.expose_secret());
-            address = address.set_redis_settings(settings);
+            let settings = info.redis_settings().clone().set_password(password.expose_secret());
+            info = info.set_redis_settings(settings);
         }
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE));
-        let client = Client::open(address).map_err(|error| self.refused(&error))?;
+            .set_connection_timeout(Some(TIMEOUT))
+            .set_response_timeout(Some(TIMEOUT));
+        let client = Client::open(info).map_err(|error| self.refused(&error))?;
         let connection = client.get_multiplexed_async_connection_with_config(&config).await;
         connection.map_err(|error| self.refused(&error))
     }
 
-    /// Runs a script on that connection. After an error the next one is made anew, and whatever was found out at its
-    /// beginning is looked at afresh: a connection that broke, a replica that took over, a group that is gone. Only an error
-    /// that says itself that the server knows us, and refuses just this, leaves the connection as it is.
+    /// Runs a script on that connection. After an error, the next call opens a new connection, and the worker joins again: the
+    /// connection may be broken, a replica may have taken over, or the group may be deleted. Only an error by which the server
+    /// refuses this script alone keeps the connection.
     pub(super) async fn run<T: FromRedisValue>(
         &self,
         on: &mut Connected,
@@ -128,10 +134,10 @@ impl Link {
         match script.invoke_async(&mut on.connection).await {
             Ok(value) => Ok(value),
             Err(error) => {
-                let refuses_just_this =
+                let refuses_script_alone =
                     matches!(code(&error).as_deref(), Some("OOM" | "WRONGTYPE" | "NOPERM" | "MISCONF"));
                 let mut current = self.current.lock().await;
-                if current.number == on.number && !refuses_just_this {
+                if current.number == on.number && !refuses_script_alone {
                     current.connection = None;
                 }
                 Err(self.refused(&error))
@@ -141,31 +147,33 @@ impl Link {
 
     fn refused(&self, error: &RedisError) -> BrokerError {
         let hint = match code(error).as_deref() {
-            Some("OOM") => Some("it is full: raise its maxmemory, or take away what else it holds"),
-            Some("READONLY") => Some("it is a replica: name the primary in queue.url"),
+            Some("OOM") => Some("Redis has no memory left: raise its maxmemory, or delete other data in it"),
+            Some("READONLY") => Some("this Redis is a replica: set queue.url to the primary"),
             Some("WRONGTYPE") => {
-                Some("a key of the queue holds something else: see queue.stream and queue.dead_letter_stream")
+                Some("a key of the queue has another type: check queue.stream and queue.dead_letter_stream")
             }
-            Some("NOAUTH" | "WRONGPASS") => Some("set queue.password_file, and the user's name in queue.url"),
+            Some("NOAUTH" | "WRONGPASS") => {
+                Some("set queue.password_file, and put the user's name into queue.url")
+            }
             Some("NOPERM") => {
-                Some("its user needs scripts, and every command on the queue's keys, XINFO and INFO included")
+                Some("allow the Redis user to run scripts, every command on the queue's keys, XINFO and INFO")
             }
             _ => None,
         };
-        let passes = error.is_io_error()
+        let is_transient = error.is_io_error()
             || matches!(
                 code(error).as_deref(),
                 Some("LOADING" | "BUSY" | "MASTERDOWN" | "READONLY" | "TRYAGAIN" | "OOM" | "MISCONF")
             );
-        BrokerError { passes, ..self.error(error.to_string(), hint) }
+        BrokerError { is_transient, ..self.error(error.to_string(), hint) }
     }
 
     pub(super) fn error(&self, problem: String, hint: Option<&'static str>) -> BrokerError {
-        BrokerError { place: self.place.to_string(), problem, hint, passes: false }
+        BrokerError { address: self.shown_address.to_string(), problem, hint, is_transient: false }
     }
 }
 
-/// The code of a server's refusal. Before Redis 7 that of a script's command stands within the text:
+/// The code with which the server refuses a command. Before Redis 7, the code of a script's command is inside the text:
 /// `Error running script (call to f_…): @user_script:16: @user_script: 16: -OOM command not allowed …`.
 fn code(error: &RedisError) -> Option<String> {
     let text = error.detail().unwrap_or_default();
@@ -187,14 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_place_without_the_password() {
+    fn an_error_shows_the_address_without_the_password() {
         let error = link("url = \"redis://me:hunter2@127.0.0.1:7/3\"").unwrap().error("x".into(), None);
         assert_eq!(error.to_string(), "the queue at redis://127.0.0.1:7/3: x");
     }
 
     #[test]
-    fn no_address_and_two_passwords_are_refused_with_the_key() {
-        assert_eq!(link("").err().unwrap().to_string(), "queue.url is not set, but work needs it");
+    fn a_missing_address_and_two_passwords_are_errors_that_name_the_key() {
+        assert_eq!(link("").err().unwrap().to_string(), "queue.url is not set, and work needs it");
         let twice = link("url = \"redis://:hunter2@127.0.0.1/\"\npassword = \"hunter2\"").err().unwrap();
         assert_eq!(
             twice.to_string(),
@@ -203,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_within_a_script_has_its_code_in_every_version() {
+    fn every_redis_version_gives_the_code_of_a_refusal_inside_a_script() {
         let refusal = |text: &str| {
             let value = redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).unwrap();
             code(&value.extract_error().unwrap_err()).unwrap()

@@ -1,11 +1,12 @@
 //! The queue on Redis Streams with a consumer group: Redis 6.2 or newer, or Valkey.
 //!
-//! What has to be whole is one script on the server, each a file in `scripts`. Beside the stream `S` stand three keys of
-//! ours: `S:waiting` (a hash, from fingerprint to entry, so that nothing is added twice), `S:since` (when entries were
-//! taken, for people who ask) and `S:server` (which server this is, to notice a failover, and when any worker was last heard,
-//! to notice an outage). Whoever adds entries without them does no harm.
+//! Each step that must be atomic is one script that runs on the server; the scripts are files in `scripts`. Beside the
+//! stream `S` there are three more keys. `S:waiting` is a hash from fingerprint to entry id, so that `enqueue` adds no request
+//! twice. `S:since` holds when each entry was delivered; `queue status` shows it. `S:server` says which server this is, to
+//! notice a failover, and when a worker last used the queue, to notice an outage. Other clients may add entries without these
+//! keys.
 //!
-//! Invariant: every script can be run again with the same arguments.
+//! Invariant: running a script again with the same arguments does no harm.
 
 mod admin;
 mod link;
@@ -14,5 +15,6 @@ mod redis_queue;
 mod scripts;
 
 pub use link::Link;
-pub use quota::{QUOTA_SCRIPT, QuotaHost, RedisQuota, ScriptReply};
+pub use quota::{QuotaHost, RedisQuota, ScriptReply};
 pub use redis_queue::RedisQueue;
+pub use scripts::QUOTA_SCRIPT;

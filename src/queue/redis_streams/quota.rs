@@ -1,4 +1,6 @@
-//! The workers' one quota, in a key of Redis.
+//! The quota that all workers share, in one key of Redis.
+//!
+//! Invariant: the script on the server grants every permit, so the workers together never exceed the rate.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,26 +15,23 @@ use crate::pace::{Feedback, PermitGrant, PermitRequest, QuotaReply, QuotaStore, 
 use crate::queue::BrokerError;
 use crate::settings::PaceSettings;
 
-/// The key: workers that share a database of a Redis share one quota.
+/// The quota's key. Workers that use the same Redis database share one quota.
 const KEY: &str = "meeting-closer:quota";
 
-/// The script, for a place that runs it.
-pub const QUOTA_SCRIPT: &str = include_str!("scripts/quota.lua");
-
-/// What the script returns, as it says at its head.
+/// What the script returns. The comment at its top describes the values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScriptReply {
-    /// How many permits.
+    /// How many permits the script grants.
     pub count: u32,
-    /// From now to the first slot, or how long to wait where there is no permit.
+    /// The time until the first slot. Without a permit, how long to wait before the next request.
     pub first_micros: f64,
-    /// From one slot to the next.
+    /// The time from one slot to the next.
     pub between_micros: f64,
-    /// Why there is no permit; empty where there is one.
+    /// Why the script grants no permit; empty if it grants one.
     pub why: String,
     /// The rate of all workers together, in requests a second.
     pub per_second: f64,
-    /// Whether the permit is for the one request that finds out whether a ban is over.
+    /// Whether the permit is for a probe: the one request that finds out whether a ban is over.
     pub is_probe: bool,
 }
 
@@ -53,10 +52,10 @@ impl FromRedisValue for ScriptReply {
     }
 }
 
-/// Where the script runs: on the server, or wherever its time can be told.
+/// Runs the quota's script: the Redis server, or a simulation with its own clock.
 pub trait QuotaHost: Send + Sync + 'static {
-    /// Runs it once, with the arguments as they are at the moment when it is sent. An error means that nobody knows whether it
-    /// ran.
+    /// Runs the script once. The arguments are computed at the moment when the script is sent. After an error, the script may
+    /// or may not have run.
     fn run(
         &self,
         arguments: impl FnOnce(Instant) -> Vec<String> + Send,
@@ -64,13 +63,14 @@ pub trait QuotaHost: Send + Sync + 'static {
 }
 
 impl QuotaHost for RedisQueue {
-    /// Only where the queue was joined: after an outage nothing leaves before what was found out about it.
+    /// Joins the queue first, if the connection is new. So after an outage, the worker knows which of its leases are in doubt
+    /// before it gets a permit.
     async fn run(
         &self,
         arguments: impl FnOnce(Instant) -> Vec<String> + Send,
     ) -> Result<ScriptReply, String> {
         let run = async {
-            let (mut connected, _) = self.joined().await?;
+            let (mut connected, _) = self.ensure_joined().await?;
             let arguments = arguments(self.clock.now());
             self.link.run(&mut connected, scripts::QUOTA.key(KEY).arg(arguments)).await
         };
@@ -78,7 +78,7 @@ impl QuotaHost for RedisQueue {
     }
 }
 
-/// The quota of one Redis, for one worker.
+/// The shared quota, as one worker uses it.
 pub struct RedisQuota<H = RedisQueue> {
     host: Arc<H>,
     worker: String,
@@ -86,7 +86,7 @@ pub struct RedisQuota<H = RedisQueue> {
 }
 
 impl<H: QuotaHost> RedisQuota<H> {
-    /// Asked under the worker's name.
+    /// The quota on `host`, for the worker of this name.
     pub fn new(host: Arc<H>, worker: String, pace: PaceSettings) -> Self {
         Self { host, worker, pace }
     }

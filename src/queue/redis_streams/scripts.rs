@@ -1,4 +1,4 @@
-//! The scripts that the server runs.
+//! The scripts that run on the Redis server.
 
 use std::sync::LazyLock;
 
@@ -21,4 +21,7 @@ script!(REQUEUE, "requeue.lua");
 script!(STATUS, "status.lua");
 script!(DEAD_CODES, "dead_codes.lua");
 
-pub(super) static QUOTA: LazyLock<Script> = LazyLock::new(|| Script::new(super::QUOTA_SCRIPT));
+/// The quota's script, for tests that run it outside Redis.
+pub const QUOTA_SCRIPT: &str = include_str!("scripts/quota.lua");
+
+pub(super) static QUOTA: LazyLock<Script> = LazyLock::new(|| Script::new(QUOTA_SCRIPT));

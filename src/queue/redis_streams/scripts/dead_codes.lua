@@ -1,7 +1,7 @@
--- Counts a part of the dead-letter stream by code.
+-- Counts the entries of one part of the dead-letter stream by code.
 --
--- KEYS: the dead-letter stream. ARGV: where to begin, how many to look at.
--- Returns: where to go on (or an empty text at the end), and each code with its count.
+-- KEYS: the dead-letter stream. ARGV: where the part begins, how many entries it has.
+-- Returns: where the next part begins (empty after the last part), and each code with its count.
 
 local entries = redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])
 local counts, codes, last = {}, {}, nil

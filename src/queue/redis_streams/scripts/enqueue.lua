@@ -1,10 +1,11 @@
--- Adds requests that are not on the queue yet.
+-- Adds the requests that are not on the queue yet.
 --
--- KEYS: the stream, what waits (fingerprint to id). ARGV: conference id, union id and requested_by of each.
--- Returns: how many were added.
+-- KEYS: the stream, the waiting requests (fingerprint to entry id). ARGV: for each request, its conference id, union id and
+-- requested_by.
+-- Returns: how many requests the script added.
 --
--- What is known to wait is looked for in the stream itself: an entry that somebody deleted, or that a failover forgot,
--- keeps nobody from asking again.
+-- A request counts as waiting only if its entry is still on the stream. An entry that was deleted, or that a failover lost,
+-- does not block a new request.
 
 local stream, waiting = KEYS[1], KEYS[2]
 local added = 0

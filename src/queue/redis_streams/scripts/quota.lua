@@ -1,26 +1,27 @@
--- The one quota of all workers: first what a worker has heard from DingTalk, then what it may send.
+-- The one quota of all workers: the script takes a worker's feedback about DingTalk's answers, then grants it permits.
 --
--- KEYS: the quota. ARGV: the worker, how many permits at most (0: none are asked for), how many microseconds after its time
--- a permit may still be used, the rate a second, the burst, the lowest rate, whether the rate adapts ('1'); then for each
--- thing heard: its kind ('let_in', 'trouble', 'refused', 'banned'), the refusing window, how long to wait (0: not said), and
--- how long ago its request left, all in microseconds.
--- Returns: how many permits, in how many microseconds the first is due (may be past), how many lie between two; or 0, in
--- how many microseconds to ask again, 0. Then why nothing may leave, the rate a second, and whether the permit is a probe.
+-- KEYS: the quota. ARGV: the worker, how many permits at most (0: feedback only), how many microseconds after its slot a permit
+-- may still be used, the rate a second, the burst, the lowest rate, whether the rate adapts ('1'); then for each feedback: its
+-- kind ('let_in', 'trouble', 'refused', 'banned'), the refusing window, how long to wait (0: DingTalk did not say), and how long
+-- ago its request was sent, all in microseconds.
+-- Returns: how many permits, the microseconds until the first slot (may be negative), the microseconds between two slots; or
+-- 0, the microseconds until the next request for permits, 0. Then why no permit is granted, the rate a second, and whether the
+-- permit is for a probe.
 --
--- Time is the server's own, and never goes back: where the server's clock does, what came before stays before. Every permit
--- has its slot; the slots of all workers together are no closer than the rate allows, and the burst is slots that were not
--- used in time (a GCRA). A permit that is used as late as it may be could meet the next ones: so slots stand a little further
--- apart than the rate says, by as much as keeps every span of a second or longer within rate times span plus burst.
+-- Time is the server's, and never goes back, even if the server's clock does. Every permit has its slot. The slots of all
+-- workers together are no closer than the rate allows, and the burst consists of unused slots (a GCRA). A permit that is used
+-- late could come close to the next ones. So the slots are a little further apart than the rate demands, and every span of a
+-- second or longer stays within rate times span plus burst.
 
 local worker, want, late = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local configured, burst, floor = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local adapts = ARGV[7] == '1'
 
--- A slot further off than this is not reserved: nobody knows what is heard until then.
+-- A slot further in the future is not reserved: feedback may change the rate before then.
 local FURTHEST = 100000
--- What is due within this is handed out at once: asking again would take about as long.
+-- Slots within this time are granted at once: another call would take about as long.
 local AT_ONCE = 5000
--- A probe of which nothing is heard for this long was let go of by somebody who is gone.
+-- After this time without feedback, the probe's worker has died, and another worker may probe.
 local PROBE = 60000000
 
 local state, changed = {}, {}
@@ -43,8 +44,8 @@ set('now', now)
 
 local rate = adapts and math.min(configured, math.max(floor, number('rate', configured))) or configured
 
--- Permits that were not refused, by when they were due, for the refusing windows of a second and of a minute: a twentieth of
--- a window in each span, as 'which:count', and enough spans that the window before a late answer is still known.
+-- Counts of the permits that were not refused, by the time of their slots, for the refusing windows of a second and a minute.
+-- Each span is a twentieth of a window, stored as 'which:count'. There are enough spans for the window before a late answer.
 local PARTS, SPANS = 20, 61
 local function span_of(window, at) return math.floor(at * PARTS / window) end
 local function count_in(window, which)
@@ -59,18 +60,18 @@ local function count(at, more)
   end
 end
 
--- How many were due within the window before that time. The spans at its ends count by their share.
+-- How many slots the window before that time has. The first and the last span count in part.
 local function let_in_before(window, at)
   local last = span_of(window, at)
   local share = at * PARTS / window - last
   local sum = count_in(window, last - PARTS) * (1 - share)
   for which = last - PARTS + 1, last - 1 do sum = sum + count_in(window, which) end
-  -- What is due only just now has all come before.
+  -- All slots of the current span are before the present.
   if at + AT_ONCE >= now then share = 1 end
   return sum + count_in(window, last) * share
 end
 
--- How long until the window holds one request less than this rate allows in it.
+-- How long until the window has room for one more request at this rate.
 local function until_room(per_second, window)
   local last = span_of(window, now)
   local excess = 1 - math.max(1, math.floor(per_second * window / 1000000))
@@ -83,7 +84,7 @@ local function until_room(per_second, window)
   return window
 end
 
--- The controller of src/pace/adaptive.rs, for all workers together.
+-- The controller of src/pace/controller, for all workers together.
 local KEPT, RETURN, MAX_TRUST, SAME_LEVEL, DEPARTURE, MEASURABLE = 0.98, 1500000, 2, 0.1, 0.01, 8
 
 local function reduce(window, sent)
@@ -120,7 +121,7 @@ for at = 8, #ARGV, 4 do
   local sent = now - tonumber(ARGV[at + 3])
   local pause = number('until', 0)
   if kind == 'banned' then
-    -- Bans of requests that were on their way together are one.
+    -- Bans of requests that were in flight together count as one.
     if not (state.banned == '1' and pause > now) then
       set('banned', '1')
       set('until', math.max(pause, now + wait))
@@ -146,7 +147,7 @@ for at = 8, #ARGV, 4 do
     end
     if adapts and rate < configured then grow() end
   elseif state.probe == worker then
-    -- Nothing was learned from it: somebody may try again.
+    -- The probe found out nothing: any worker may probe again.
     set('probe', '')
   end
   set('heard', now)
@@ -162,7 +163,7 @@ local function answer(permits, first, between, why, probe)
     redis.call('HSET', KEYS[1], unpack(flat))
     redis.call('PEXPIRE', KEYS[1], 86400000)
   end
-  -- Fractions would be cut off on the way.
+  -- As numbers, Redis would return these values without their fractions.
   local text = function(value) return string.format('%.3f', value) end
   return { permits, text(first), text(between), why, text(rate), probe and 1 or 0 }
 end

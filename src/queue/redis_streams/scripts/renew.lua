@@ -1,8 +1,8 @@
--- A worker says that it still works on entries. What another one holds is left to it.
+-- Renews a worker's leases. Entries that are leased to another worker stay with it.
 --
--- KEYS: the stream, what is known of the server. ARGV: the group, the worker, after how many milliseconds of silence a worker
--- is gone, ids.
--- Returns: the ids that are another's, and those that are nobody's and not on the stream any more.
+-- KEYS: the stream, the record about the server. ARGV: the group, the worker, the length of a lease in milliseconds, the ids of
+-- the entries.
+-- Returns: the ids that another worker has or will get, and the ids that are not on the stream any more.
 
 local stream, group, worker = KEYS[1], ARGV[1], ARGV[2]
 
@@ -21,30 +21,30 @@ local function last_delivered()
   end
 end
 
-local anothers, gone = {}, {}
+local taken_over, missing = {}, {}
 for at = 4, #ARGV do
   local id = ARGV[at]
   local pending = redis.call('XPENDING', stream, group, id, id, 1)[1]
   if pending and pending[2] == worker then
-    -- JUSTID: it is not handed out once more, its worker's silence begins anew.
+    -- JUSTID: the delivery count stays as it is, and the lease begins again.
     redis.call('XCLAIM', stream, group, worker, 0, id, 'JUSTID')
   elseif pending then
-    anothers[#anothers + 1] = id
+    taken_over[#taken_over + 1] = id
   elseif #redis.call('XRANGE', stream, id, id) == 0 then
-    gone[#gone + 1] = id
+    missing[#missing + 1] = id
   elseif is_after(id, last_delivered()) then
-    -- The server forgot that it handed this out, and hands it out anew.
-    anothers[#anothers + 1] = id
+    -- The server lost this delivery. It will deliver the entry again.
+    taken_over[#taken_over + 1] = id
   else
-    -- Somebody deleted the name that held it, and nobody would ever be handed it.
+    -- The worker's consumer was deleted. Without a new lease, the entry would never be delivered again.
     redis.call('XCLAIM', stream, group, worker, 0, id, 'FORCE', 'JUSTID')
   end
 end
 
--- Somebody is there. That somebody is there again after an outage is for take.lua to find.
+-- Note that a worker used the queue. take.lua alone notices the end of an outage.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if now - (tonumber(redis.call('HGET', KEYS[2], 'heard')) or 0) <= ARGV[3] / 2 then
   redis.pcall('HSET', KEYS[2], 'heard', now)
 end
-return { anothers, gone }
+return { taken_over, missing }

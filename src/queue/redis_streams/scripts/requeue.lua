@@ -1,18 +1,19 @@
--- Puts dead entries back on the queue, each at once or not at all: a part of the dead-letter stream at a time.
+-- Puts the dead entries of one part of the dead-letter stream back on the queue.
 --
--- KEYS: the dead-letter stream, the stream, what waits (fingerprint to id). ARGV: where to begin, where to end (or
--- an empty text: what is the last now), how many to look at, how many to put back at most, whether to choose by code ('1')
--- and that code.
--- Returns: where to go on (or an empty text at the end), where to end, how many were put back, how many waited already.
+-- KEYS: the dead-letter stream, the stream, the waiting requests (fingerprint to entry id). ARGV: where the part begins, the last
+-- entry to put back (empty: the newest entry now), how many entries to read, how many to put back at most, whether to select by
+-- code ('1'), and that code.
+-- Returns: where the next part begins (empty after the last part), the last entry to put back, how many entries were put back,
+-- and how many were on the queue already.
 --
--- What comes back names the entry that died, so that whoever works on it knows that it was asked for before.
+-- An entry that is put back has the field requeued_from. So a worker knows that the meeting may have been asked for before.
 
 local dead, stream, waiting = KEYS[1], KEYS[2], KEYS[3]
 local chunk, most, by_code, code = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1', ARGV[6]
--- Lua hands on no more than some thousands; what has more came from somebody else, and stays.
-local MOST_VALUES = 4000
-local put_back, doubled, last = 0, 0, nil
--- What dies meanwhile stays dead, or one that dies at once would go round for ever.
+-- A Lua call takes only some thousand arguments. An entry with more values came from another client, and stays dead.
+local MAX_VALUES = 4000
+local put_back, waited, last = 0, 0, nil
+-- Entries that die during the requeue stay dead. Otherwise an entry that dies at once would never stop coming back.
 local up_to = ARGV[2]
 if up_to == '' then
   local newest = redis.call('XREVRANGE', dead, '+', '-', 'COUNT', 1)[1]
@@ -22,20 +23,21 @@ end
 local entries = redis.call('XRANGE', dead, ARGV[1], up_to, 'COUNT', chunk)
 
 for _, entry in ipairs(entries) do
-  if put_back + doubled == most then return { '', up_to, put_back, doubled } end
+  if put_back + waited == most then return { '', up_to, put_back, waited } end
   local id, fields = entry[1], entry[2]
   last = id
-  -- The last field counts the original ones; an entry that something else put here is taken whole.
+  -- The last field says how many fields the entry had on the queue. An entry from another client has no such field, and all
+  -- its fields count.
   local counted = fields[#fields - 1] == 'original_fields' and tonumber(fields[#fields])
   local original = counted and math.max(0, math.min(#fields, 2 * math.floor(counted))) or #fields
-  local died_of, outcome, died_as = '', '', id
+  local dead_code, outcome, dead_id = '', '', id
   for at = original + 1, #fields, 2 do
-    if fields[at] == 'code' then died_of = fields[at + 1] end
+    if fields[at] == 'code' then dead_code = fields[at + 1] end
     if fields[at] == 'outcome' then outcome = fields[at + 1] end
-    if fields[at] == 'entry_id' then died_as = fields[at + 1] end
+    if fields[at] == 'entry_id' then dead_id = fields[at + 1] end
   end
-  if died_of == '' then died_of = outcome end
-  if original <= MOST_VALUES and (not by_code or died_of == code) then
+  if dead_code == '' then dead_code = outcome end
+  if original <= MAX_VALUES and (not by_code or dead_code == code) then
     local conference, union, back = '', '', {}
     for at = 1, original, 2 do
       if fields[at] == 'conference_id' then conference = fields[at + 1] end
@@ -46,12 +48,12 @@ for _, entry in ipairs(entries) do
       end
     end
     back[#back + 1] = 'requeued_from'
-    back[#back + 1] = died_as
+    back[#back + 1] = dead_id
     local fingerprint = redis.sha1hex(#conference .. ':' .. conference .. union)
-    -- What names no meeting is nobody's double.
+    -- An entry without both ids cannot be on the queue twice.
     local known = conference ~= '' and union ~= '' and redis.call('HGET', waiting, fingerprint)
     if known and #redis.call('XRANGE', stream, known, known) > 0 then
-      doubled = doubled + 1
+      waited = waited + 1
     else
       redis.call('HSET', waiting, fingerprint, redis.call('XADD', stream, '*', unpack(back)))
       put_back = put_back + 1
@@ -59,5 +61,5 @@ for _, entry in ipairs(entries) do
     redis.call('XDEL', dead, id)
   end
 end
-if #entries < chunk then return { '', up_to, put_back, doubled } end
-return { '(' .. last, up_to, put_back, doubled }
+if #entries < chunk then return { '', up_to, put_back, waited } end
+return { '(' .. last, up_to, put_back, waited }

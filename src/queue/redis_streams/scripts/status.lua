@@ -1,8 +1,8 @@
--- What is on the queue at this moment.
+-- Reads the state of the queue.
 --
--- KEYS: the stream, when entries were taken, the dead-letter stream. ARGV: the group, whoever holds what was given back.
--- Returns: how many entries there are, how many are dead, and for each worker its name, how many it works on and for how
--- many milliseconds the longest.
+-- KEYS: the stream, when entries were delivered, the dead-letter stream. ARGV: the group, the consumer of released entries.
+-- Returns: the number of entries, the number of dead entries, and for each worker its name, the number of its leases and the
+-- age of the oldest one in milliseconds.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
