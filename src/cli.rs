@@ -1,6 +1,7 @@
 //! The command line: its names and its help, and nothing else.
 //!
 //! Invariant: every command and every option has help of its own.
+#![expect(clippy::doc_markdown, reason = "the doc comments are help texts, and a terminal shows no markdown")]
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -187,7 +188,7 @@ pub struct CloseArgs {
     /// Start a new run over the rows of this run that are failed or not_attempted
     #[arg(long, value_name = "RUN", conflicts_with = "inputs")]
     pub retry_failed: Option<String>,
-    /// How to show progress [auto: a bar on a terminal, else a line every few seconds]
+    /// How to show progress; auto shows a bar on a terminal, and lines elsewhere
     #[arg(long, value_enum, default_value_t, value_name = "auto|plain|none", hide_possible_values = true)]
     pub progress: ProgressArg,
 }

@@ -15,7 +15,7 @@ pub(super) async fn run(args: SandboxArgs) -> Result<ExitCode, Failure> {
     let listen = args.listen;
     let faults = args.faults.iter().map(|text| fault(text)).collect::<Result<_, _>>()?;
     let mut signals = lifecycle::signals::listen()?;
-    let sandbox = Sandbox::start(settings(args, faults)).await.map_err(|error| {
+    let sandbox = Sandbox::start(settings(&args, faults)).await.map_err(|error| {
         Failure::new(ExitCode::Usage, format!("cannot listen on {listen}: {error}"))
             .hint("choose a loopback address with a free port, such as --listen 127.0.0.1:0")
     })?;
@@ -35,7 +35,7 @@ fn fault(text: &str) -> Result<Fault, Failure> {
     })
 }
 
-fn settings(args: SandboxArgs, faults: Vec<Fault>) -> SandboxSettings {
+fn settings(args: &SandboxArgs, faults: Vec<Fault>) -> SandboxSettings {
     let limit = |number: usize| (number > 0).then_some(number);
     SandboxSettings {
         listen: args.listen,

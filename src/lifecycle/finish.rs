@@ -65,7 +65,9 @@ fn print_end(summary: &Summary, run: &StartedRun) {
     }
     printer::out(&display::closing_table(summary));
     printer::out(&run.folder.display().to_string());
-    display::end_notes(summary).iter().for_each(|line| printer::err(line));
+    for line in display::end_notes(summary) {
+        printer::err(&line);
+    }
 }
 
 fn print_next_command(run: &StartedRun) {

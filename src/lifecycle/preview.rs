@@ -12,7 +12,9 @@ use crate::settings::Settings;
 /// Counts the rows of the lists, and prints remarks about them.
 pub(crate) fn survey(lists: &Lists, exclusions: Exclusions) -> Result<Survey, ListError> {
     let survey = Survey::of(lists, exclusions)?;
-    display::remarks(&survey).iter().for_each(|line| printer::err(line));
+    for line in display::remarks(&survey) {
+        printer::err(&line);
+    }
     Ok(survey)
 }
 

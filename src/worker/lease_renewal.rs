@@ -26,17 +26,17 @@ pub(crate) async fn renew_leases<B: Broker>(
             () = clock.wait_until(clock.now() + wait) => {}
             () = leases.in_doubt(), if was_answered => {}
         }
-        let leased = leases.lock().leases();
-        if leased.is_empty() {
+        let to_renew = leases.lock().leases();
+        if to_renew.is_empty() {
             continue;
         }
         let asked_at = clock.now();
-        let ids: Vec<EntryId> = leased.keys().copied().collect();
+        let ids: Vec<EntryId> = to_renew.keys().copied().collect();
         let renewed = broker.renew(&ids).await;
         was_answered = renewed.is_ok();
         match renewed {
             Ok(Renewed { taken_over, missing }) => {
-                for (id, lease) in leased {
+                for (id, lease) in to_renew {
                     if taken_over.contains(&id) {
                         lease.lose();
                     } else if missing.contains(&id) {

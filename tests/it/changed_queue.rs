@@ -189,7 +189,12 @@ async fn foreign_dead_letters_are_requeued_or_kept_and_never_lost() {
         "{status:?}"
     );
     let ran = closer.run(&["queue", "requeue-dead"]).await;
-    assert_eq!(ran.stdout, format!("9 put back on {STREAM}, 0 waited there already\n"), "{}", ran.printed());
+    assert_eq!(
+        ran.stdout,
+        format!("9 entries put back on {STREAM}, 0 waited there already\n"),
+        "{}",
+        ran.said()
+    );
     let left: Vec<(String, redis::Value)> = redis.command(&["XRANGE", DEAD, "-", "+"]);
     assert_eq!(left.iter().map(|(id, _)| id).collect::<Vec<_>>(), [&many]);
 }

@@ -52,11 +52,11 @@ async fn check_prints_one_line_per_item_and_closes_and_leaves_nothing() {
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.printed());
     let lines: Vec<&str> = ran.stdout.lines().collect();
     let expected = [
-        "ok     configuration: no file, and 9 variables of the environment".to_owned(),
-        "ok     credentials: all that internal_app needs is there".to_owned(),
-        "ok     robot: its secrets can be read".to_owned(),
-        "ok     hmac key: key can be read".to_owned(),
-        "ok     audit: kept does not exist yet; it can be created, written and locked".to_owned(),
+        "ok     configuration: no file, and 9 environment variables".to_owned(),
+        "ok     credentials: internal_app is complete".to_owned(),
+        "ok     robot: its secrets are readable".to_owned(),
+        "ok     hmac key: key is readable".to_owned(),
+        "ok     audit: kept is not there yet, and can be made, written and locked".to_owned(),
         line(&ran, "room").to_owned(),
         "ok     metrics: run.prom can be written".to_owned(),
         format!("ok     dingtalk: {} answers", sandbox.base_url()),

@@ -21,17 +21,26 @@ async fn a_waiting_row_is_not_added_twice_and_a_deleted_row_is_added_again() {
     let redis = Redis::start();
     let closer = with_rows(Closer::bare().with_queue(&redis), &names(1200));
     let first = enqueue(&closer).await;
-    let expected = format!("1200 added to {STREAM}, 0 waited there already\n");
+    let expected = format!("1200 requests added to {STREAM}, 0 waited there already\n");
     assert_eq!((first.code, first.stdout.as_str(), first.stderr.as_str()), (0, expected.as_str(), ""));
-    assert_eq!(enqueue(&closer).await.stdout, format!("0 added to {STREAM}, 1200 waited there already\n"));
+    assert_eq!(
+        enqueue(&closer).await.stdout,
+        format!("0 requests added to {STREAM}, 1200 waited there already\n")
+    );
     let more = with_rows(closer, &names(1210));
-    assert_eq!(enqueue(&more).await.stdout, format!("10 added to {STREAM}, 1200 waited there already\n"));
+    assert_eq!(
+        enqueue(&more).await.stdout,
+        format!("10 requests added to {STREAM}, 1200 waited there already\n")
+    );
     assert_eq!(redis.length(STREAM), 1210);
 
     // Entries of other producers and their deletion do no harm.
     redis.add_meeting("m0000");
     let _: u64 = redis.command(&["DEL", STREAM]);
-    assert_eq!(enqueue(&more).await.stdout, format!("1210 added to {STREAM}, 0 waited there already\n"));
+    assert_eq!(
+        enqueue(&more).await.stdout,
+        format!("1210 requests added to {STREAM}, 0 waited there already\n")
+    );
 }
 
 #[tokio::test]
@@ -69,7 +78,7 @@ async fn enqueue_applies_the_same_guards_as_close() {
     assert_eq!((ran.code, ran.stdout.as_str()), (0, expected));
     assert!(!redis.exists(STREAM));
     let ran = closer.run(&["enqueue", "--yes", "--exclude", "keep.csv", "list.csv"]).await;
-    assert_eq!(ran.stdout, format!("2 added to {STREAM}, 0 waited there already\n"));
+    assert_eq!(ran.stdout, format!("2 requests added to {STREAM}, 0 waited there already\n"));
     closer.file("list.csv", "meeting id,host\n,u\nx,u\n");
     let ran = enqueue(&closer).await;
     assert_eq!((ran.code, redis.length(STREAM)), (1, 3), "{}", ran.printed());
@@ -105,7 +114,7 @@ async fn a_full_queue_takes_no_row_and_this_is_reported() {
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
     assert!(ran.stderr.contains("used memory > 'maxmemory'"), "{}", ran.printed());
     assert!(
-        ran.stderr.contains("; 0 of 3 were added\nhint: it is full: raise its maxmemory"),
+        ran.stderr.contains("; added 0 of 3 requests\nhint: Redis has no memory left: raise its maxmemory"),
         "{}",
         ran.printed()
     );
@@ -121,7 +130,7 @@ async fn a_password_from_a_file_opens_the_queue_and_a_wrong_one_is_reported() {
     let ran = enqueue(&closer).await;
     assert_eq!(ran.code, 2, "{}", ran.printed());
     assert!(
-        ran.stderr.contains("hint: set queue.password_file, and the user's name in queue.url"),
+        ran.stderr.contains("hint: set queue.password_file, and put the user's name into queue.url"),
         "{}",
         ran.printed()
     );
@@ -149,7 +158,10 @@ async fn status_shows_an_unused_queue_and_a_missing_one() {
     enqueue(&closer).await;
     assert_eq!(closer.run(&["queue", "status"]).await.stdout, status(3));
     let ran = closer.run(&["queue", "requeue-dead"]).await;
-    assert_eq!((ran.code, ran.stdout), (0, format!("0 put back on {STREAM}, 0 waited there already\n")));
+    assert_eq!(
+        (ran.code, ran.stdout),
+        (0, format!("0 entries put back on {STREAM}, 0 waited there already\n"))
+    );
     assert!(!redis.exists(DEAD));
 }
 
@@ -162,8 +174,8 @@ async fn check_looks_at_the_queue_only_if_one_is_configured() {
         ran.stdout.lines().find(|line| line.contains("queue: ")).map(str::to_owned)
     };
     assert_eq!(line(&Closer::bare()).await, None);
-    let expected = format!("ok     queue: {STREAM} is reached, 1 requests wait there");
-    assert_eq!(line(&Closer::bare().with_queue(&redis)).await, Some(expected));
+    let expected = format!("ok     queue: {STREAM} can be reached and has 1 waiting request");
+    assert_eq!(line(&Closer::bare().on(&redis)).await, Some(expected));
     let away = line(&Closer::bare().set("QUEUE__URL", "redis://127.0.0.1:1/")).await.unwrap();
     assert!(away.starts_with("wrong  queue: the queue at redis://127.0.0.1:1/0: "), "{away}");
     assert!(away.contains("; hint: "), "{away}");

@@ -83,6 +83,6 @@ async fn a_stand_in_serves_until_a_signal_and_then_prints_its_counts() {
 async fn the_stand_in_listens_only_on_loopback() {
     let ran = Closer::bare().run(&["sandbox", "--listen", "0.0.0.0:0"]).await;
     let expected = "error: cannot listen on 0.0.0.0:0: 0.0.0.0 is not a loopback address\n\
-                    hint: name a free port of loopback, such as --listen 127.0.0.1:0\n";
+                    hint: choose a loopback address with a free port, such as --listen 127.0.0.1:0\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (2, expected));
 }

@@ -102,9 +102,9 @@ async fn a_journal_with_an_altered_first_record_is_refused_and_not_skipped() {
     {
         std::fs::write(&journal, altered).unwrap();
         let ran = closer.close().await;
-        assert_eq!((ran.code, sandbox.statistics().close_calls), (2, calls), "{}", ran.printed());
-        assert!(ran.stderr.contains("journal.jsonl: record 1 is broken"), "{}", ran.printed());
-        assert!(ran.stderr.contains("start a new run with --fresh"), "{}", ran.printed());
+        assert_eq!((ran.code, sandbox.statistics().close_calls), (2, calls), "{}", ran.said());
+        assert!(ran.stderr.contains("journal.jsonl: record 1 is broken"), "{}", ran.said());
+        assert!(ran.stderr.contains("start a new run with --fresh"), "{}", ran.said());
     }
     // A first record that was never complete: that process had called nothing.
     std::fs::write(&journal, &whole[..whole.find('\n').unwrap()]).unwrap();

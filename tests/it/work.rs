@@ -30,7 +30,7 @@ async fn a_waiting_entry_is_closed_acknowledged_and_in_the_audit_under_its_id() 
     closer.list(["a/b"]);
     closer.file("list.csv", "conferenceId,unionId\na/b,host\n");
     let ran = closer.run(&["enqueue", "--yes", "list.csv"]).await;
-    assert_eq!(ran.stdout, format!("1 added to {STREAM}, 0 waited there already\n"));
+    assert_eq!(ran.stdout, format!("1 request added to {STREAM}, 0 waited there already\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,8 +100,9 @@ async fn dead_letters_are_requeued_whole_by_code_and_limit_and_count_as_asked_fo
 
     let requeue =
         async |arguments: &[&str]| closer.run(&[&["queue", "requeue-dead"], arguments].concat()).await.stdout;
-    let put_back = |count, waited| format!("{count} put back on {STREAM}, {waited} waited there already\n");
-    assert_eq!(requeue(&["--code", "permissionError", "--limit", "1"]).await, put_back(1, 0));
+    let put_back =
+        |entries, waited| format!("{entries} put back on {STREAM}, {waited} waited there already\n");
+    assert_eq!(requeue(&["--code", "permissionError", "--limit", "1"]).await, put_back("1 entry", 0));
     assert_eq!((redis.length(STREAM), redis.length(DEAD)), (1, 4));
     let entries: Vec<(String, HashMap<String, String>)> = redis.command(&["XRANGE", STREAM, "-", "+"]);
     assert_eq!(entries[0].1["requested_by"], "bot");
@@ -109,9 +110,9 @@ async fn dead_letters_are_requeued_whole_by_code_and_limit_and_count_as_asked_fo
     let other = ["p1", "p2", "p3"].into_iter().find(|name| *name != entries[0].1["conference_id"]);
     closer.list(other);
     closer.run(&["enqueue", "--yes", "list.csv"]).await;
-    assert_eq!(requeue(&["--code", "permissionError"]).await, put_back(1, 1));
-    assert_eq!(requeue(&["--code", "noSuchCode"]).await, put_back(0, 0));
-    assert_eq!(requeue(&[]).await, put_back(2, 0));
+    assert_eq!(requeue(&["--code", "permissionError"]).await, put_back("1 entry", 1));
+    assert_eq!(requeue(&["--code", "noSuchCode"]).await, put_back("0 entries", 0));
+    assert_eq!(requeue(&[]).await, put_back("2 entries", 0));
     assert_eq!((redis.length(STREAM), redis.length(DEAD)), (5, 0));
 
     assert_eq!(closer.run(&["work", "--drain"]).await.code, 1);
@@ -292,7 +293,9 @@ async fn a_large_journal_is_rotated_into_a_new_run_and_every_run_is_whole() {
     assert_eq!(twice, ["closed", "already_closed"]);
     let refused = closer.run(&["close", "--yes", "--resume", "latest"]).await;
     assert_eq!(refused.code, 2);
-    assert!(refused.stderr.contains(&format!("is a worker's, and its open rows are on the queue {STREAM}")));
+    assert!(
+        refused.stderr.contains(&format!("belongs to a worker, and its open rows are on the queue {STREAM}"))
+    );
 }
 
 /// The metrics address in a worker's log.
@@ -315,8 +318,8 @@ async fn a_worker_serves_its_health_readiness_and_metrics() {
     for n in 0..30 {
         redis.add_meeting(&format!("m{n}"));
     }
-    let mut child = start_worker(&closer, &["--concurrency", "2"]);
-    let address = metrics_address(&wait_for_log(&mut child, "figures are at http://").await);
+    let mut child = start(&closer, &["--concurrency", "2"]);
+    let address = figures_at(&says(&mut child, "serving metrics at http://").await);
     calls_reach(&sandbox, 30).await;
     assert_eq!(get(&address, "/healthz").await.0, 200);
     assert_eq!(get(&address, "/readyz").await.0, 200);
@@ -347,9 +350,9 @@ async fn a_worker_with_a_full_prefetch_is_not_ready_while_redis_is_away() {
         sandbox.script(name, [Reply::Silence]);
         redis.add_meeting(name);
     }
-    let mut child = start_worker(&closer, &["--concurrency", "1"]);
-    let mut log = LogLines::of(&mut child);
-    let address = metrics_address(&log.wait_for("figures are at http://").await);
+    let mut child = start(&closer, &["--concurrency", "1"]);
+    let mut voice = Voice::of(&mut child);
+    let address = figures_at(&voice.says("serving metrics at http://").await);
     calls_reach(&sandbox, 1).await;
     assert_eq!((redis.pending().len(), get(&address, "/readyz").await.0), (2, 200));
     redis.stop();
