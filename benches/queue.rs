@@ -1,7 +1,7 @@
-//! The cost of the queue: compares a worker with `close` on the same number of rows, and three workers with their shared quota.
+//! What the queue costs: compares a worker with `close` on as many rows, and three workers with the quota that they share.
 //!
-//! `cargo bench --bench queue` takes a minute and needs `redis-server`. It runs the real commands from start to end, with their
-//! reports. Redis writes its append-only file.
+//! `cargo bench --bench queue` takes a minute and needs `redis-server`. It measures the real commands from start to end,
+//! reports included. Redis writes its append-only file.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -23,8 +23,8 @@ struct Redis {
 
 impl Redis {
     fn start(folder: &Path) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("its number").port();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
+        let port = listener.local_addr().expect("a bound socket has an address").port();
         drop(listener);
         let process = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "yes"])
@@ -32,7 +32,7 @@ impl Redis {
             .arg(folder)
             .stdout(Stdio::null())
             .spawn()
-            .expect("redis-server");
+            .expect("redis-server is installed");
         let redis = Self { process, url: format!("redis://127.0.0.1:{port}/") };
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             std::thread::yield_now();
@@ -71,29 +71,29 @@ impl Bench<'_> {
             .stdout(Stdio::null())
             .kill_on_drop(true)
             .spawn()
-            .expect("the command")
+            .expect("the built program starts")
     }
 
     async fn run(&self, arguments: &[&str]) {
-        let status = self.command(arguments).wait().await.expect("its end");
+        let status = self.command(arguments).wait().await.expect("a child can be waited for");
         assert!(status.success(), "{arguments:?}: {status}");
     }
 
-    /// Runs a command and returns its duration in seconds.
+    /// Runs a command, and returns how many seconds it took.
     async fn timed(&self, arguments: &[&str]) -> f64 {
         let start = Clock::System.now();
         self.run(arguments).await;
         (Clock::System.now() - start).as_secs_f64()
     }
 
-    /// Writes a list of new meetings.
+    /// Writes a list of meetings that no command has asked for yet.
     fn list(&self, name: &str, rows: u32) -> String {
         let mut list = String::from("conferenceId,unionId\n");
         for row in 0..rows {
-            writeln!(list, "{name}-{row},host").expect("memory");
+            writeln!(list, "{name}-{row},host").expect("writing to a string does not fail");
         }
         let path = format!("{name}.csv");
-        std::fs::write(self.folder.join(&path), list).expect("a list");
+        std::fs::write(self.folder.join(&path), list).expect("the folder is writable");
         path
     }
 
@@ -104,13 +104,13 @@ impl Bench<'_> {
 
 #[tokio::main]
 async fn main() {
-    let folder = tempfile::tempdir_in(".").expect("a folder on a real disk");
+    let folder = tempfile::tempdir_in(".").expect("the working directory is writable");
     let redis = Redis::start(folder.path());
     speed(&redis, folder.path()).await;
     quota(&redis, folder.path()).await;
 }
 
-/// The two take turns, so that other load on the machine affects both. The medians are compared.
+/// Compares the medians of both commands. They take turns, so that other load on the machine affects both alike.
 async fn speed(redis: &Redis, folder: &Path) {
     let sandbox = stand_in((Duration::ZERO, Duration::ZERO)).await;
     let bench = Bench { sandbox: &sandbox, redis, folder, per_second: 1_000_000 };
@@ -135,7 +135,7 @@ async fn quota(redis: &Redis, folder: &Path) {
     bench.enqueue("shared", SHARED_ROWS).await;
     let workers: Vec<_> = (0..WORKERS).map(|_| bench.command(&["work", "--drain"])).collect();
     for mut worker in workers {
-        assert!(worker.wait().await.expect("its end").success());
+        assert!(worker.wait().await.expect("a child can be waited for").success());
     }
     let calls = sandbox.statistics();
     assert_eq!(calls.close_calls, u64::from(SHARED_ROWS));
@@ -149,5 +149,5 @@ async fn quota(redis: &Redis, folder: &Path) {
 
 async fn stand_in(latency: (Duration, Duration)) -> Sandbox {
     let unlimited = SandboxSettings { latency, quotas: Quotas::unlimited(), ..SandboxSettings::default() };
-    Sandbox::start(unlimited).await.expect("a stand-in")
+    Sandbox::start(unlimited).await.expect("loopback has a free port")
 }
