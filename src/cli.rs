@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-/// Ends DingTalk video meetings in bulk, and writes an audit with the outcome of each.
+/// Ends DingTalk video meetings in bulk, and writes an audit of every outcome.
 #[derive(Debug, Parser)]
 #[command(name = "meeting-closer", version, propagate_version = true, max_term_width = 100)]
 pub struct Cli {

@@ -117,9 +117,14 @@ impl Worker {
 
     fn warn_of_stranded(&self, stranded: u64) {
         let queue = &self.settings.queue;
+        let entries = if stranded == 1 {
+            "1 stranded entry".to_owned()
+        } else {
+            format!("{stranded} stranded entries")
+        };
         warn!(
-            "stranded entries on {stream}: {stranded}. The queue delivers them to no worker, because a person acknowledged them \
-             or deleted their consumer. Delete them with XDEL, or deliver every entry again with XGROUP SETID {stream} {group} 0",
+            "{entries} on {stream}: the queue delivers them to no worker, because a person acknowledged them or deleted their \
+             consumer; hint: delete them with XDEL, or deliver every entry again with XGROUP SETID {stream} {group} 0",
             stream = queue.stream,
             group = queue.group,
         );

@@ -12,8 +12,7 @@ async fn nothing_is_called_without_a_confirmation() {
     let ran = closer.run(&["close", "list.csv"]).await;
     let question = format!("Close 2 meetings at {} (a stand-in on this machine)?", sandbox.base_url());
     let expected = format!(
-        "error: cannot ask \"{question}\": standard input or standard error is no terminal\n\
-         hint: pass --yes to go ahead without this question\n"
+        "error: cannot ask for confirmation ({question}): standard input or standard error is not a terminal\nhint: pass --yes to confirm in advance\n"
     );
     assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr), (2, "", expected));
     let calls = sandbox.statistics();

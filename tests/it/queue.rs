@@ -59,14 +59,13 @@ async fn enqueue_applies_the_same_guards_as_close() {
     let closer = with_rows(Closer::bare().with_queue(&redis), &names(3));
     closer.file("keep.csv", "meeting id\nm0001\n");
     let ran = closer.run(&["enqueue", "list.csv"]).await;
-    let question = format!("Add 3 meetings to {STREAM}, to be closed?");
+    let question = format!("Add 3 close requests to {STREAM}?");
     assert_eq!(
         (ran.code, ran.stderr),
         (
             2,
             format!(
-                "error: cannot ask \"{question}\": standard input or standard error is no terminal\n\
-                 hint: pass --yes to go ahead without this question\n"
+                "error: cannot ask for confirmation ({question}): standard input or standard error is not a terminal\nhint: pass --yes to confirm in advance\n"
             )
         )
     );
