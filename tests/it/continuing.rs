@@ -65,8 +65,8 @@ async fn a_second_process_with_the_same_lists_is_refused_and_the_first_is_named(
     calls_reach(&sandbox, 1).await;
     for arguments in [&["close", "--yes", "list.csv"][..], &["close", "--yes", "--fresh", "list.csv"]] {
         let second = closer.run(arguments).await;
-        let expected = format!(
-            "error: process {} is closing the meetings of these lists right now (run ",
+        let told = format!(
+            "error: process {} is closing the meetings of these lists now (run ",
             first.id().unwrap()
         );
         assert_eq!(second.code, 2, "{}", second.printed());
@@ -158,7 +158,7 @@ async fn resume_continues_an_edited_list_and_asks_only_for_rows_without_an_outco
     let accounted = closer.run(&["verify", "latest", "--input", "list.csv"]).await;
     assert_eq!(accounted.code, 1, "{}", accounted.printed());
     assert!(
-        accounted.stderr.contains("of 3 rows, 2 have no outcome, the first is list.csv:3"),
+        accounted.stderr.contains("2 rows without an outcome (the first: list.csv:3)"),
         "{}",
         accounted.printed()
     );

@@ -58,10 +58,10 @@ async fn the_group_gets_one_signed_message_with_the_result_and_the_command_to_co
     assert_eq!(title, "SANDBOX: meeting-closer: exit code 3");
     let continued = ran.stderr.lines().find_map(|line| line.strip_prefix("to continue: ")).unwrap();
     for part in [
-        "### SANDBOX: meeting-closer: exit code 3\n\n**a rehearsal, no real meeting was touched**\n\nhalted: every row",
+        "### SANDBOX: meeting-closer: exit code 3\n\n**a rehearsal, no real meeting was touched**\n\nhalted: DingTalk",
         "> DingTalk would answer the same to every row: spent (Forbidden.AccessDenied.ApiCountLimitForOrg)\n",
         "- closed: 1\n- failed: 1\n- not_attempted: 2\n- rows in: 4\n",
-        "- permissionError (1 rows): the union id must be the meeting's host;",
+        "- permissionError (1 row): the union id must be the meeting's host;",
         &format!("**To continue**: {continued}\n"),
         &format!("run {id}, in {}", folder.canonicalize().unwrap().display()),
     ] {

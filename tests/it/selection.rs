@@ -67,8 +67,8 @@ async fn two_runs_of_the_same_lists_never_run_at_once() {
     let mut second = closer.command(&arguments).spawn().unwrap();
     calls_reach(&sandbox, calls + 1).await;
     let resumed = closer.run(&["close", "--yes", "--resume", &first, "list.csv"]).await;
-    assert_eq!(resumed.code, 2, "{}", resumed.printed());
-    assert!(resumed.stderr.contains(" right now (run second)\n"), "{}", resumed.printed());
+    assert_eq!(resumed.code, 2, "{}", resumed.said());
+    assert!(resumed.stderr.contains(" now (run second)\n"), "{}", resumed.said());
 
     // The reverse: the newer run is dead, and the older one is running.
     second.kill().await.unwrap();
@@ -76,8 +76,8 @@ async fn two_runs_of_the_same_lists_never_run_at_once() {
     let mut resumed = closer.command(&["close", "--yes", "--resume", &first, "list.csv"]).spawn().unwrap();
     calls_reach(&sandbox, calls + 1).await;
     let again = closer.close().await;
-    assert_eq!(again.code, 2, "{}", again.printed());
-    assert!(again.stderr.contains(&format!(" right now (run {first})\n")), "{}", again.printed());
+    assert_eq!(again.code, 2, "{}", again.said());
+    assert!(again.stderr.contains(&format!(" now (run {first})\n")), "{}", again.said());
     resumed.kill().await.unwrap();
 }
 
@@ -117,11 +117,11 @@ async fn a_new_key_is_not_reported_as_a_broken_journal() {
     let (_sandbox, closer) = unfinished().await;
     closer.file("key", "k");
     let ran = closer.set("AUDIT__HMAC_KEY_FILE", "key").close().await;
-    assert_eq!(ran.code, 2, "{}", ran.printed());
+    assert_eq!(ran.code, 2, "{}", ran.said());
     assert!(
-        ran.stderr.contains(" began without a key, and can only be continued so\nhint: "),
+        ran.stderr.contains(" began without a key, and can only be continued without a key\nhint: "),
         "{}",
-        ran.printed()
+        ran.said()
     );
 }
 

@@ -356,12 +356,12 @@ async fn a_worker_with_a_full_prefetch_is_not_ready_while_redis_is_away() {
     calls_reach(&sandbox, 1).await;
     assert_eq!((redis.pending().len(), get(&address, "/readyz").await.0), (2, 200));
     redis.stop();
-    log.wait_for("; retrying").await;
-    let (status, printed) = get(&address, "/readyz").await;
+    voice.says("retrying: the queue at ").await;
+    let (status, said) = get(&address, "/readyz").await;
     assert_eq!(status, 503);
     assert!(printed.starts_with("not ready: the queue at redis://127.0.0.1:"), "{printed}");
     redis.start_again();
-    log.wait_for("the queue works again").await;
+    voice.says("the queue works again").await;
     assert_eq!(get(&address, "/readyz").await, (200, "ready\n".into()));
     child.kill().await.unwrap();
 }
