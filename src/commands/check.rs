@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::layers;
 use crate::check::{self, Contact, Finding, Findings, Side};
 use crate::cli::CheckArgs;
 use crate::clock::Clock;
@@ -18,11 +19,11 @@ pub(super) async fn run(args: CheckArgs, config: Option<PathBuf>) -> Result<Exit
         printer::out(&finding.to_string());
         findings.push(finding);
     };
-    let options = super::options([("audit.dir", super::path(args.audit.audit_dir.as_ref()))]);
-    match super::settings(config.clone(), options) {
+    let options = layers::given([("audit.dir", layers::path(args.audit.audit_dir.as_ref()))]);
+    match layers::settings(config.clone(), options) {
         Err(failure) => report(ours("configuration", failure)),
         Ok(settings) => {
-            report(Finding::fine("configuration", layers(config)));
+            report(Finding::fine("configuration", configuration(config)));
             let (auth, lacking) = match settings.dingtalk.auth() {
                 Ok(auth) => (Some(auth), None),
                 Err(error) => (None, Some(error)),
@@ -42,7 +43,7 @@ fn ours(about: &'static str, failure: Failure) -> Finding {
 }
 
 /// The layers above the defaults.
-fn layers(file: Option<PathBuf>) -> String {
+fn configuration(file: Option<PathBuf>) -> String {
     let variables =
         std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MEETING_CLOSER__"));
     let variables = count(variables.count() as u64, "environment variable");

@@ -7,6 +7,7 @@ use config::Value;
 use indicatif::MultiProgress;
 use tracing::{Instrument as _, Span, info_span};
 
+use super::layers;
 use crate::cli::{CloseArgs, ProgressArg};
 use crate::clock::Clock;
 use crate::dingtalk::HttpApi;
@@ -29,7 +30,7 @@ pub(super) async fn run(
     config: Option<PathBuf>,
     terminal: &MultiProgress,
 ) -> Result<ExitCode, Failure> {
-    let mut settings = super::settings(config, options(&args))?;
+    let mut settings = layers::settings(config, options(&args))?;
     let hasher = lifecycle::hasher(&settings)?;
     let selection = Selection::of(&args, &settings, &hasher)?;
     let total = selection.survey.total;
@@ -120,12 +121,12 @@ async fn close(parts: CloseParts) -> Result<ExitCode, Failure> {
 }
 
 fn options(args: &CloseArgs) -> Vec<(&'static str, Value)> {
-    super::options([
+    layers::given([
         ("pace.requests_per_second", args.pace.rate.map(Value::from)),
         ("pace.concurrency", args.pace.concurrency.map(Value::from)),
         ("guard.max_meetings", args.guards.max_meetings.map(Value::from)),
         ("guard.deadline", args.deadline.clone().map(Value::from)),
-        ("audit.dir", super::path(args.audit.audit_dir.as_ref())),
+        ("audit.dir", layers::path(args.audit.audit_dir.as_ref())),
     ])
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use config::Value;
 
+use super::layers;
 use crate::cli::EnqueueArgs;
 use crate::clock::Clock;
 use crate::exit::{ExitCode, Failure};
@@ -14,8 +15,8 @@ use crate::queue::{Added, BrokerError, Link, RedisQueue};
 use crate::wording::count;
 
 pub(super) async fn run(args: EnqueueArgs, config: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let options = super::options([("guard.max_meetings", args.guards.max_meetings.map(Value::from))]);
-    let settings = super::settings(config, options)?;
+    let options = layers::given([("guard.max_meetings", args.guards.max_meetings.map(Value::from))]);
+    let settings = layers::settings(config, options)?;
     let inputs = ListName::all(&args.inputs, args.workbooks.sheet.as_deref())?;
     let lists = Lists::open(&inputs, &settings.input)?;
     let exclusions = guard::exclusions(args.guards.exclude.as_deref(), &settings)?;

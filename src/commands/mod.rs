@@ -5,6 +5,7 @@
 mod check;
 mod close;
 mod enqueue;
+mod layers;
 mod manual;
 mod queue;
 mod report;
@@ -12,16 +13,10 @@ mod sandbox;
 mod verify;
 mod work;
 
-use std::path::PathBuf;
-
-use config::Value;
 use indicatif::MultiProgress;
 
-use crate::cli::{Cli, Command, LogFormat, QueueCommand, RunArgs};
+use crate::cli::{Cli, Command, QueueCommand};
 use crate::exit::{ExitCode, Failure};
-use crate::lifecycle;
-use crate::settings::{Layers, Settings};
-use crate::telemetry::{self, LogForm};
 
 /// Runs the command.
 pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
@@ -46,26 +41,4 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Completions(args) => Ok(manual::completions(args.shell)),
         Command::Man => Ok(manual::man()),
     }
-}
-
-/// The options that the user gave, as settings.
-fn options<const N: usize>(options: [(&'static str, Option<Value>); N]) -> Vec<(&'static str, Value)> {
-    options.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
-}
-
-fn path(path: Option<&PathBuf>) -> Option<Value> {
-    path.map(|path| path.to_string_lossy().into_owned().into())
-}
-
-/// The settings from the defaults, the file, the environment and these options.
-fn settings(file: Option<PathBuf>, options: Vec<(&'static str, Value)>) -> Result<Settings, Failure> {
-    Ok(Settings::load(&Layers { file, environment: std::env::vars().collect(), options })?)
-}
-
-/// The settings, and the folder of the named run.
-fn past_run(args: &RunArgs, config: Option<PathBuf>) -> Result<(Settings, PathBuf), Failure> {
-    let options = options([("audit.dir", path(args.audit.audit_dir.as_ref()))]);
-    let settings = settings(config, options)?;
-    let folder = lifecycle::find_run(&settings.audit.dir, &args.run)?;
-    Ok((settings, folder))
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::layers;
 use crate::cli::RequeueArgs;
 use crate::clock::Clock;
 use crate::exit::{ExitCode, Failure};
@@ -10,13 +11,13 @@ use crate::settings::Settings;
 use crate::{display, printer};
 
 pub(super) async fn status(config: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let settings = super::settings(config, vec![])?;
+    let settings = layers::settings(config, vec![])?;
     printer::out(&display::queue_table(&connect(&settings)?.status().await?));
     Ok(ExitCode::Done)
 }
 
 pub(super) async fn requeue_dead(args: &RequeueArgs, config: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let settings = super::settings(config, vec![])?;
+    let settings = layers::settings(config, vec![])?;
     let requeued = connect(&settings)?.requeue(args.code.as_deref(), args.limit).await?;
     let Requeued { put_back, waited } = requeued;
     let stream = &settings.queue.stream;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::layers;
 use crate::cli::RunArgs;
 use crate::exit::{ExitCode, Failure};
 use crate::lifecycle::{self, KEEP_FOLDER};
@@ -9,7 +10,7 @@ use crate::report::{self, ReportError};
 use crate::{display, printer};
 
 pub(super) fn run(args: &RunArgs, config: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let (settings, folder) = super::past_run(args, config)?;
+    let (settings, folder) = layers::past_run(args, config)?;
     let hasher = lifecycle::hasher(&settings)?;
     let summary = report::write_reports(&folder, hasher).map_err(|error| match error {
         ReportError::Journal(_) => Failure::new(ExitCode::Usage, error).hint(KEEP_FOLDER),

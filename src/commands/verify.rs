@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::layers;
 use crate::cli::VerifyArgs;
 use crate::exit::{ExitCode, Failure};
 use crate::journal::{self, ReadError, Reconciliation, Verified, VerifyError};
@@ -12,7 +13,7 @@ use crate::wording::count;
 
 pub(super) fn run(args: &VerifyArgs, config: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let inputs = ListName::all(&args.inputs, args.workbooks.sheet.as_deref())?;
-    let (settings, folder) = super::past_run(&args.run, config)?;
+    let (settings, folder) = layers::past_run(&args.run, config)?;
     let path = folder.join(journal::FILE_NAME);
     let verified = journal::verify(&path, lifecycle::hasher(&settings)?).map_err(|error| match &error {
         VerifyError::Read(ReadError::Io { .. }) => Failure::new(ExitCode::Usage, error),

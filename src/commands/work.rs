@@ -6,6 +6,7 @@ use std::sync::Arc;
 use config::Value;
 use tracing::info;
 
+use super::layers;
 use crate::cli::WorkArgs;
 use crate::clock::Clock;
 use crate::dingtalk::HttpApi;
@@ -19,7 +20,7 @@ use crate::settings::Settings;
 use crate::worker::{self, Feeder, FeederParts, Leases, PREFETCH, Settler, SharedLeases, Worker, WorkerEnd};
 
 pub(super) async fn run(args: WorkArgs, config: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let settings = super::settings(config, options(&args))?;
+    let settings = layers::settings(config, options(&args))?;
     let hasher = lifecycle::hasher(&settings)?;
     let clock = Clock::System;
     let link = Link::new(&settings.queue, "work")?;
@@ -90,10 +91,10 @@ pub(super) async fn run(args: WorkArgs, config: Option<PathBuf>) -> Result<ExitC
 }
 
 fn options(args: &WorkArgs) -> Vec<(&'static str, Value)> {
-    super::options([
+    layers::given([
         ("pace.requests_per_second", args.pace.rate.map(Value::from)),
         ("pace.concurrency", args.pace.concurrency.map(Value::from)),
-        ("audit.dir", super::path(args.audit.audit_dir.as_ref())),
+        ("audit.dir", layers::path(args.audit.audit_dir.as_ref())),
     ])
 }
 

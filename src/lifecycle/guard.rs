@@ -1,4 +1,4 @@
-//! Keeps a run from starting: the lists hold too many meetings, or the user does not confirm.
+//! Keeps a run from starting: the lists have too many meetings, or the user does not confirm.
 //!
 //! Invariant: nothing has been called when a guard refuses.
 
@@ -20,12 +20,12 @@ pub(crate) fn exclusions(path: Option<&Path>, settings: &Settings) -> Result<Exc
     }
 }
 
-/// Refuses lists that hold more meetings than `guard.max_meetings`.
+/// Refuses lists with more meetings than `guard.max_meetings`.
 pub(crate) fn check_max_meetings(survey: &Survey, settings: &Settings) -> Result<(), Failure> {
     match settings.guard.max_meetings {
         Some(max) if survey.to_close > max => {
             let meetings = count(survey.to_close, "meeting");
-            let problem = format!("the lists hold {meetings}, and at most {max} may be closed");
+            let problem = format!("the lists contain {meetings}, and at most {max} may be closed");
             Err(Failure::new(ExitCode::Usage, problem)
                 .hint("check that these are the right lists, or raise --max-meetings (guard.max_meetings)"))
         }

@@ -1,6 +1,6 @@
 //! One run from beginning to end, for `close` and for a worker alike.
 //!
-//! `selection` finds the lists or the earlier run that is meant, and `preview` shows what the lists hold. `guard` may refuse.
+//! `selection` finds the lists or the earlier run that is meant, and `preview` shows what is in the lists. `guard` may refuse.
 //! `start` starts a new run, or continues one (`continuation`). `feed` reads its rows. `finish` writes its end and its reports.
 //! `after` does what follows: the metrics' textfile, the robot's message, the traces.
 //!

@@ -26,7 +26,7 @@ pub(crate) struct Selection {
 pub(super) enum EarlierRun {
     /// `--resume`: continue the run.
     Resume(PastRun),
-    /// `--retry-failed`: start a new run over the rows that are failed or not_attempted.
+    /// `--retry-failed`: start a new run over the rows that are failed or `not_attempted`.
     Retry(PastRun),
 }
 

@@ -50,7 +50,7 @@ pub(crate) fn hasher(settings: &Settings) -> Result<Hasher, Failure> {
     Hasher::from_key_file(path).map_err(|error| {
         let problem = format!("cannot read {}, which audit.hmac_key_file names: {error}", path.display());
         Failure::new(ExitCode::Usage, problem)
-            .hint("name a readable file that holds the key, or set audit.hmac_key_file to \"\"")
+            .hint("name a readable file with the key, or set audit.hmac_key_file to \"\"")
     })
 }
 

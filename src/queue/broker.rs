@@ -54,7 +54,7 @@ pub(crate) struct Field {
 pub(crate) struct Delivery {
     pub id: EntryId,
     /// How often the queue has delivered the entry, this time included.
-    pub delivery_count: u64,
+    pub times_delivered: u64,
     /// Whether an earlier worker may have asked for the meeting.
     pub in_doubt: bool,
     /// `None` where the entry has no such field.
@@ -97,7 +97,7 @@ pub(crate) enum Settlement {
     /// The queue delivers the entry again, to any worker.
     Release {
         /// How often the entry counts as delivered.
-        delivery_count: u64,
+        times_delivered: u64,
     },
 }
 

@@ -92,7 +92,7 @@ mod tests {
             |bytes: &[u8]| Field { start: bytes[..bytes.len().min(1024)].to_vec(), bytes: bytes.len() };
         Delivery {
             id: "1764000000000-2".parse().unwrap(),
-            delivery_count: 1,
+            times_delivered: 1,
             in_doubt: false,
             conference_id: conference_id.map(field),
             union_id: union_id.map(field),

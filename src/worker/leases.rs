@@ -36,7 +36,7 @@ pub(crate) struct Leases {
 #[derive(Debug)]
 struct LeasedEntry {
     lease: Arc<Lease>,
-    delivery_count: u64,
+    times_delivered: u64,
 }
 
 /// What becomes of a delivery.
@@ -71,14 +71,14 @@ impl Leases {
 
     /// Takes the lease on a delivered entry, which lasts `until` then.
     pub(crate) fn accept(&mut self, delivery: &Delivery, until: Instant) -> Accepted {
-        let Delivery { id, delivery_count, in_doubt, .. } = *delivery;
+        let Delivery { id, times_delivered, in_doubt, .. } = *delivery;
         if let Some(leased) = self.leased.get_mut(&id) {
-            leased.delivery_count = delivery_count;
+            leased.times_delivered = times_delivered;
             leased.lease.renew(until);
             return Accepted::AlreadyLeased;
         }
         let lease = Arc::new(Lease::new(self.clock.clone(), until));
-        self.leased.insert(id, LeasedEntry { lease: Arc::clone(&lease), delivery_count });
+        self.leased.insert(id, LeasedEntry { lease: Arc::clone(&lease), times_delivered });
         let entry = entry_row(delivery, &self.stream);
         // The same id can mean another request: a person chose the id, or the server's clock went back.
         if let Some((request, settlement)) = self.ended.get(&id)
@@ -112,7 +112,7 @@ impl Leases {
         let id = entry_id(&outcome.origin.source)?;
         let leased = self.leased.get(&id)?;
         self.open -= 1;
-        let settlement = settlement(outcome, id, run_id, leased.delivery_count);
+        let settlement = settlement(outcome, id, run_id, leased.times_delivered);
         let request = Fingerprint::of(&outcome.conference_id, &outcome.union_id);
         match outcome.kind {
             OutcomeKind::Closed
@@ -137,8 +137,8 @@ impl Leases {
             }
         });
         let released = ids.filter_map(|id| {
-            let delivery_count = self.leased.get(&id)?.delivery_count - 1;
-            Some(Settled { id, settlement: Settlement::Release { delivery_count } })
+            let times_delivered = self.leased.get(&id)?.times_delivered - 1;
+            Some(Settled { id, settlement: Settlement::Release { times_delivered } })
         });
         released.collect()
     }
@@ -177,7 +177,7 @@ fn fingerprint(entry: &TriagedRow) -> Fingerprint {
 }
 
 /// How to settle the entry of a row with this outcome.
-fn settlement(outcome: &Outcome, id: EntryId, run_id: &str, delivery_count: u64) -> Settlement {
+fn settlement(outcome: &Outcome, id: EntryId, run_id: &str, times_delivered: u64) -> Settlement {
     match outcome.kind {
         OutcomeKind::Closed | OutcomeKind::AlreadyClosed | OutcomeKind::Duplicate | OutcomeKind::Excluded => {
             Settlement::Acknowledge
@@ -189,9 +189,9 @@ fn settlement(outcome: &Outcome, id: EntryId, run_id: &str, delivery_count: u64)
         }
         // Without an attempt, this delivery does not count: the next worker need not doubt that it is the first to ask.
         OutcomeKind::NotAttempted if outcome.first_attempt_at.is_none() => {
-            Settlement::Release { delivery_count: delivery_count - 1 }
+            Settlement::Release { times_delivered: times_delivered - 1 }
         }
-        OutcomeKind::NotAttempted => Settlement::Release { delivery_count },
+        OutcomeKind::NotAttempted => Settlement::Release { times_delivered },
     }
 }
 
@@ -267,12 +267,12 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_mins(1);
 
-    fn delivery(number: u64, delivery_count: u64, conference_id: &str) -> Delivery {
+    fn delivery(number: u64, times_delivered: u64, conference_id: &str) -> Delivery {
         let field = |text: &str| Some(Field { start: text.into(), bytes: text.len() });
         Delivery {
             id: format!("5-{number}").parse().unwrap(),
-            delivery_count,
-            in_doubt: delivery_count > 1,
+            times_delivered,
+            in_doubt: times_delivered > 1,
             conference_id: field(conference_id),
             union_id: field("u"),
         }
@@ -363,17 +363,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_released_entry_counts_as_delivered_only_if_its_meeting_was_asked_for() {
         let (mut leases, until) = no_leases();
-        for (number, delivery_count, was_attempted, expected) in
+        for (number, times_delivered, was_attempted, expected) in
             [(1, 1, false, 0), (2, 1, true, 1), (3, 4, false, 3)]
         {
-            leases.accept(&delivery(number, delivery_count, &number.to_string()), until);
+            leases.accept(&delivery(number, times_delivered, &number.to_string()), until);
             let ended = outcome(number, &number.to_string(), OutcomeKind::NotAttempted, was_attempted);
             let settled = leases.ended(&ended, "r").unwrap();
-            assert_eq!(settled.settlement, Settlement::Release { delivery_count: expected }, "{number}");
+            assert_eq!(settled.settlement, Settlement::Release { times_delivered: expected }, "{number}");
             leases.settled(&[settled]);
             // The queue may deliver it again, and then it becomes a row.
             assert!(matches!(
-                leases.accept(&delivery(number, delivery_count, &number.to_string()), until),
+                leases.accept(&delivery(number, times_delivered, &number.to_string()), until),
                 Accepted::Row(_)
             ));
         }

@@ -48,7 +48,7 @@ impl Memory {
         let field = |text: String| Some(Field { bytes: text.len(), start: text.into() });
         let delivery = |number: u64| Delivery {
             id: format!("7-{number}").parse().unwrap(),
-            delivery_count: 1,
+            times_delivered: 1,
             in_doubt: false,
             conference_id: field(format!("m{number}")),
             union_id: field("u".into()),

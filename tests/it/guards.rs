@@ -25,7 +25,7 @@ async fn more_meetings_than_allowed_are_refused_before_any_call() {
     let closer = Closer::at(&sandbox);
     closer.list(["a", "b", "b", "c"]);
     let ran = closer.run(&["close", "--yes", "--max-meetings", "2", "list.csv"]).await;
-    let expected = "error: the lists hold 3 meetings, and at most 2 may be closed\n\
+    let expected = "error: the lists contain 3 meetings, and at most 2 may be closed\n\
                     hint: check that these are the right lists, or raise --max-meetings (guard.max_meetings)\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (2, expected));
     assert_eq!(closer.run(&["close", "--yes", "--max-meetings", "3", "list.csv"]).await.code, 0);

@@ -70,8 +70,8 @@ async fn enqueue_applies_the_same_guards_as_close() {
         )
     );
     let ran = closer.run(&["enqueue", "--yes", "--max-meetings", "2", "list.csv"]).await;
-    assert_eq!(ran.code, 2, "{}", ran.printed());
-    assert!(ran.stderr.starts_with("error: the lists hold 3 meetings, and at most 2 may be closed\n"));
+    assert_eq!(ran.code, 2, "{}", ran.said());
+    assert!(ran.stderr.starts_with("error: the lists contain 3 meetings, and at most 2 may be closed\n"));
     let ran = closer.run(&["enqueue", "--dry-run", "--exclude", "keep.csv", "list.csv"]).await;
     let expected = "3 rows: 2 meetings to close, 1 excluded\ndry run: nothing was added\n";
     assert_eq!((ran.code, ran.stdout.as_str()), (0, expected));

@@ -47,8 +47,8 @@ async fn an_entry_that_is_no_meeting_becomes_a_dead_letter_with_its_reason_and_d
     redis.add(&fields.iter().map(|field| (field.as_str(), "x")).collect::<Vec<_>>());
     redis.add_meeting("good");
     let ran = closer.run(&["work", "--drain"]).await;
-    assert_eq!(ran.code, 1, "{}", ran.printed());
-    assert!(ran.stderr.contains("hint: permissionError (1 row): "), "{}", ran.printed());
+    assert_eq!(ran.code, 1, "{}", ran.said());
+    assert!(ran.stderr.contains("hint: permissionError (1 row): "), "{}", ran.said());
     assert!(sandbox.has_ended("good") && sandbox.statistics().close_calls == 2);
     assert_eq!((redis.length(STREAM), redis.pending(), redis.length(DEAD)), (0, vec![], 6));
 

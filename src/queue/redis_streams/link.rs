@@ -63,8 +63,8 @@ impl Link {
         if connection_info.redis_settings().password().is_some() && settings.password.is_some() {
             return Err(SettingsError::Value {
                 key: "queue.password",
-                found: "set, and queue.url holds a password too".into(),
-                expected: "expected only one of the two",
+                found: "set, and queue.url contains a password too".into(),
+                expected: "one of the two is expected",
             });
         }
         let shown_address = match connection_info.addr() {
@@ -206,7 +206,7 @@ mod tests {
         let twice = link("url = \"redis://:hunter2@127.0.0.1/\"\npassword = \"hunter2\"").err().unwrap();
         assert_eq!(
             twice.to_string(),
-            "queue.password is set, and queue.url holds a password too: expected only one of the two"
+            "queue.password is set, and queue.url contains a password too: one of the two is expected"
         );
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Each step that must be atomic is one script that runs on the server; the scripts are files in `scripts`. Beside the
 //! stream `S` there are three more keys. `S:waiting` is a hash from fingerprint to entry id, so that `enqueue` adds no request
-//! twice. `S:since` holds when each entry was delivered; `queue status` shows it. `S:server` says which server this is, to
+//! twice. `S:since` says when each entry was delivered; `queue status` shows it. `S:server` says which server this is, to
 //! notice a failover, and when a worker last used the queue, to notice an outage. Other clients may add entries without these
 //! keys.
 //!

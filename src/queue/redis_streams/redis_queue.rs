@@ -47,7 +47,7 @@ pub(super) struct JoinState {
 /// An entry as `take.lua` returns it.
 struct TakenEntry {
     id: String,
-    delivery_count: u64,
+    times_delivered: u64,
     conference_id: Option<Field>,
     union_id: Option<Field>,
     /// Whether the entry was put back from the dead-letter stream.
@@ -59,7 +59,7 @@ impl FromRedisValue for TakenEntry {
         let fields: [Value; 7] = Vec::<Value>::from_redis_value(value)?
             .try_into()
             .map_err(|_| ParsingError::from("take.lua returns seven values for each entry"))?;
-        let [id, delivery_count, conference_id, conference_id_bytes, union_id, union_id_bytes, was_requeued] =
+        let [id, times_delivered, conference_id, conference_id_bytes, union_id, union_id_bytes, was_requeued] =
             fields;
         let field = |start: Value, bytes: Value| {
             let start: Option<Vec<u8>> = from_redis_value(start)?;
@@ -68,7 +68,7 @@ impl FromRedisValue for TakenEntry {
         };
         Ok(Self {
             id: from_redis_value(id)?,
-            delivery_count: from_redis_value(delivery_count)?,
+            times_delivered: from_redis_value(times_delivered)?,
             conference_id: field(conference_id, conference_id_bytes)?,
             union_id: field(union_id, union_id_bytes)?,
             was_requeued: from_redis_value(was_requeued)?,
@@ -148,10 +148,10 @@ impl RedisQueue {
     }
 
     fn delivery(&self, entry: TakenEntry, in_doubt_up_to: EntryId) -> Result<Delivery, BrokerError> {
-        let TakenEntry { id, delivery_count, conference_id, union_id, was_requeued } = entry;
+        let TakenEntry { id, times_delivered, conference_id, union_id, was_requeued } = entry;
         let id = self.entry_id(&id)?;
-        let in_doubt = delivery_count > 1 || was_requeued || id <= in_doubt_up_to;
-        Ok(Delivery { id, delivery_count, in_doubt, conference_id, union_id })
+        let in_doubt = times_delivered > 1 || was_requeued || id <= in_doubt_up_to;
+        Ok(Delivery { id, times_delivered, in_doubt, conference_id, union_id })
     }
 }
 
@@ -198,8 +198,8 @@ impl Broker for RedisQueue {
                         script.arg(*name).arg(value);
                     }
                 }
-                Settlement::Release { delivery_count } => {
-                    script.arg("release").arg(id.to_string()).arg(*delivery_count);
+                Settlement::Release { times_delivered } => {
+                    script.arg("release").arg(id.to_string()).arg(*times_delivered);
                 }
             }
         }
