@@ -23,7 +23,7 @@ pub(super) async fn run(args: CheckArgs, config: Option<PathBuf>) -> Result<Exit
     match layers::settings(config.clone(), options) {
         Err(failure) => report(ours("configuration", failure)),
         Ok(settings) => {
-            report(Finding::fine("configuration", configuration(config)));
+            report(Finding::ok("configuration", configuration(config)));
             let (auth, lacking) = match settings.dingtalk.auth() {
                 Ok(auth) => (Some(auth), None),
                 Err(error) => (None, Some(error)),
@@ -39,7 +39,7 @@ pub(super) async fn run(args: CheckArgs, config: Option<PathBuf>) -> Result<Exit
 
 fn ours(about: &'static str, failure: Failure) -> Finding {
     let advice = failure.hint.unwrap_or_else(|| "let the user that runs this program read it".into());
-    Finding::wrong(Side::Ours, about, failure.problem, advice)
+    Finding::wrong(Side::Local, about, failure.problem, advice)
 }
 
 /// The layers above the defaults.
@@ -56,19 +56,19 @@ fn configuration(file: Option<PathBuf>) -> String {
 /// The secrets: credentials, the robot's secrets, and the key of the audit.
 fn secrets(settings: &Settings, lacking: Option<SettingsError>) -> Vec<Finding> {
     let mut findings = vec![match lacking {
-        None => Finding::fine("credentials", format!("{} is complete", settings.dingtalk.auth_name())),
+        None => Finding::ok("credentials", format!("{} is complete", settings.dingtalk.auth_name())),
         Some(error) => ours("credentials", error.into()),
     }];
     let of_robot = [&settings.notify.robot_webhook, &settings.notify.robot_secret];
     let read: Result<Vec<_>, _> = of_robot.into_iter().flatten().map(Secret::read).collect();
     match read {
         Ok(read) if read.is_empty() => {}
-        Ok(_) => findings.push(Finding::fine("robot", "its secrets are readable")),
+        Ok(_) => findings.push(Finding::ok("robot", "its secrets are readable")),
         Err(error) => findings.push(ours("robot", error.into())),
     }
     if let Some(path) = &settings.audit.hmac_key_file {
         findings.push(match hasher(settings) {
-            Ok(_) => Finding::fine("hmac key", format!("{} is readable", path.display())),
+            Ok(_) => Finding::ok("hmac key", format!("{} is readable", path.display())),
             Err(failure) => ours("hmac key", failure),
         });
     }
@@ -86,13 +86,13 @@ async fn queue(settings: &Settings) -> Option<Finding> {
         Ok(snapshot) => {
             let stream = &settings.queue.stream;
             let waiting = count(snapshot.waiting, "waiting request");
-            Finding::fine("queue", format!("{stream} can be reached and has {waiting}"))
+            Finding::ok("queue", format!("{stream} can be reached and has {waiting}"))
         }
         Err(failure) => {
             let advice = failure
                 .hint
                 .unwrap_or_else(|| "check that Redis runs at this address, and check queue.url".into());
-            Finding::wrong(Side::Ours, "queue", failure.problem, advice)
+            Finding::wrong(Side::Local, "queue", failure.problem, advice)
         }
     })
 }

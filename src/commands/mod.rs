@@ -15,8 +15,9 @@ mod work;
 
 use indicatif::MultiProgress;
 
-use crate::cli::{Cli, Command, QueueCommand};
+use crate::cli::{Cli, Command, LogFormat, QueueCommand};
 use crate::exit::{ExitCode, Failure};
+use crate::telemetry::{self, LogForm};
 
 /// Runs the command.
 pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {

@@ -107,8 +107,8 @@ async fn a_run_id_is_used_once() {
     let arguments = ["close", "--yes", "--run-id", "evening", "list.csv"];
     assert_eq!(closer.run(&arguments).await.code, 0);
     let ran = closer.run(&arguments).await;
-    assert_eq!(ran.code, 2, "{}", ran.said());
-    assert!(ran.stderr.contains("hint: a run with this id exists already"), "{}", ran.said());
+    assert_eq!(ran.code, 2, "{}", ran.printed());
+    assert!(ran.stderr.contains("hint: a run with this id exists already"), "{}", ran.printed());
     let ran = closer.run(&["close", "--yes", "--run-id", "../evening", "list.csv"]).await;
     assert_eq!(
         ran.stderr,

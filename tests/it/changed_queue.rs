@@ -99,8 +99,8 @@ async fn stranded_entries_do_not_block_a_drain_and_are_reported() {
     let _: redis::Value = redis.command(&["XREADGROUP", "GROUP", GROUP, "hand", "STREAMS", STREAM, ">"]);
     let _: u64 = redis.command(&["XACK", STREAM, GROUP, &id]);
     let ran = closer.run(&["work", "--drain"]).await;
-    assert_eq!((ran.code, redis.length(STREAM)), (1, 1), "{}", ran.said());
-    assert!(ran.stderr.contains("1 stranded entry on meeting-closer:requests"), "{}", ran.said());
+    assert_eq!((ran.code, redis.length(STREAM)), (1, 1), "{}", ran.printed());
+    assert!(ran.stderr.contains("1 stranded entry on meeting-closer:requests"), "{}", ran.printed());
     let hint = format!("XGROUP SETID {STREAM} {GROUP} 0");
     assert!(ran.stderr.contains(&hint), "{}", ran.printed());
     let _: String = redis.command(&hint.split(' ').collect::<Vec<_>>());
@@ -193,7 +193,7 @@ async fn foreign_dead_letters_are_requeued_or_kept_and_never_lost() {
         ran.stdout,
         format!("9 entries put back on {STREAM}, 0 waited there already\n"),
         "{}",
-        ran.said()
+        ran.printed()
     );
     let left: Vec<(String, redis::Value)> = redis.command(&["XRANGE", DEAD, "-", "+"]);
     assert_eq!(left.iter().map(|(id, _)| id).collect::<Vec<_>>(), [&many]);

@@ -65,7 +65,7 @@ async fn a_second_process_with_the_same_lists_is_refused_and_the_first_is_named(
     calls_reach(&sandbox, 1).await;
     for arguments in [&["close", "--yes", "list.csv"][..], &["close", "--yes", "--fresh", "list.csv"]] {
         let second = closer.run(arguments).await;
-        let told = format!(
+        let expected = format!(
             "error: process {} is closing the meetings of these lists now (run ",
             first.id().unwrap()
         );
@@ -102,7 +102,7 @@ async fn a_torn_record_is_kept_beside_the_journal_and_an_altered_journal_is_refu
     let whole = std::fs::read(&journal).unwrap();
     std::fs::write(&journal, &whole[..whole.len() - 40]).unwrap();
     let ran = closer.run(&["close", "--yes", "--deadline", "1ms", "list.csv"]).await;
-    assert!(ran.stderr.contains("the journal's last record was cut off: audit/"), "{}", ran.said());
+    assert!(ran.stderr.contains("the journal's last record was cut off: audit/"), "{}", ran.printed());
     let kept = std::fs::read_dir(closer.run_folder()).unwrap().filter_map(Result::ok);
     let torn =
         kept.map(|entry| entry.path()).find(|path| path.to_string_lossy().contains("journal.torn-")).unwrap();
@@ -151,8 +151,12 @@ async fn resume_continues_an_edited_list_and_asks_only_for_rows_without_an_outco
     assert_eq!((left, audit.len()), (vec![dropped.as_str()], 53));
 
     let accounted = closer.run(&["verify", "latest", "--input", "edited.csv"]).await;
-    assert_eq!(accounted.code, 0, "{}", accounted.said());
-    assert!(accounted.stdout.contains("every row has exactly one outcome: 52 rows"), "{}", accounted.said());
+    assert_eq!(accounted.code, 0, "{}", accounted.printed());
+    assert!(
+        accounted.stdout.contains("every row has exactly one outcome: 52 rows"),
+        "{}",
+        accounted.printed()
+    );
     assert!(accounted.stderr.contains("note: 1 outcome for rows that are not in these lists"));
     closer.list(["m0000", "m0000", "never"]);
     let accounted = closer.run(&["verify", "latest", "--input", "list.csv"]).await;
@@ -173,7 +177,7 @@ async fn resume_needs_no_list_and_never_repeats_a_complete_run() {
     let resumed = closer.run(&["close", "--yes", "--resume", "one"]).await;
     assert_eq!((resumed.code, sandbox.statistics().close_calls), (0, 30), "{}", resumed.printed());
     let again = closer.run(&["close", "--yes", "--resume", "one"]).await;
-    assert!(again.stderr.contains("run one is complete: starting a new run"), "{}", again.said());
+    assert!(again.stderr.contains("run one is complete: starting a new run"), "{}", again.printed());
     assert_eq!((closer.run_folders().len(), sandbox.statistics().close_calls), (2, 60));
     let rehearsal = closer.run(&["close", "--sandbox", "--resume", "one"]).await;
     // Both are rehearsals, so the built-in stand-in may continue the run.

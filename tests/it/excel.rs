@@ -64,11 +64,19 @@ async fn a_workbook_can_be_closed_continued_and_verified_like_any_list() {
     assert_eq!(closer.summary()["lists"][0]["sheet"], "Tonight");
 
     let accounted = closer.run(&["verify", "latest", "--input", "list.xlsx"]).await;
-    assert_eq!(accounted.code, 0, "{}", accounted.said());
-    assert!(accounted.stdout.contains("every row has exactly one outcome: 61 rows"), "{}", accounted.said());
+    assert_eq!(accounted.code, 0, "{}", accounted.printed());
+    assert!(
+        accounted.stdout.contains("every row has exactly one outcome: 61 rows"),
+        "{}",
+        accounted.printed()
+    );
     let other = closer.run(&["verify", "latest", "--sheet", "Other", "--input", "list.xlsx"]).await;
-    assert_eq!(other.code, 1, "{}", other.said());
-    assert!(other.stderr.contains("1 row without an outcome (the first: list.xlsx:4)"), "{}", other.said());
+    assert_eq!(other.code, 1, "{}", other.printed());
+    assert!(
+        other.stderr.contains("1 row without an outcome (the first: list.xlsx:4)"),
+        "{}",
+        other.printed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

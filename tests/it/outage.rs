@@ -40,8 +40,8 @@ async fn an_entry_stays_on_the_queue_while_a_full_redis_refuses_its_dead_letter(
     assert_eq!(closer.run(&["work", "--drain"]).await.code, 0);
     redis.add(&[("conference_id", "poison")]);
     redis.configure("maxmemory", "1");
-    let mut child = start(&closer, &["--drain"]);
-    says(&mut child, "retrying: the queue at ").await;
+    let mut child = start_worker(&closer, &["--drain"]);
+    wait_for_log(&mut child, "retrying: the queue at ").await;
     assert_eq!((redis.length(STREAM), redis.length(DEAD)), (1, 0));
     redis.configure("maxmemory", "0");
     assert_eq!(child.wait().await.unwrap().code(), Some(1));

@@ -70,7 +70,7 @@ async fn enqueue_applies_the_same_guards_as_close() {
         )
     );
     let ran = closer.run(&["enqueue", "--yes", "--max-meetings", "2", "list.csv"]).await;
-    assert_eq!(ran.code, 2, "{}", ran.said());
+    assert_eq!(ran.code, 2, "{}", ran.printed());
     assert!(ran.stderr.starts_with("error: the lists contain 3 meetings, and at most 2 may be closed\n"));
     let ran = closer.run(&["enqueue", "--dry-run", "--exclude", "keep.csv", "list.csv"]).await;
     let expected = "3 rows: 2 meetings to close, 1 excluded\ndry run: nothing was added\n";
@@ -174,7 +174,7 @@ async fn check_looks_at_the_queue_only_if_one_is_configured() {
     };
     assert_eq!(line(&Closer::bare()).await, None);
     let expected = format!("ok     queue: {STREAM} can be reached and has 1 waiting request");
-    assert_eq!(line(&Closer::bare().on(&redis)).await, Some(expected));
+    assert_eq!(line(&Closer::bare().with_queue(&redis)).await, Some(expected));
     let away = line(&Closer::bare().set("QUEUE__URL", "redis://127.0.0.1:1/")).await.unwrap();
     assert!(away.starts_with("wrong  queue: the queue at redis://127.0.0.1:1/0: "), "{away}");
     assert!(away.contains("; hint: "), "{away}");

@@ -67,8 +67,8 @@ async fn two_runs_of_the_same_lists_never_run_at_once() {
     let mut second = closer.command(&arguments).spawn().unwrap();
     calls_reach(&sandbox, calls + 1).await;
     let resumed = closer.run(&["close", "--yes", "--resume", &first, "list.csv"]).await;
-    assert_eq!(resumed.code, 2, "{}", resumed.said());
-    assert!(resumed.stderr.contains(" now (run second)\n"), "{}", resumed.said());
+    assert_eq!(resumed.code, 2, "{}", resumed.printed());
+    assert!(resumed.stderr.contains(" now (run second)\n"), "{}", resumed.printed());
 
     // The reverse: the newer run is dead, and the older one is running.
     second.kill().await.unwrap();
@@ -76,8 +76,8 @@ async fn two_runs_of_the_same_lists_never_run_at_once() {
     let mut resumed = closer.command(&["close", "--yes", "--resume", &first, "list.csv"]).spawn().unwrap();
     calls_reach(&sandbox, calls + 1).await;
     let again = closer.close().await;
-    assert_eq!(again.code, 2, "{}", again.said());
-    assert!(again.stderr.contains(&format!(" now (run {first})\n")), "{}", again.said());
+    assert_eq!(again.code, 2, "{}", again.printed());
+    assert!(again.stderr.contains(&format!(" now (run {first})\n")), "{}", again.printed());
     resumed.kill().await.unwrap();
 }
 
@@ -102,9 +102,9 @@ async fn a_journal_with_an_altered_first_record_is_refused_and_not_skipped() {
     {
         std::fs::write(&journal, altered).unwrap();
         let ran = closer.close().await;
-        assert_eq!((ran.code, sandbox.statistics().close_calls), (2, calls), "{}", ran.said());
-        assert!(ran.stderr.contains("journal.jsonl: record 1 is broken"), "{}", ran.said());
-        assert!(ran.stderr.contains("start a new run with --fresh"), "{}", ran.said());
+        assert_eq!((ran.code, sandbox.statistics().close_calls), (2, calls), "{}", ran.printed());
+        assert!(ran.stderr.contains("journal.jsonl: record 1 is broken"), "{}", ran.printed());
+        assert!(ran.stderr.contains("start a new run with --fresh"), "{}", ran.printed());
     }
     // A first record that was never complete: that process had called nothing.
     std::fs::write(&journal, &whole[..whole.find('\n').unwrap()]).unwrap();
@@ -117,11 +117,11 @@ async fn a_new_key_is_not_reported_as_a_broken_journal() {
     let (_sandbox, closer) = unfinished().await;
     closer.file("key", "k");
     let ran = closer.set("AUDIT__HMAC_KEY_FILE", "key").close().await;
-    assert_eq!(ran.code, 2, "{}", ran.said());
+    assert_eq!(ran.code, 2, "{}", ran.printed());
     assert!(
         ran.stderr.contains(" began without a key, and can only be continued without a key\nhint: "),
         "{}",
-        ran.said()
+        ran.printed()
     );
 }
 

@@ -14,9 +14,9 @@ async fn a_service_waits_for_a_redis_that_is_not_up_yet_and_a_drain_reports_it()
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.printed());
     assert!(ran.stderr.starts_with("error: the queue at redis://127.0.0.1:"), "{}", ran.printed());
 
-    let mut child = start(&closer, &[]);
-    let mut voice = Voice::of(&mut child);
-    voice.says("retrying: the queue at ").await;
+    let mut child = start_worker(&closer, &[]);
+    let mut log = LogLines::of(&mut child);
+    log.wait_for("retrying: the queue at ").await;
     redis.start_again();
     log.wait_for("joined the queue").await;
     redis.add_meeting("m");
@@ -26,9 +26,9 @@ async fn a_service_waits_for_a_redis_that_is_not_up_yet_and_a_drain_reports_it()
     assert_eq!(child.wait().await.unwrap().code(), Some(0));
 
     // Nor does the wait keep anybody from ending it.
-    let mut child = start(&closer, &[]);
-    let mut voice = Voice::of(&mut child);
-    voice.says("retrying: the queue at ").await;
+    let mut child = start_worker(&closer, &[]);
+    let mut log = LogLines::of(&mut child);
+    log.wait_for("retrying: the queue at ").await;
     terminate(&child);
     assert_eq!(child.wait().await.unwrap().code(), Some(0));
 }
@@ -43,6 +43,6 @@ async fn a_second_signal_ends_the_worker_without_redis() {
     redis.freeze();
     terminate(&child);
     signal(child.id(), "-INT");
-    voice.says("aborted: another worker will get").await;
+    log.wait_for("aborted: another worker will get").await;
     assert_eq!(child.wait().await.unwrap().code(), Some(0));
 }

@@ -47,8 +47,8 @@ async fn an_entry_that_is_no_meeting_becomes_a_dead_letter_with_its_reason_and_d
     redis.add(&fields.iter().map(|field| (field.as_str(), "x")).collect::<Vec<_>>());
     redis.add_meeting("good");
     let ran = closer.run(&["work", "--drain"]).await;
-    assert_eq!(ran.code, 1, "{}", ran.said());
-    assert!(ran.stderr.contains("hint: permissionError (1 row): "), "{}", ran.said());
+    assert_eq!(ran.code, 1, "{}", ran.printed());
+    assert!(ran.stderr.contains("hint: permissionError (1 row): "), "{}", ran.printed());
     assert!(sandbox.has_ended("good") && sandbox.statistics().close_calls == 2);
     assert_eq!((redis.length(STREAM), redis.pending(), redis.length(DEAD)), (0, vec![], 6));
 
@@ -318,8 +318,8 @@ async fn a_worker_serves_its_health_readiness_and_metrics() {
     for n in 0..30 {
         redis.add_meeting(&format!("m{n}"));
     }
-    let mut child = start(&closer, &["--concurrency", "2"]);
-    let address = figures_at(&says(&mut child, "serving metrics at http://").await);
+    let mut child = start_worker(&closer, &["--concurrency", "2"]);
+    let address = metrics_address(&wait_for_log(&mut child, "serving metrics at http://").await);
     calls_reach(&sandbox, 30).await;
     assert_eq!(get(&address, "/healthz").await.0, 200);
     assert_eq!(get(&address, "/readyz").await.0, 200);
@@ -350,18 +350,18 @@ async fn a_worker_with_a_full_prefetch_is_not_ready_while_redis_is_away() {
         sandbox.script(name, [Reply::Silence]);
         redis.add_meeting(name);
     }
-    let mut child = start(&closer, &["--concurrency", "1"]);
-    let mut voice = Voice::of(&mut child);
-    let address = figures_at(&voice.says("serving metrics at http://").await);
+    let mut child = start_worker(&closer, &["--concurrency", "1"]);
+    let mut log = LogLines::of(&mut child);
+    let address = metrics_address(&log.wait_for("serving metrics at http://").await);
     calls_reach(&sandbox, 1).await;
     assert_eq!((redis.pending().len(), get(&address, "/readyz").await.0), (2, 200));
     redis.stop();
-    voice.says("retrying: the queue at ").await;
-    let (status, said) = get(&address, "/readyz").await;
+    log.wait_for("retrying: the queue at ").await;
+    let (status, printed) = get(&address, "/readyz").await;
     assert_eq!(status, 503);
     assert!(printed.starts_with("not ready: the queue at redis://127.0.0.1:"), "{printed}");
     redis.start_again();
-    voice.says("the queue works again").await;
+    log.wait_for("the queue works again").await;
     assert_eq!(get(&address, "/readyz").await, (200, "ready\n".into()));
     child.kill().await.unwrap();
 }
