@@ -179,7 +179,7 @@ async fn a_ban_pauses_the_run_until_the_ban_ends() {
     // The stand-in accepts the token and 19 closes. The requests in flight get the ban page, and so does one probe.
     assert_eq!(statistics.closed, 19, "{}", ran.printed());
     assert!(statistics.calls_while_banned <= 4 + 1, "{statistics}");
-    assert!(ran.stderr.contains("everything pauses: this address is banned"), "{}", ran.printed());
+    assert!(ran.stderr.contains("paused for 2.1s: this address is banned"), "{}", ran.printed());
     assert_eq!(closer.summary()["rows_in"], 25);
 }
 

@@ -56,7 +56,7 @@ async fn check_prints_one_line_per_item_and_closes_and_leaves_nothing() {
         "ok     credentials: internal_app is complete".to_owned(),
         "ok     robot: its secrets are readable".to_owned(),
         "ok     hmac key: key is readable".to_owned(),
-        "ok     audit: kept is not there yet, and can be made, written and locked".to_owned(),
+        "ok     audit: kept does not exist yet; it can be created, written and locked".to_owned(),
         line(&ran, "room").to_owned(),
         "ok     metrics: run.prom can be written".to_owned(),
         format!("ok     dingtalk: {} answers", sandbox.base_url()),

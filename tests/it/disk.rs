@@ -81,5 +81,5 @@ async fn a_run_whose_folder_was_removed_stops_at_once() {
     let ended = child.wait_with_output().await.unwrap();
     let printed = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(5), "{printed}");
-    assert!(printed.contains("journal.jsonl: somebody removed it"), "{printed}");
+    assert!(printed.contains("journal.jsonl: the file was removed"), "{printed}");
 }

@@ -46,8 +46,8 @@ async fn a_fleet_with_killed_stopped_and_disconnected_workers_loses_no_entry_and
     let last = workers.remove(1).wait_with_output().await.unwrap();
     let printed = String::from_utf8_lossy(&last.stderr);
     assert_eq!(last.status.code(), Some(0), "{printed}");
-    assert!(printed.contains("no request leaves until the quota can be asked for"), "{printed}");
-    assert!(printed.contains("the quota is there again"), "{printed}");
+    assert!(printed.contains("no request is sent until the store of the shared quota replies"), "{printed}");
+    assert!(printed.contains("the store of the shared quota replies again"), "{printed}");
 
     assert_eq!((redis.length(STREAM), redis.pending(), redis.length(DEAD)), (0, vec![], 0));
     assert!(names.iter().all(|name| sandbox.has_ended(name)));

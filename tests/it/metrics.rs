@@ -172,7 +172,8 @@ async fn an_unwritable_textfile_is_a_warning_and_keeps_the_exit_code() {
     closer.list(["a"]);
     let ran = closer.close().await;
     assert_eq!(ran.code, 0, "{}", ran.printed());
-    let warning = "cannot write metrics/closer.prom, which metrics.textfile names: No such file or directory";
+    let warning =
+        "cannot write the metrics to metrics/closer.prom (metrics.textfile): No such file or directory";
     assert!(
         ran.stderr.lines().any(|line| line.contains(" WARN ") && line.contains(warning)),
         "{}",

@@ -21,7 +21,8 @@ async fn a_redis_that_refuses_writes_stops_the_calls_until_it_has_memory() {
     let mut child = start_worker(&closer, &["--drain"]);
     calls_reach(&sandbox, 10).await;
     redis.configure("maxmemory", "1");
-    let printed = wait_for_log(&mut child, "no request leaves until the quota can be asked for").await;
+    let printed =
+        wait_for_log(&mut child, "no request is sent until the store of the shared quota replies").await;
     assert!(printed.contains("used memory > 'maxmemory'"), "{printed}");
     let calls = sandbox.statistics().close_calls;
     // The status command still works, and costs no call.
@@ -140,7 +141,7 @@ async fn a_worker_that_loses_its_audit_acknowledges_only_what_the_audit_containe
     }
     std::fs::remove_dir_all(closer.run_folder()).unwrap();
     let may_be_in_it = sandbox.statistics().close_calls;
-    log.wait_for("journal.jsonl: somebody removed it").await;
+    log.wait_for("journal.jsonl: the file was removed").await;
     assert_eq!(child.wait().await.unwrap().code(), Some(5));
     let (calls, left) = (sandbox.statistics().close_calls, redis.length(STREAM));
     assert!(left >= 40 - may_be_in_it && calls < 40, "{left} entries are left after {calls} calls");
@@ -183,7 +184,7 @@ async fn a_worker_can_end_while_redis_is_away_and_another_finishes_its_entries()
     let mut child = start_worker(&closer, &[]);
     calls_reach(&sandbox, 5).await;
     redis.stop();
-    wait_for_log(&mut child, "no request leaves until the quota can be asked for").await;
+    wait_for_log(&mut child, "no request is sent until the store of the shared quota replies").await;
     let calls = sandbox.statistics().close_calls;
     terminate(&child);
     assert_eq!(child.wait().await.unwrap().code(), Some(0));

@@ -44,7 +44,7 @@ async fn the_same_command_writes_missing_reports_and_calls_nothing_again() {
     assert_eq!(ran.code, 5, "{}", ran.printed());
     assert!(ran.stderr.contains("cannot write audit/"), "{}", ran.printed());
     assert!(
-        ran.stderr.contains("\nhint: make room, or mend the folder, and run the same"),
+        ran.stderr.contains("\nhint: free disk space or repair the folder, then repeat the"),
         "{}",
         ran.printed()
     );

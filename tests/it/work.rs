@@ -62,7 +62,7 @@ async fn an_entry_that_is_no_meeting_becomes_a_dead_letter_with_its_reason_and_d
         reasons[..2],
         [invalid("the field union_id is missing"), invalid("the field conference_id is missing")]
     );
-    assert_eq!(reasons[2], invalid("the field conference_id has 3145728 bytes, and an id has at most 256"));
+    assert_eq!(reasons[2], invalid("the field conference_id has 3145728 bytes; an id has at most 256"));
     assert!(reasons[3].1.contains("a number that a spreadsheet rounded"), "{reasons:?}");
     assert_eq!(reasons[5], invalid("the field conference_id is missing"));
     // A dead letter has all fields of its entry, even large ones, and the fields of its outcome.

@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_missing_address_and_two_passwords_are_errors_that_name_the_key() {
-        assert_eq!(link("").err().unwrap().to_string(), "queue.url is not set, and work needs it");
+        assert_eq!(link("").err().unwrap().to_string(), "queue.url is not set, but work needs it");
         let twice = link("url = \"redis://:hunter2@127.0.0.1/\"\npassword = \"hunter2\"").err().unwrap();
         assert_eq!(
             twice.to_string(),
