@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meeting_closer::{
-    Chain, Clock, CloseRequest, ConferenceId, FileStorage, Hasher, HttpApi, IncomingRow, Journal, Layers,
-    Observers, Origin, Pacer, PriorAttempts, Quotas, RunParts, Sandbox, SandboxSettings, Settings, Storage,
-    TriagedRow, UnionId, print_out, run,
+    Chain, Clock, FileStorage, Hasher, HttpApi, IncomingRow, Journal, Layers, Observers, Origin, Pacer,
+    PriorAttempts, Quotas, RunParts, Sandbox, SandboxSettings, Settings, Storage, TriagedRow, fixtures,
+    print_out, run,
 };
 use tokio::sync::mpsc;
 
@@ -103,11 +103,7 @@ fn rows() -> mpsc::Receiver<Result<IncomingRow, meeting_closer::ListError>> {
     let (sender, receiver) = mpsc::channel(256);
     tokio::spawn(async move {
         for line in 0..ROWS {
-            let request = CloseRequest {
-                conference_id: ConferenceId::parse(&format!("meeting-{line}"))
-                    .expect("the bench makes valid ids"),
-                union_id: UnionId::parse("host").expect("the bench makes valid ids"),
-            };
+            let request = fixtures::close_request(&format!("meeting-{line}"), "host");
             let entry = TriagedRow::ToClose { origin: Origin { source: "list.csv".into(), line }, request };
             if sender.send(Ok(IncomingRow { entry, prior: PriorAttempts::default() })).await.is_err() {
                 return;

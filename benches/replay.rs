@@ -7,9 +7,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use meeting_closer::{
-    AttemptStarted, Chain, Clock, EndedBy, FileStorage, Hasher, History, Journal, Origin, Outcome,
-    OutcomeKind, OutcomeRecord, Record, ReplyDetails, RowCounts, RunStarted, print_out, recover, verify,
-    write_reports,
+    Chain, Clock, EndedBy, FileStorage, Hasher, History, Journal, Outcome, OutcomeKind, OutcomeRecord,
+    Record, ReplyDetails, fixtures, print_out, recover, verify, write_reports,
 };
 
 const OUTCOMES: u64 = 1_000_000;
@@ -52,32 +51,16 @@ fn write(path: &Path) {
     let at = |row: u64| {
         Timestamp::from_millisecond(1_795_000_000_000 + i64::try_from(row).expect("small")).expect("a time")
     };
-    let started = RunStarted {
-        run_id: "r".into(),
-        version: "1".into(),
-        pid: 1,
-        keyed: false,
-        sandbox: false,
-        lists: vec![],
-        lists_digest: String::new(),
-        rows: RowCounts::default(),
-        settings: [].into(),
-        retry_of: None,
-        queue: None,
-    };
+    let started = fixtures::run_started();
     journal.append(&Record::RunStarted(Box::new(started)), at(0)).expect("room");
     for row in 0..OUTCOMES {
         let (conference_id, union_id) = (format!("{row:024x}"), format!("u{row:023}"));
-        let attempt = AttemptStarted {
-            source: "list.csv".into(),
-            line: row + 2,
-            conference_id: conference_id.clone(),
-            union_id: union_id.clone(),
-            attempt: 1,
-        };
+        let origin = fixtures::origin(row + 2);
+        let request = fixtures::close_request(&conference_id, &union_id);
+        let attempt = fixtures::attempt(&origin, &request, 1);
         journal.append(&Record::Attempt(attempt), at(row)).expect("room");
         let outcome = Outcome {
-            origin: Origin { source: "list.csv".into(), line: row + 2 },
+            origin,
             conference_id,
             union_id,
             kind: OutcomeKind::Closed,

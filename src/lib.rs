@@ -35,6 +35,8 @@ mod dingtalk;
 mod display;
 mod events;
 mod exit;
+#[doc(hidden)]
+pub mod fixtures;
 mod http_server;
 mod journal;
 mod lifecycle;

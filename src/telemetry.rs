@@ -159,7 +159,8 @@ mod tests {
     use parking_lot::Mutex;
 
     use super::*;
-    use crate::meeting::{CloseRequest, ConferenceId, UnionId};
+    use crate::fixtures::close_request;
+
     use crate::outcome::{Judgement, ReplyDetails, Verdict};
 
     #[derive(Clone, Default)]
@@ -190,10 +191,7 @@ mod tests {
 
     #[test]
     fn each_event_of_an_attempt_is_one_plain_line_with_its_ids_as_fields() {
-        let request = CloseRequest {
-            conference_id: ConferenceId::parse("c").unwrap(),
-            union_id: UnionId::parse("u").unwrap(),
-        };
+        let request = close_request("c", "u");
         let details =
             ReplyDetails { code: "systemError".into(), http_status: Some(500), ..ReplyDetails::default() };
         let judgement = Judgement { verdict: Verdict::Retry, reason: "trouble", details, retry_after: None };

@@ -297,15 +297,12 @@ impl From<ClientError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::meeting::{ConferenceId, UnionId};
+    use crate::fixtures::close_request;
 
     #[test]
     fn ids_are_encoded_so_that_they_stay_ids() {
         let url = |conference_id: &str, union_id: &str| {
-            let request = CloseRequest {
-                conference_id: ConferenceId::parse(conference_id).unwrap(),
-                union_id: UnionId::parse(union_id).unwrap(),
-            };
+            let request = close_request(conference_id, union_id);
             BaseUrl::parse("https://api.dingtalk.io").unwrap().join(&close_path(&request)).to_string()
         };
         let close = "https://api.dingtalk.io/v1.0/conference/videoConferences";

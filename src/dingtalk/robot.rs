@@ -74,7 +74,7 @@ pub(crate) enum RobotError {
 
 /// What one answer means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Delivery {
+enum SendResult {
     Done,
     /// The message certainly did not arrive, and the next attempt may succeed.
     Again(RobotError),
@@ -96,7 +96,7 @@ impl Robot {
         deliver(&self.clock, async || self.send(message).await).await
     }
 
-    async fn send(&self, message: &Message) -> Delivery {
+    async fn send(&self, message: &Message) -> SendResult {
         let body = json!({
             "msgtype": "markdown",
             "markdown": {"title": message.title, "text": message.text},
@@ -109,14 +109,14 @@ impl Robot {
 }
 
 /// Sends until the message has arrived or may have arrived, or until the attempts or the time are used up.
-async fn deliver(clock: &Clock, mut send: impl AsyncFnMut() -> Delivery) -> Result<(), RobotError> {
+async fn deliver(clock: &Clock, mut send: impl AsyncFnMut() -> SendResult) -> Result<(), RobotError> {
     let attempts = async {
         let mut waits = WAITS.into_iter();
         loop {
             match (send().await, waits.next()) {
-                (Delivery::Done, _) => return Ok(()),
-                (Delivery::Again(_), Some(wait)) => clock.wait_until(clock.now() + wait).await,
-                (Delivery::Again(error), None) | (Delivery::Failed(error), _) => return Err(error),
+                (SendResult::Done, _) => return Ok(()),
+                (SendResult::Again(_), Some(wait)) => clock.wait_until(clock.now() + wait).await,
+                (SendResult::Again(error), None) | (SendResult::Failed(error), _) => return Err(error),
             }
         }
     };
@@ -146,15 +146,15 @@ fn secrets(access: &RobotAccess, url: &Url) -> Vec<SecretString> {
 }
 
 /// Success is a 2xx with `errcode` 0. A refusal says that the message did not arrive. Without either, it is unknown.
-fn judge(exchange: &Exchange, secrets: &[SecretString]) -> Delivery {
+fn judge(exchange: &Exchange, secrets: &[SecretString]) -> SendResult {
     let hidden = |text: &str| redact(one_line(text), secrets);
     let answer = match exchange {
         Exchange::Answered(answer) => answer,
         Exchange::NoReply(no_reply @ (NoReply::NoConnection(_) | NoReply::Untrusted(_))) => {
-            return Delivery::Again(RobotError::Unreachable(hidden(&no_reply.to_string())));
+            return SendResult::Again(RobotError::Unreachable(hidden(&no_reply.to_string())));
         }
         Exchange::NoReply(no_reply @ (NoReply::Timeout | NoReply::Broken(_))) => {
-            return Delivery::Failed(RobotError::Unknown(hidden(&no_reply.to_string())));
+            return SendResult::Failed(RobotError::Unknown(hidden(&no_reply.to_string())));
         }
     };
     let body = Body::read_json(answer);
@@ -163,12 +163,12 @@ fn judge(exchange: &Exchange, secrets: &[SecretString]) -> Delivery {
         RobotError::Refused { code, message: hidden(&message) }
     };
     match (body.errcode(), answer.status) {
-        (Some(0), 200..=299) => Delivery::Done,
-        (Some(BUSY), _) => Delivery::Again(refused(BUSY.to_string())),
-        (Some(code), _) if code != 0 => Delivery::Failed(refused(code.to_string())),
-        (_, status @ 300..=499) => Delivery::Failed(refused(format!("http_{status}"))),
+        (Some(0), 200..=299) => SendResult::Done,
+        (Some(BUSY), _) => SendResult::Again(refused(BUSY.to_string())),
+        (Some(code), _) if code != 0 => SendResult::Failed(refused(code.to_string())),
+        (_, status @ 300..=499) => SendResult::Failed(refused(format!("http_{status}"))),
         (_, status) => {
-            Delivery::Failed(RobotError::Unknown(format!("an answer that cannot be read (HTTP {status})")))
+            SendResult::Failed(RobotError::Unknown(format!("an answer that cannot be read (HTTP {status})")))
         }
     }
 }
@@ -221,10 +221,10 @@ mod tests {
             (Exchange::NoReply(NoReply::Broken("reset".into())), unknown),
         ] {
             let judged = match judge(&exchange, &[]) {
-                Delivery::Done => done,
-                Delivery::Again(_) => again,
-                Delivery::Failed(RobotError::Unknown(_)) => unknown,
-                Delivery::Failed(RobotError::Refused { .. } | RobotError::Unreachable(_)) => failed,
+                SendResult::Done => done,
+                SendResult::Again(_) => again,
+                SendResult::Failed(RobotError::Unknown(_)) => unknown,
+                SendResult::Failed(RobotError::Refused { .. } | RobotError::Unreachable(_)) => failed,
             };
             assert_eq!(judged, expected, "{exchange:?}");
         }
@@ -239,11 +239,11 @@ mod tests {
         let secrets = secrets(&access, &url);
         let judged = judge(&answered(200, &body.to_string()), &secrets);
         let message = "no robot [redacted], [redacted], [redacted]".into();
-        assert_eq!(judged, Delivery::Failed(RobotError::Refused { code: "300001".into(), message }));
+        assert_eq!(judged, SendResult::Failed(RobotError::Refused { code: "300001".into(), message }));
     }
 
     async fn delivered(
-        mut send: impl AsyncFnMut(usize) -> Delivery,
+        mut send: impl AsyncFnMut(usize) -> SendResult,
     ) -> (usize, Duration, Result<(), RobotError>) {
         let (clock, mut attempts) = (Clock::tokio(), 0);
         let start = clock.now();
@@ -260,11 +260,11 @@ mod tests {
         let busy = || RobotError::Refused { code: "-1".into(), message: "busy".into() };
         let unknown = || RobotError::Unknown("no answer".into());
         let second = Duration::from_secs(1);
-        assert_eq!(delivered(async |_| Delivery::Again(busy())).await, (3, 4 * second, Err(busy())));
-        let once_busy = async |n| if n == 1 { Delivery::Again(busy()) } else { Delivery::Done };
+        assert_eq!(delivered(async |_| SendResult::Again(busy())).await, (3, 4 * second, Err(busy())));
+        let once_busy = async |n| if n == 1 { SendResult::Again(busy()) } else { SendResult::Done };
         assert_eq!(delivered(once_busy).await, (2, second, Ok(())));
         assert_eq!(
-            delivered(async |_| Delivery::Failed(unknown())).await,
+            delivered(async |_| SendResult::Failed(unknown())).await,
             (1, Duration::ZERO, Err(unknown()))
         );
         let (attempts, time, result) = delivered(async |_| std::future::pending().await).await;

@@ -214,7 +214,8 @@ impl Sources {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{FileStorage, Hasher, Journal, RowCounts};
+    use crate::fixtures::run_started;
+    use crate::journal::{FileStorage, Hasher, Journal};
     use crate::meeting::{Cells, Origin};
     use crate::outcome::Outcome;
 
@@ -224,19 +225,7 @@ mod tests {
         let path = folder.path().join("journal.jsonl");
         let journal =
             Journal::new(path.clone(), FileStorage::create(&path).unwrap(), Chain::new(Hasher::PLAIN));
-        let started = RunStarted {
-            run_id: "r".into(),
-            version: "1".into(),
-            pid: 1,
-            keyed: false,
-            sandbox: false,
-            lists: vec![],
-            lists_digest: String::new(),
-            rows: RowCounts::default(),
-            settings: BTreeMap::new(),
-            retry_of: None,
-            queue: queue.map(str::to_owned),
-        };
+        let started = RunStarted { queue: queue.map(str::to_owned), ..run_started() };
         journal.append(&Record::RunStarted(Box::new(started)), Timestamp::UNIX_EPOCH).unwrap();
         for (source, kind) in sources.into_iter().zip([OutcomeKind::NotAttempted, OutcomeKind::Closed]) {
             let origin = Origin { source: source.into(), line: 1 };

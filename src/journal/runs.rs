@@ -210,21 +210,14 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::journal::RowCounts;
+    use crate::fixtures::run_started;
 
     fn run(digest: &str, sandbox: bool, base_url: &str) -> RunStarted {
         RunStarted {
-            run_id: "r".into(),
-            version: "1".into(),
-            pid: 1,
-            keyed: false,
             sandbox,
-            lists: vec![],
             lists_digest: digest.into(),
-            rows: RowCounts::default(),
             settings: BTreeMap::from([("dingtalk.base_url".into(), base_url.into())]),
-            retry_of: None,
-            queue: None,
+            ..run_started()
         }
     }
 

@@ -183,8 +183,9 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::close_request;
     use crate::journal::AttemptStarted;
-    use crate::meeting::{Cells, CloseRequest, ConferenceId, Origin, UnionId};
+    use crate::meeting::{Cells, Origin};
     use crate::outcome::Outcome;
 
     const AT: Timestamp = Timestamp::UNIX_EPOCH;
@@ -198,10 +199,7 @@ mod tests {
     }
 
     fn to_close(name: &str, line: u64) -> TriagedRow {
-        let request = CloseRequest {
-            conference_id: ConferenceId::parse(name).unwrap(),
-            union_id: UnionId::parse("host").unwrap(),
-        };
+        let request = close_request(name, "host");
         TriagedRow::ToClose { origin: origin(line), request }
     }
 
@@ -289,10 +287,7 @@ mod tests {
     #[test]
     fn a_meeting_that_was_asked_for_under_another_host_is_in_doubt() {
         let mut history = history(&[("a", None), ("a", Some(OutcomeKind::Failed))]);
-        let request = CloseRequest {
-            conference_id: ConferenceId::parse("a").unwrap(),
-            union_id: UnionId::parse("another host").unwrap(),
-        };
+        let request = close_request("a", "another host");
         let incoming = history.admit(TriagedRow::ToClose { origin: origin(2), request }).unwrap();
         assert_eq!((incoming.prior.attempts, incoming.prior.in_doubt), (0, true));
         assert!(!history.admit(to_close("b", 3)).unwrap().prior.in_doubt);

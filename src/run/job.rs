@@ -114,13 +114,10 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::meeting::{ConferenceId, UnionId};
+    use crate::fixtures::close_request;
 
     fn job() -> Job {
-        let request = CloseRequest {
-            conference_id: ConferenceId::parse("c").unwrap(),
-            union_id: UnionId::parse("u").unwrap(),
-        };
+        let request = close_request("c", "u");
         let origin = Origin { source: "a.csv".into(), line: 2 };
         Job::new(origin, request)
     }

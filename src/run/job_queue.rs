@@ -167,17 +167,15 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::meeting::{CloseRequest, ConferenceId, Origin, UnionId};
+    use crate::fixtures::close_request;
+    use crate::meeting::Origin;
     use crate::run::PriorAttempts;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     /// A row with a lease of one second.
     fn leased(clock: &Clock, name: &str) -> (Job, Arc<Lease>) {
-        let request = CloseRequest {
-            conference_id: ConferenceId::parse(name).unwrap(),
-            union_id: UnionId::parse("host").unwrap(),
-        };
+        let request = close_request(name, "host");
         let lease = Arc::new(Lease::new(clock.clone(), clock.now() + SECOND));
         let prior = PriorAttempts { lease: Some(Arc::clone(&lease)), ..PriorAttempts::default() };
         (Job::new(Origin { source: "s/7-1".into(), line: 1 }, request).after(prior), lease)

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use meeting_closer::{
     Chain, EndReason, EndedBy, FileStorage, Hasher, Journal, ListRecord, Origin, Outcome, OutcomeKind,
     OutcomeRecord, PaceTotals, Record, ReplyDetails, RowCounts, RunFinished, RunStarted, Timeline, Totals,
+    fixtures,
 };
 
 /// The time between two rows.
@@ -37,15 +38,11 @@ fn started(rows: u64) -> RunStarted {
     RunStarted {
         run_id: "20261123T190000Z-5a5a5a5a".into(),
         version: "0.1.0".into(),
-        pid: 1,
-        keyed: false,
-        sandbox: false,
         lists: vec![list],
         lists_digest: "5".repeat(64),
         rows: RowCounts { total: rows, to_close: rows, ..RowCounts::default() },
         settings: [("pace.requests_per_second".into(), "18".into())].into(),
-        retry_of: None,
-        queue: None,
+        ..fixtures::run_started()
     }
 }
 

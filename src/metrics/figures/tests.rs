@@ -2,14 +2,12 @@ use std::time::Duration;
 
 use super::*;
 use crate::events::Observers;
-use crate::meeting::{Cells, CloseRequest, ConferenceId, Origin, UnionId};
+use crate::fixtures::close_request;
+use crate::meeting::{Cells, CloseRequest, Origin};
 use crate::outcome::{Judgement, Outcome, ReplyDetails, Throttle};
 
 fn request(conference_id: &str) -> CloseRequest {
-    CloseRequest {
-        conference_id: ConferenceId::parse(conference_id).unwrap(),
-        union_id: UnionId::parse("host").unwrap(),
-    }
+    close_request(conference_id, "host")
 }
 
 fn judgement(verdict: Verdict, code: &str) -> Judgement {

@@ -7,6 +7,7 @@ use super::overview::Overview;
 use super::page::ReportPage;
 use super::row_table::PageBounds;
 use super::{failure_groups, policy};
+use crate::fixtures::run_started;
 use crate::journal::{
     AttemptStarted, Chain, EndReason, FileStorage, Hasher, Journal, OutcomeRecord, Reader, Record, RowCounts,
     RunFinished, RunIndex, RunStarted, Totals,
@@ -19,17 +20,10 @@ const HOSTILE: &str = "</script><!--<script>\u{2028}'\"><b onclick=x>&amp;";
 
 fn started(digest: &str, rows: u64) -> RunStarted {
     RunStarted {
-        run_id: "r".into(),
-        version: "1".into(),
-        pid: 1,
-        keyed: false,
-        sandbox: false,
-        lists: vec![],
         lists_digest: digest.into(),
         rows: RowCounts { total: rows, to_close: rows, ..RowCounts::default() },
         settings: [("dingtalk.base_url".into(), HOSTILE.into())].into(),
-        retry_of: None,
-        queue: None,
+        ..run_started()
     }
 }
 

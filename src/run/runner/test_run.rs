@@ -12,9 +12,10 @@ use super::{RunEnd, RunParts, run};
 use crate::clock::Clock;
 use crate::dingtalk::{AccessToken, Api, Exchange, HttpAnswer, TokenError, TokenGrant};
 use crate::events::{Observe, RunEvent};
+use crate::fixtures::close_request;
 use crate::journal::{Chain, Hasher, Journal, Storage};
 use crate::lists::TriagedRow;
-use crate::meeting::{CloseRequest, ConferenceId, Origin, UnionId};
+use crate::meeting::{CloseRequest, Origin};
 use crate::outcome::{Outcome, OutcomeKind};
 use crate::pace::Pacer;
 use crate::run::{IncomingRow, Lease, PriorAttempts, Signal};
@@ -222,10 +223,7 @@ impl TestRun {
 }
 
 pub(super) fn request(name: &str) -> CloseRequest {
-    CloseRequest {
-        conference_id: ConferenceId::parse(name).unwrap(),
-        union_id: UnionId::parse("host").unwrap(),
-    }
+    close_request(name, "host")
 }
 
 pub(super) fn origin() -> Origin {

@@ -15,6 +15,8 @@ pub(super) struct Source {
     pub(super) imports: Vec<Import>,
     /// Names that it only hands on, with the path where each is.
     reexports: BTreeMap<String, Vec<String>>,
+    /// The types and traits that it declares, outside of `impl` blocks.
+    pub(super) types: Vec<String>,
 }
 
 /// A path into the crate.
@@ -51,7 +53,7 @@ pub(super) fn sources() -> Vec<Source> {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
             let is_source = path.extension().is_some_and(|ending| ending == "rs");
-            if path.is_dir() {
+            if path.is_dir() && name != "tests" {
                 folders.push(path);
             } else if is_source && !name.starts_with("test") && name != "fixtures.rs" {
                 sources.push(read(&path));
@@ -70,11 +72,13 @@ fn read(path: &Path) -> Source {
     let is_folder = file.ends_with("mod.rs") || file == "lib.rs";
     let text = std::fs::read_to_string(path).unwrap();
     let tokens: TokenStream = text.parse().unwrap_or_else(|error| panic!("{file}: {error}"));
-    let mut reader = Reader { module: &module, is_folder, imports: vec![], reexports: BTreeMap::new() };
+    let mut reader =
+        Reader { module: &module, is_folder, imports: vec![], reexports: BTreeMap::new(), types: vec![] };
+    reader.read_types(&tokens);
     reader.read(tokens);
-    let Reader { imports, reexports, .. } = reader;
+    let Reader { imports, reexports, types, .. } = reader;
     let imports = imports.into_iter().map(|path| Import { path }).collect();
-    Source { file, module, imports, reexports }
+    Source { file, module, imports, reexports, types }
 }
 
 struct Reader<'a> {
@@ -82,9 +86,22 @@ struct Reader<'a> {
     is_folder: bool,
     imports: Vec<Vec<String>>,
     reexports: BTreeMap<String, Vec<String>>,
+    types: Vec<String>,
 }
 
 impl Reader<'_> {
+    /// The declarations at the top level of a file.
+    fn read_types(&mut self, tokens: &TokenStream) {
+        let tokens: Vec<TokenTree> = tokens.clone().into_iter().collect();
+        for pair in tokens.windows(2) {
+            if let [TokenTree::Ident(keyword), TokenTree::Ident(name)] = pair
+                && ["struct", "enum", "trait", "type"].contains(&keyword.to_string().as_str())
+            {
+                self.types.push(name.to_string());
+            }
+        }
+    }
+
     fn read(&mut self, tokens: TokenStream) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut at = 0;

@@ -110,8 +110,8 @@ fn no_two_files_need_each_other() {
     let sources = sources();
     let mut uses: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for source in &sources {
-        let used = source.imports.iter().filter_map(|import| Source::holding(&sources, &import.path));
-        uses.insert(&source.file, used.filter(|file| *file != source.file).map(str::to_owned).collect());
+        let files = source.imports.iter().filter_map(|import| Source::holding(&sources, &import.path));
+        uses.insert(&source.file, files.filter(|file| *file != source.file).map(str::to_owned).collect());
     }
     // Take away files that use no file that is left. What remains is circles, and what uses them.
     loop {
@@ -137,6 +137,18 @@ fn no_two_files_need_each_other() {
     let circles: Vec<(&str, &BTreeSet<String>)> =
         uses.iter().filter(|(file, _)| is_in_circle(file)).map(|(file, used)| (*file, used)).collect();
     assert!(circles.is_empty(), "{circles:#?}");
+}
+
+#[test]
+fn a_type_name_has_one_meaning() {
+    let mut files: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for source in sources() {
+        for name in &source.types {
+            files.entry(name.clone()).or_default().insert(source.file.clone());
+        }
+    }
+    let shared: Vec<_> = files.into_iter().filter(|(_, files)| files.len() > 1).collect();
+    assert!(shared.is_empty(), "{shared:#?}");
 }
 
 #[test]

@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use meeting_closer::{
-    Chain, Clock, CloseRequest, ConferenceId, Hasher, IncomingRow, Journal, Layers, ListError, Observe,
-    Origin, Outcome, Pacer, PriorAttempts, RunEnd, RunEvent, RunParts, Settings, Storage, TriagedRow,
-    UnionId, run,
+    Chain, Clock, Hasher, IncomingRow, Journal, Layers, ListError, Observe, Origin, Outcome, Pacer,
+    PriorAttempts, RunEnd, RunEvent, RunParts, Settings, Storage, TriagedRow, fixtures, run,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -148,10 +147,7 @@ fn rows(next: Arc<AtomicU64>, count: u64) -> mpsc::Receiver<Result<IncomingRow, 
             if line >= count {
                 return;
             }
-            let request = CloseRequest {
-                conference_id: ConferenceId::parse(&format!("m{line}")).unwrap(),
-                union_id: UnionId::parse("host").unwrap(),
-            };
+            let request = fixtures::close_request(&format!("m{line}"), "host");
             let entry = TriagedRow::ToClose { origin: Origin { source: "list.csv".into(), line }, request };
             slot.send(Ok(IncomingRow { entry, prior: PriorAttempts::default() }));
         }

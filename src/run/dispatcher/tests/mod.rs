@@ -3,7 +3,8 @@
 mod trouble;
 
 use super::*;
-use crate::meeting::{CloseRequest, ConferenceId, Origin, UnionId};
+use crate::fixtures::close_request;
+use crate::meeting::Origin;
 use crate::settings::tests::load_text;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -60,10 +61,7 @@ fn dispatcher(text: &str) -> Paced {
 }
 
 fn job(name: &str) -> Job {
-    let request = CloseRequest {
-        conference_id: ConferenceId::parse(name).unwrap(),
-        union_id: UnionId::parse("host").unwrap(),
-    };
+    let request = close_request(name, "host");
     Job::new(Origin { source: "a.csv".into(), line: 2 }, request)
 }
 
