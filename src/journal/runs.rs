@@ -1,4 +1,4 @@
-//! The runs of an audit folder, and which one a command continues.
+//! The runs of an audit folder, as candidates: `lifecycle` decides which one a command continues.
 //!
 //! Invariant: an unreadable audit folder is an error, never "no run".
 
