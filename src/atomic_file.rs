@@ -24,7 +24,7 @@ pub(crate) fn replace(
     temporary.as_file().set_permissions(Permissions::from_mode(mode))?;
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|error| error.error)?;
-    File::open(folder)?.sync_all()
+    Ok(())
 }
 
 #[cfg(test)]

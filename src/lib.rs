@@ -1,15 +1,15 @@
 //! meeting-closer ends DingTalk video meetings in bulk, safely, and can prove afterwards what it did.
 //!
-//! A run is a pipeline, and the modules are its stations, in the order in which a row passes them:
+//! A run is a pipeline, and most modules are its stages:
 //!
 //! ```text
-//!  lists / queue ──> lists ──> run ─────────────> journal ──> report
-//!                    read,     which row goes     what        audit.csv, report.html,
-//!                    check,    next, and what     happened,   summary.json
-//!                    sort      became of it       append-only
-//!                                 │       ▲
-//!                               pace    dingtalk
-//!                               retry   (one attempt, one verdict)
+//!  lists ─────────┐
+//!  (CSV, Excel)   ├──> run ────────────────> journal ──> report
+//!  queue, worker ─┘    which row goes next,  what        audit.csv, report.html,
+//!  (Redis)             what became of it     happened    summary.json
+//!                          │       ▲
+//!                        pace    dingtalk
+//!                        retry   (one attempt, one verdict)
 //! ```
 //!
 //! `lifecycle` takes one run from end to end. `worker` does one run after the other, with rows from a queue. `ARCHITECTURE.md`
@@ -21,7 +21,7 @@
 //! - Every row has exactly one outcome, and the totals add up (`run`).
 //! - No span of time holds more requests than the rate and the burst allow, of all workers of a queue together (`pace`).
 //! - A request is in the journal before it leaves (`journal`). Reports are made from the journal alone (`report`).
-//! - What decides is a pure function or a state machine without clock, randomness or I/O. What acts is thin.
+//! - What decides is a pure function or a state machine without clock or I/O; random numbers are seeded. What acts is thin.
 //!
 //! The modules are private: this crate is a program. It exports what `main` needs, and what the tests and benches need.
 

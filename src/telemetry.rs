@@ -102,7 +102,7 @@ impl Observe for RunLog {
                 code = judgement.details.code,
                 request_id = judgement.details.request_id,
                 wait_ms = millis(*wait),
-                "retrying in {}: {}", wording::duration(millis(*wait)), judgement.reason
+                "retrying in {}: {}", wording::precise_duration(millis(*wait)), judgement.reason
             ),
             RunEvent::RowEnded { outcome } => match outcome.kind {
                 OutcomeKind::Failed => warn!(
@@ -207,7 +207,7 @@ mod tests {
         );
         assert_eq!(
             line(&RunEvent::RetryPlanned { request, attempt: 1, judgement, wait }),
-            r#"DEBUG retrying in 0.5s: trouble run_id="r" conference_id=c attempt=1 code="systemError" request_id="" wait_ms=500"#
+            r#"DEBUG retrying in 500ms: trouble run_id="r" conference_id=c attempt=1 code="systemError" request_id="" wait_ms=500"#
         );
     }
 

@@ -29,6 +29,11 @@ pub(crate) fn duration(milliseconds: u64) -> String {
         .unsigned_duration_to_string(&Duration::from_millis(rounded))
 }
 
+/// The same, with milliseconds below a second: `40ms`.
+pub(crate) fn precise_duration(milliseconds: u64) -> String {
+    if milliseconds < 1000 { format!("{milliseconds}ms") } else { duration(milliseconds) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,8 +25,9 @@ impl Hash {
 
     /// Parses the form that `Display` writes.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_lower_case = !text.bytes().any(|byte| byte.is_ascii_uppercase());
-        const_hex::decode_to_array(text).ok().filter(|_| is_lower_case).map(Self)
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let is_hash = text.len() == 64 && text.bytes().all(is_digit);
+        if is_hash { const_hex::decode_to_array(text).ok().map(Self) } else { None }
     }
 }
 
@@ -127,6 +128,25 @@ mod tests {
 
     fn chains() -> [Chain; 2] {
         [Chain::new(Hasher::PLAIN), Chain::new(Hasher::keyed(b"key"))]
+    }
+
+    #[test]
+    fn a_hash_is_exactly_64_lower_case_hex_digits() {
+        let text = "0123456789abcdef".repeat(4);
+        assert_eq!(Hash::parse(&text).map(|hash| hash.to_string()), Some(text.clone()));
+        let others = [
+            String::new(),
+            text[1..].to_owned(),
+            format!("{text}0"),
+            format!("0x{text}"),
+            format!("0x{}", &text[2..]),
+            text.to_uppercase(),
+            format!("{}g", &text[1..]),
+            format!("{}é", &text[2..]),
+        ];
+        for other in others {
+            assert_eq!(Hash::parse(&other), None, "{other}");
+        }
     }
 
     #[test]

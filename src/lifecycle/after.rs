@@ -71,7 +71,7 @@ pub(crate) async fn notify(notice: &Notice, settings: &Settings, clock: &Clock) 
     }
     let mut signals = match signals::listen() {
         Ok(signals) => signals,
-        Err(failure) => return warn!("the group robot sent no message: {}", failure.problem),
+        Err(failure) => return warn!("the group robot's message was not sent: {}", failure.problem),
     };
     let sent = tokio::select! {
         sent = send(notice, settings, clock) => sent,
@@ -79,7 +79,7 @@ pub(crate) async fn notify(notice: &Notice, settings: &Settings, clock: &Clock) 
     };
     match sent {
         Ok(()) => debug!("the group robot sent its message"),
-        Err(problem) => warn!("the group robot sent no message: {problem}"),
+        Err(problem) => warn!("the group robot's message: {problem}"),
     }
 }
 

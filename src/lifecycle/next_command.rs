@@ -32,7 +32,14 @@ fn continuing(words: impl Iterator<Item = String>, run_id: &str, retry_of: Optio
 
 /// A word in the quotes that a shell needs. Only a NUL cannot be quoted, and no argument of a process has one.
 fn quoted(word: &str) -> String {
-    shlex::try_quote(word).unwrap_or(Cow::Borrowed(word)).into_owned()
+    let quote = |text: &str| shlex::try_quote(text).unwrap_or(Cow::Borrowed(text)).into_owned();
+    match word.split_once('=') {
+        // `--resume=R2` is easier to read than `'--resume=R2'`, and no shell changes it.
+        Some((option, value)) if option.starts_with("--") && quote(option) == option => {
+            format!("{option}={}", quote(value))
+        }
+        Some(_) | None => quote(word),
+    }
 }
 
 #[cfg(test)]
@@ -51,7 +58,7 @@ mod tests {
     #[test]
     fn latest_is_replaced_by_the_id_of_the_run() {
         assert_eq!(continued(&["mc", "close", "--resume", "latest"]), "mc close --resume R2");
-        assert_eq!(continued(&["mc", "close", "--resume=latest"]), "mc close '--resume=R2'");
+        assert_eq!(continued(&["mc", "close", "--resume=latest"]), "mc close --resume=R2");
         assert_eq!(continued(&["mc", "close", "--retry-failed", "latest"]), "mc close --retry-failed R1");
         assert_eq!(continued(&["mc", "close", "latest"]), "mc close latest");
     }

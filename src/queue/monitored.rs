@@ -1,6 +1,6 @@
 //! A queue that reports the result of every call to an observer.
 //!
-//! Invariant: every call is reported, whoever makes it. A worker with a full prefetch takes nothing, and a worker without
+//! Invariant: every call is reported, from every caller. A worker with a full prefetch takes nothing, and a worker without
 //! leases renews nothing, so no single caller can know whether the queue works.
 
 use tokio::time::Instant;

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::atomic_file;
 use crate::exit::{ExitCode, Failure};
-use crate::journal::ReadError;
+use crate::journal::{self, ReadError};
 
 /// Why a report could not be made.
 #[derive(Debug, Error)]
@@ -33,7 +33,9 @@ pub(super) fn write_atomically(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
 ) -> Result<(), ReportError> {
+    let folder = path.parent().unwrap_or(path);
     atomic_file::replace(path, 0o600, fill)
+        .and_then(|()| journal::sync_folder(folder))
         .map_err(|error| ReportError::Write { path: path.to_owned(), problem: error.to_string() })
 }
 

@@ -8,7 +8,7 @@
 //!
 //! | name | file | stage |
 //! | --- | --- | --- |
-//! | `Row` | `lists` | a line of a list, as it was read |
+//! | `Row` | `meeting` | a line of a list, as it was read |
 //! | `TriagedRow` | `lists` | the row, checked: to close, or not asked for and why |
 //! | [`IncomingRow`] | `history` | the row with its [`PriorAttempts`], which an earlier process made |
 //! | [`Job`] | `job` | a row to close, with its attempts so far |

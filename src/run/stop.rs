@@ -16,7 +16,7 @@ pub enum Signal {
     Abort,
 }
 
-/// Why the run sends no new request. Where there are several reasons, the one that stands later here counts.
+/// Why the run sends no new request. Where there are several reasons, the one that is declared later counts.
 #[derive(Debug, Clone)]
 pub enum Stop {
     /// The run's deadline has passed.

@@ -91,7 +91,7 @@ async fn a_refused_or_lost_message_is_a_warning_without_a_secret_and_keeps_the_e
         closer.list(["m"]);
         let ran = closer.run(&["close", "--yes", "-vv", "list.csv"]).await;
         assert_eq!((ran.code, robot.received().len()), (0, 1), "{}", ran.printed());
-        let line = ran.stderr.lines().find(|line| line.contains("the group robot sent no message")).unwrap();
+        let line = ran.stderr.lines().find(|line| line.contains("the group robot's message: ")).unwrap();
         assert!(line.contains(" WARN ") && line.contains("sandbox") && line.contains(warning), "{line}");
         let mut everything = ran.printed();
         for file in std::fs::read_dir(closer.run_folder()).unwrap() {

@@ -12,7 +12,7 @@ use super::outcome_style::{OutcomeStyle, ended_by, needs_attention, outcome_styl
 use crate::journal::{OutcomeRecord, Reader, RowPlace, RunIndex};
 use crate::outcome::{EndedBy, OutcomeKind};
 use crate::report::report_file::ReportError;
-use crate::wording::duration;
+use crate::wording::precise_duration;
 
 /// The most rows that the page holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,18 +187,13 @@ impl RowLine {
             attempts: outcome.attempts.to_string(),
             first_attempt_at: outcome.first_attempt_at.map(time).unwrap_or_default(),
             finished_at: time(outcome.finished_at),
-            duration: outcome.duration_ms.map(took).unwrap_or_default(),
+            duration: outcome.duration_ms.map(precise_duration).unwrap_or_default(),
         }
     }
 }
 
 fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-/// A row's duration. Most take less than a second.
-fn took(milliseconds: u64) -> String {
-    if milliseconds < 1000 { format!("{milliseconds}ms") } else { duration(milliseconds) }
 }
 
 /// A cell, cut if it is longer than [`MAX_CELL`].

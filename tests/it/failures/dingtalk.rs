@@ -61,7 +61,7 @@ async fn a_run_without_an_access_token_halts() {
     sandbox.script_tokens(vec![Reply::failure(500, "unknownError", "未知错误"); 9]);
     assert_failure("token_fails_again_and_again", &configured(&sandbox), &CLOSE).await;
     let unreachable = configured(&sandbox).set("DINGTALK__BASE_URL", "http://127.0.0.1:1");
-    assert_failure("nobody_listens", &unreachable, &CLOSE).await;
+    assert_failure("connection_is_refused", &unreachable, &CLOSE).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -132,7 +132,7 @@ async fn unusable_rows_are_named_before_any_call() {
 async fn guards_refuse_the_run_before_any_call() {
     let closer = Closer::bare().set("DINGTALK__APP_KEY", "k").set("DINGTALK__APP_SECRET", "hunter2");
     closer.file("list.csv", LIST);
-    assert_failure("nobody_can_be_asked", &closer, &["close", "list.csv"]).await;
+    assert_failure("no_terminal_for_the_question", &closer, &["close", "list.csv"]).await;
     assert_failure(
         "more_meetings_than_allowed",
         &closer,

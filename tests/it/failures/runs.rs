@@ -124,7 +124,7 @@ async fn a_run_of_another_process_is_refused() {
     closer.list(names.iter().map(String::as_str));
     let mut first = closer.command(&["close", "--yes", "--run-id", "one", "list.csv"]).spawn().unwrap();
     calls_reach(&sandbox, 1).await;
-    assert_failure("another_process_is_at_it", &closer, &["close", "--yes", "list.csv"]).await;
+    assert_failure("another_process_is_closing", &closer, &["close", "--yes", "list.csv"]).await;
     assert_failure("retry_of_a_run_without_an_end", &closer, &["close", "--yes", "--retry-failed", "one"])
         .await;
     first.kill().await.unwrap();
