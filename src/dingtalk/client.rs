@@ -247,10 +247,14 @@ impl super::Api for HttpApi {
 
 const A_YEAR: std::time::Duration = std::time::Duration::from_hours(365 * 24);
 
-/// `/v1.0/conference/videoConferences/{conferenceId}?unionId={unionId}`.
 fn close_path(request: &CloseRequest) -> String {
-    let conference_id = utf8_percent_encode(request.conference_id.as_str(), ENCODED);
-    let union_id = utf8_percent_encode(request.union_id.as_str(), ENCODED);
+    path_of(request.conference_id.as_str(), request.union_id.as_str())
+}
+
+/// `/v1.0/conference/videoConferences/{conferenceId}?unionId={unionId}`. Whatever an id may contain, it stays one segment.
+fn path_of(conference_id: &str, union_id: &str) -> String {
+    let conference_id = utf8_percent_encode(conference_id, ENCODED);
+    let union_id = utf8_percent_encode(union_id, ENCODED);
     format!("/v1.0/conference/videoConferences/{conference_id}?unionId={union_id}")
 }
 
@@ -297,13 +301,12 @@ impl From<ClientError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::close_request;
 
     #[test]
     fn ids_are_encoded_so_that_they_stay_ids() {
         let url = |conference_id: &str, union_id: &str| {
-            let request = close_request(conference_id, union_id);
-            BaseUrl::parse("https://api.dingtalk.io").unwrap().join(&close_path(&request)).to_string()
+            let base_url = BaseUrl::parse("https://api.dingtalk.io").unwrap();
+            base_url.join(&path_of(conference_id, union_id)).to_string()
         };
         let close = "https://api.dingtalk.io/v1.0/conference/videoConferences";
         for (conference_id, union_id, expected) in [

@@ -40,8 +40,9 @@ pub struct IncomingRow {
 #[derive(Debug, Clone, Default)]
 pub struct History {
     ended: EndedRows,
-    /// Rows that ended, and that an exclusion list has named since.
-    excluded_since: FingerprintSet,
+    /// Rows that ended and that are not asked for any more: an exclusion list names them, or this version does not accept
+    /// their ids.
+    unasked_since: FingerprintSet,
     /// Earlier attempts of rows that have not ended.
     attempts: FingerprintMap<PriorAttempts>,
     /// Meetings that were asked for, under any host.
@@ -132,7 +133,7 @@ impl History {
 
     /// Returns the row for the run, or none if the journal has its outcome. A row that was excluded once stays excluded for
     /// the rest of the run. A row that was asked for before it was excluded does not become `excluded`: its meeting may have
-    /// ended.
+    /// ended. The same holds for a row whose ids this version does not accept.
     pub fn admit(&mut self, mut entry: TriagedRow) -> Option<IncomingRow> {
         let (row, done) = match &mut entry {
             TriagedRow::ToClose { request, .. } => {
@@ -143,12 +144,26 @@ impl History {
             }
             TriagedRow::Unasked { cells, kind, reason, .. } => {
                 let row = RowIdentity::of_cells(cells);
-                let is_excluded = *kind == OutcomeKind::Excluded;
-                if is_excluded && self.in_doubt.contains_key(&row) {
-                    *kind = OutcomeKind::NotAttempted;
-                    "a request was sent and not answered; the row was excluded later".clone_into(reason);
+                let refused_since = match kind {
+                    OutcomeKind::Excluded => {
+                        Some("a request was sent and not answered; the row was excluded later".to_owned())
+                    }
+                    OutcomeKind::Invalid => {
+                        Some(format!("a request was sent and not answered; the row is invalid now: {reason}"))
+                    }
+                    OutcomeKind::Duplicate
+                    | OutcomeKind::Closed
+                    | OutcomeKind::AlreadyClosed
+                    | OutcomeKind::Failed
+                    | OutcomeKind::NotAttempted => None,
+                };
+                let is_refused = refused_since.is_some();
+                if let Some(in_doubt) = refused_since
+                    && self.in_doubt.contains_key(&row)
+                {
+                    (*kind, *reason) = (OutcomeKind::NotAttempted, in_doubt);
                 }
-                let ended = is_excluded && self.ended.contains(&row) && self.excluded_since.insert(row);
+                let ended = is_refused && self.ended.contains(&row) && self.unasked_since.insert(row);
                 (row, ended || self.unasked.get_mut(&row).is_some_and(|unasked| unasked.take(*kind)))
             }
         };
@@ -285,9 +300,23 @@ mod tests {
     }
 
     #[test]
+    fn a_row_whose_ids_are_refused_now_keeps_the_outcome_that_it_has() {
+        let invalid = OutcomeKind::Invalid;
+        let mut ended =
+            history(&[("a", None), ("a", Some(OutcomeKind::Closed)), ("a", Some(OutcomeKind::Duplicate))]);
+        assert_eq!(ended.admit(unasked("a", invalid)), None);
+        assert_eq!(ended.admit(unasked("a", invalid)), None);
+        assert!(ended.admit(unasked("a", invalid)).is_some());
+        let incoming = history(&[("a", None)]).admit(unasked("a", invalid)).unwrap();
+        let TriagedRow::Unasked { kind, reason, .. } = incoming.entry else { panic!("not asked") };
+        assert_eq!(kind, OutcomeKind::NotAttempted);
+        assert!(reason.starts_with("a request was sent and not answered; the row is invalid now"), "{reason}");
+    }
+
+    #[test]
     fn a_meeting_that_was_asked_for_under_another_host_is_in_doubt() {
         let mut history = history(&[("a", None), ("a", Some(OutcomeKind::Failed))]);
-        let request = close_request("a", "another host");
+        let request = close_request("a", "another-host");
         let incoming = history.admit(TriagedRow::ToClose { origin: origin(2), request }).unwrap();
         assert_eq!((incoming.prior.attempts, incoming.prior.in_doubt), (0, true));
         assert!(!history.admit(to_close("b", 3)).unwrap().prior.in_doubt);

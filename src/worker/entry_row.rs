@@ -56,7 +56,11 @@ fn id<T>(name: &str, field: Option<&Field>, parse: fn(&str) -> Result<T, IdProbl
         IdProblem::Empty
         | IdProblem::ControlCharacter(_)
         | IdProblem::TooLong(_)
-        | IdProblem::DotSegment(_)
+        | IdProblem::InvisibleCharacter(_)
+        | IdProblem::ForeignCharacter(_)
+        | IdProblem::Formula(_)
+        | IdProblem::Placeholder(_)
+        | IdProblem::NoValue
         | IdProblem::Number(_)
         | IdProblem::Date(_)
         | IdProblem::TruthValue(_)
@@ -120,6 +124,13 @@ mod tests {
             (Some(&long), Some(b"u"), "the field conference_id has 5000 bytes; an id has at most 256"),
             (Some(&long[..300]), Some(b"u"), "the field conference_id has 300 bytes; an id has at most 256"),
             (Some(b"\xff"), Some(b"u"), "the field conference_id is not text in UTF-8"),
+            (Some(b"NULL"), Some(b"u"), "the field conference_id is \"NULL\", which is no id"),
+            (Some(b"a"), Some(b"u\""), "the field union_id contains '\"' (U+0022), which no id contains"),
+            (
+                Some("a\u{200e}".as_bytes()),
+                Some(b"u"),
+                "the field conference_id contains the invisible character U+200E",
+            ),
             (
                 Some(b"6.07E+23"),
                 Some(b"u"),
