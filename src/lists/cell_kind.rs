@@ -15,10 +15,13 @@ pub(super) enum CellKind {
     TruthValue,
     /// The error value of a formula that failed.
     Error,
+    /// A formula that was saved without its value.
+    NoValue,
 }
 
 impl CellKind {
-    const ALL: [Self; 5] = [Self::Text, Self::Number, Self::Date, Self::TruthValue, Self::Error];
+    const ALL: [Self; 6] =
+        [Self::Text, Self::Number, Self::Date, Self::TruthValue, Self::Error, Self::NoValue];
 
     /// Its name in a rewritten list.
     pub(super) const fn name(self) -> &'static str {
@@ -28,6 +31,7 @@ impl CellKind {
             Self::Date => "date",
             Self::TruthValue => "truth value",
             Self::Error => "error",
+            Self::NoValue => "no value",
         }
     }
 
@@ -44,6 +48,7 @@ impl CellKind {
             Self::Date => Some(IdProblem::Date(shown())),
             Self::TruthValue => Some(IdProblem::TruthValue(shown())),
             Self::Error => Some(IdProblem::FailedFormula(shown())),
+            Self::NoValue => Some(IdProblem::NoValue),
         }
     }
 }

@@ -46,13 +46,18 @@ impl ListError {
             io::ErrorKind::IsADirectory => "it is a directory, not a file".to_owned(),
             _ => error.to_string(),
         };
-        Self::new(source_name, format!("cannot read the list: {cause}"))
+        Self {
+            hint: open_files_hint(error),
+            ..Self::new(source_name, format!("cannot read the list: {cause}"))
+        }
     }
 
     /// The list's temporary copy cannot be written.
-    pub(super) fn no_copy(source_name: &Arc<str>, error: &dyn Display) -> Self {
-        Self::new(source_name, format!("cannot copy the list to a temporary file: {error}"))
-            .hint("free disk space in the folder for temporary files, or set TMPDIR to another folder")
+    pub(super) fn no_copy(source_name: &Arc<str>, error: &io::Error) -> Self {
+        let hint = open_files_hint(error).unwrap_or_else(|| {
+            "free disk space in the folder for temporary files, or set TMPDIR to another folder".to_owned()
+        });
+        Self::new(source_name, format!("cannot copy the list to a temporary file: {error}")).hint(hint)
     }
 
     /// The list's temporary copy is damaged.
@@ -69,8 +74,35 @@ impl ListError {
     }
 }
 
+/// What to do if the process has too many open files.
+fn open_files_hint(error: &io::Error) -> Option<String> {
+    let is_limit = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE]
+        .into_iter()
+        .any(|limit| error.raw_os_error() == Some(limit.raw_os_error()));
+    is_limit.then(|| "raise the limit of open files (ulimit -n), then run the command again".to_owned())
+}
+
 impl From<ListError> for Failure {
     fn from(error: ListError) -> Self {
         Self::new(ExitCode::Usage, &error).maybe_hint(error.hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_open_files_get_the_hint_for_them_and_a_full_disk_gets_its_own() {
+        let hint = |errno: rustix::io::Errno| {
+            let error = io::Error::from_raw_os_error(errno.raw_os_error());
+            let (source, unread) =
+                ("list.csv".into(), ListError::unreadable(&"list.csv".into(), &error).hint);
+            (ListError::no_copy(&source, &error).hint.unwrap(), unread)
+        };
+        let (copied, unread) = hint(rustix::io::Errno::MFILE);
+        assert!(copied.contains("ulimit -n") && unread.unwrap().contains("ulimit -n"));
+        let (copied, unread) = hint(rustix::io::Errno::NOSPC);
+        assert!(copied.contains("free disk space") && unread.is_none());
     }
 }

@@ -1,8 +1,10 @@
-//! The header row: which delimiter a list uses, and where its two id columns are.
+//! The header row: which delimiter a list uses, where its two id columns are, and how many cells a row may have.
 //!
 //! Invariant: a column is found by its name or not at all. Two columns that match are an error, never a guess.
 
-use super::cell::is_blank;
+use super::cell::{clean, is_blank};
+use super::skipped::bare;
+use crate::meeting::{ConferenceId, UnionId};
 use crate::settings::InputSettings;
 
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
@@ -28,6 +30,9 @@ pub(super) struct Header {
     /// Whether this is a rewritten list ([`super::rewritten`]). Its rows hold their origin and the kinds of their
     /// cells, and its cells are already clean.
     pub(super) is_rewritten: bool,
+    pub(super) shape: Shape,
+    /// The names that the columns were found by.
+    pub(super) names: InputSettings,
 }
 
 /// A column's place, from 0, and its name as the list writes it.
@@ -41,6 +46,105 @@ pub(super) struct Column {
 pub(super) struct HeaderProblem {
     pub(super) problem: String,
     pub(super) hint: String,
+    /// How many columns of the line have a known name.
+    pub(super) known: usize,
+}
+
+/// How many cells a row may have. A delimiter in a cell without quotes shifts the cells behind it, and the row then has
+/// more cells than the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Shape {
+    /// The header's cells up to the last one with a name.
+    pub(super) named: usize,
+    /// All cells of the header.
+    cells: usize,
+    /// The id columns come first. Ids contain no delimiter, so nothing shifts them.
+    ids_lead: bool,
+    /// The last column with a name is an id column. If a row is shifted, an id stands behind it.
+    ids_end: bool,
+}
+
+impl Shape {
+    fn of(fields: &[String], Columns { conference_id, union_id }: &Columns) -> Self {
+        let named = fields.iter().rposition(|field| !field.is_empty()).map_or(0, |last| last + 1);
+        let ids = [Some(conference_id), union_id.as_ref()];
+        let ids: Vec<usize> = ids.into_iter().flatten().map(|column| column.index).collect();
+        let last = ids.iter().max().map_or(0, |last| last + 1);
+        Self { named, cells: fields.len(), ids_lead: last == ids.len(), ids_end: last == named }
+    }
+
+    /// Whether a row has no more cells than the header. Empty cells behind the last column do not count, unless a shift
+    /// could have moved them there.
+    pub(super) fn fits(self, cells: usize, is_filled: impl Fn(usize) -> bool) -> bool {
+        if cells <= self.named {
+            return true;
+        }
+        let mut surplus = (self.named..cells).filter(|cell| is_filled(*cell));
+        match surplus.next_back() {
+            Some(last) => self.ids_lead && last < self.cells,
+            None => cells <= self.cells || self.ids_lead || self.ids_end || !is_filled(self.named - 1),
+        }
+    }
+}
+
+/// What a row says of the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repetition {
+    /// It is an ordinary row.
+    None,
+    /// It is the header again. Other columns may have come or gone.
+    Same(Shape),
+    /// It is a header whose id columns stand elsewhere.
+    Elsewhere,
+}
+
+impl Header {
+    /// Whether a row is a header, as in lists that were put together.
+    pub(super) fn repetition<'a>(&self, cells: impl Iterator<Item = &'a str> + Clone) -> Repetition {
+        let id = cells.clone().nth(self.conference_id.index).unwrap_or_default();
+        // Ids have digits, and the known names have none.
+        let is_configured = self.names != InputSettings::default();
+        if id.len() > MAX_NAME_BYTES || (!is_configured && id.bytes().any(|byte| byte.is_ascii_digit())) {
+            return Repetition::None;
+        }
+        let fields: Vec<String> = cells.map(|cell| bare(cell).to_owned()).collect();
+        let Ok(found) = columns(&fields, &self.names, self.union_id.is_some()) else {
+            return Repetition::None;
+        };
+        let place = |column: &Option<Column>| column.as_ref().map(|column| column.index);
+        let is_same = found.conference_id.index == self.conference_id.index;
+        match &self.union_id {
+            Some(_) if !is_same || place(&found.union_id) != place(&self.union_id) => Repetition::Elsewhere,
+            None if !is_same => Repetition::None,
+            Some(_) | None => Repetition::Same(Shape::of(&fields, &found)),
+        }
+    }
+}
+
+/// The longest name of a column that is looked for below the header.
+const MAX_NAME_BYTES: usize = 120;
+
+/// The delimiter in a first line `sep=;`, which Excel writes and reads. The line names no columns.
+pub(super) fn separator(line: &str) -> Option<Option<u8>> {
+    let line = bare(line);
+    let name = line.get(..4).filter(|name| name.eq_ignore_ascii_case("sep="))?;
+    let delimiter = line[name.len()..].bytes().next();
+    Some(
+        delimiter
+            .or(Some(b'\t'))
+            .filter(|byte| *byte == b'\t' || (byte.is_ascii_punctuation() && *byte != b'"')),
+    )
+}
+
+/// Whether the cells of a line above the header could be a meeting's.
+pub(super) fn is_row_above(
+    cell: impl Fn(usize) -> String,
+    conference_id: &Column,
+    union_id: Option<&Column>,
+) -> bool {
+    let id = cell(conference_id.index);
+    let has_host = union_id.is_none_or(|column| UnionId::parse(clean(&cell(column.index))).is_ok());
+    id.bytes().any(|byte| byte.is_ascii_digit()) && ConferenceId::parse(clean(&id)).is_ok() && has_host
 }
 
 /// The two id columns.
@@ -52,24 +156,27 @@ pub(super) struct Columns {
 }
 
 /// Reads a header line, which is line `number` of the list. Of all delimiters, it takes the one that gives the most
-/// known columns.
+/// known columns, unless the list names its delimiter.
 pub(super) fn read(
     number: u64,
     line: &str,
+    delimiter: Option<u8>,
     names: &InputSettings,
     needs_union_id: bool,
 ) -> Result<Header, HeaderProblem> {
-    let readings = DELIMITERS.map(|delimiter| {
+    let delimiters = delimiter.map_or(DELIMITERS.to_vec(), |delimiter| vec![delimiter]);
+    let readings = delimiters.into_iter().map(|delimiter| {
         let fields = split(line, delimiter);
         ((known(&fields, names), fields.len()), delimiter, fields)
     });
-    let (_, delimiter, fields) = readings
-        .into_iter()
-        .rev()
-        .max_by_key(|(found, ..)| *found)
-        .expect("there is one reading for each of the three delimiters");
-    let Columns { conference_id, union_id } = columns(&fields, names, needs_union_id)?;
-    Ok(Header { line: number, delimiter, conference_id, union_id, is_rewritten: false })
+    let ((known, _), delimiter, fields) =
+        readings.rev().max_by_key(|(found, ..)| *found).expect("there is at least one delimiter");
+    let columns =
+        columns(&fields, names, needs_union_id).map_err(|problem| HeaderProblem { known, ..problem })?;
+    let shape = Shape::of(&fields, &columns);
+    let Columns { conference_id, union_id } = columns;
+    let names = names.clone();
+    Ok(Header { line: number, delimiter, conference_id, union_id, is_rewritten: false, shape, names })
 }
 
 /// How many of these fields are a known column name.
@@ -112,7 +219,7 @@ pub(super) fn columns(
     Ok(Columns { conference_id, union_id })
 }
 
-fn split(line: &str, delimiter: u8) -> Vec<String> {
+pub(super) fn split(line: &str, delimiter: u8) -> Vec<String> {
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .delimiter(delimiter)
@@ -165,6 +272,7 @@ fn problem(
         return HeaderProblem {
             problem: format!("{found} columns match the {what}: found {seen}; expected {wanted}"),
             hint: format!("name the right column in input.{key}"),
+            known: 0,
         };
     }
     HeaderProblem {
@@ -172,6 +280,7 @@ fn problem(
         hint: format!(
             "the header row must name the columns; if your column has another name, set input.{key}"
         ),
+        known: 0,
     }
 }
 
@@ -185,7 +294,7 @@ mod tests {
     use super::*;
 
     fn columns(line: &str) -> (u8, usize, usize) {
-        let header = read(1, line, &InputSettings::default(), true).unwrap();
+        let header = read(1, line, None, &InputSettings::default(), true).unwrap();
         (header.delimiter, header.conference_id.index, header.union_id.unwrap().index)
     }
 
@@ -235,9 +344,9 @@ mod tests {
             conference_id_column: Some("Raum".into()),
             union_id_column: Some("Gast_Geber".into()),
         };
-        let header = read(1, "conferenceId,RAUM,gastgeber", &names, true).unwrap();
+        let header = read(1, "conferenceId,RAUM,gastgeber", None, &names, true).unwrap();
         assert_eq!((header.conference_id.index, header.union_id.unwrap().index), (1, 2));
-        let error = read(1, "conferenceId,unionId", &names, true).unwrap_err();
+        let error = read(1, "conferenceId,unionId", None, &names, true).unwrap_err();
         assert!(
             error.problem.ends_with("; expected \"Raum\" (input.conference_id_column)"),
             "{}",
@@ -247,24 +356,81 @@ mod tests {
 
     #[test]
     fn a_missing_column_is_reported_with_the_columns_that_were_found() {
-        let error = read(1, "name,host", &InputSettings::default(), true).unwrap_err();
+        let error = read(1, "name,host", None, &InputSettings::default(), true).unwrap_err();
         let expected =
             "no conference id column: found \"name\", \"host\"; expected one of conferenceId, conference_id";
         assert!(error.problem.starts_with(expected), "{}", error.problem);
         assert!(error.hint.contains("input.conference_id_column"));
-        let error = read(1, "conf_id,name", &InputSettings::default(), true).unwrap_err();
+        let error = read(1, "conf_id,name", None, &InputSettings::default(), true).unwrap_err();
         assert!(
             error.problem.starts_with("no union id column: found \"conf_id\", \"name\""),
             "{}",
             error.problem
         );
-        assert!(read(1, "conf_id,name", &InputSettings::default(), false).unwrap().union_id.is_none());
+        assert!(read(1, "conf_id,name", None, &InputSettings::default(), false).unwrap().union_id.is_none());
     }
 
     #[test]
     fn two_matching_columns_are_an_error() {
-        let error = read(1, "conferenceId,meeting id,host", &InputSettings::default(), true).unwrap_err();
+        let error =
+            read(1, "conferenceId,meeting id,host", None, &InputSettings::default(), true).unwrap_err();
         assert!(error.problem.starts_with("2 columns match the conference id"), "{}", error.problem);
         assert_eq!(error.hint, "name the right column in input.conference_id_column");
+    }
+
+    fn fits(header: &str, row: &str) -> bool {
+        let header = read(1, header, None, &InputSettings::default(), true).unwrap();
+        let cells: Vec<&str> = row.split(',').collect();
+        header.shape.fits(cells.len(), |cell| !cells[cell].is_empty())
+    }
+
+    #[test]
+    fn a_row_has_no_more_cells_than_the_header_except_empty_ones() {
+        let (lead, end) = ("conf_id,host,title", "title,conf_id,host");
+        for header in [lead, end] {
+            assert!(fits(header, "a,b,c") && fits(header, "a,b,c,,,") && fits(header, "a"), "{header}");
+            assert!(!fits(header, "a,b,c,d") && !fits(header, "a,b,c,,d"), "{header}");
+        }
+        // Columns without a name hold remarks where ids come first, and what was shifted elsewhere.
+        assert!(fits("conf_id,host,,", "a,u,remark"));
+        assert!(!fits("conf_id,host,,", "a,u,remark,,x"));
+        assert!(!fits("title,conf_id,host,,", "x,y,a,u,"));
+        // The note may be an id that was shifted.
+        assert!(!fits("title,conf_id,host,note", "x,y,a,u,"));
+        assert!(fits("title,conf_id,host,note", "x,a,u,,"));
+    }
+
+    #[test]
+    fn a_row_that_names_the_columns_is_the_header_again() {
+        let repetition = |header: &str, row: &str, needs_union_id| {
+            let header = read(1, header, None, &InputSettings::default(), needs_union_id).unwrap();
+            header.repetition(row.split(','))
+        };
+        let both = "title,conf_id,host";
+        for row in [both, "title,\u{feff}conferenceId,unionId", "name,\"Conf ID\",host,end"] {
+            assert!(matches!(repetition(both, row, true), Repetition::Same(_)), "{row}");
+        }
+        assert_eq!(repetition(both, "conf_id,host", true), Repetition::Elsewhere);
+        assert_eq!(repetition(both, "title,host,conf_id", true), Repetition::Elsewhere);
+        for row in ["conf_id,a1,host", "x,y,host", "x,conf_id,u", ""] {
+            assert_eq!(repetition(both, row, true), Repetition::None, "{row}");
+        }
+        assert!(matches!(repetition("title,conf_id", "x,meeting id", false), Repetition::Same(_)));
+        assert_eq!(repetition("title,conf_id", "meeting id,vip", false), Repetition::None);
+    }
+
+    #[test]
+    fn a_first_line_may_name_the_delimiter() {
+        for (line, expected) in [
+            ("sep=;", Some(Some(b';'))),
+            ("SEP=|", Some(Some(b'|'))),
+            ("\"sep=,\"", Some(Some(b','))),
+            ("sep=\t", Some(Some(b'\t'))),
+            ("sep=x", Some(None)),
+            ("conf_id;host", None),
+            ("会议", None),
+        ] {
+            assert_eq!(separator(line), expected, "{line:?}");
+        }
     }
 }

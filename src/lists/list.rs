@@ -7,6 +7,8 @@ use super::spool::Spool;
 pub(super) struct List {
     pub(super) spool: Spool,
     pub(super) header: Header,
+    /// The first line that is not blank, and names no delimiter.
+    pub(super) first_line: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,17 +10,20 @@ use sha2::{Digest as _, Sha256};
 
 use super::cell;
 use super::error::ListError;
-use super::header::{self, HeaderProblem};
+use super::header::{self, Header, HeaderProblem};
 use super::list::{List, Purpose};
 use super::list_name::{self, ListName};
 use super::reader::{ExclusionRows, ListRows};
-use super::spool::Spool;
+use super::spool::{CopyFile, Spool};
 use super::workbook;
 use crate::meeting::Row;
 use crate::settings::InputSettings;
 
-/// The longest header line, in bytes.
+/// How many bytes the header and the lines above it may have.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
+
+/// How many lines that are not blank may stand above the header: people put titles and remarks there.
+const LINES_ABOVE: usize = 20;
 
 /// The lists of a run.
 #[derive(Debug, Clone)]
@@ -57,7 +60,8 @@ impl Lists {
         if names.iter().filter(|name| name.path.as_os_str() == "-").count() > 1 {
             return Err(ListError::new(&"-".into(), "it is named twice, but it can be read only once"));
         }
-        let open = |name: &ListName| List::open(name, columns, Purpose::ToClose);
+        let copies = CopyFile::default();
+        let open = |name: &ListName| List::open(name, columns, Purpose::ToClose, &copies);
         let lists = names.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { lists })
     }
@@ -93,41 +97,100 @@ impl Lists {
 
 /// Reads the rows of an exclusion list, which needs only the conference id column.
 pub(super) fn exclusion_rows(path: &Path, columns: &InputSettings) -> Result<ExclusionRows, ListError> {
-    let list = List::open(&path.to_owned().into(), columns, Purpose::Exclusions)?;
+    let list = List::open(&path.to_owned().into(), columns, Purpose::Exclusions, &CopyFile::default())?;
     Ok(ExclusionRows::of(&list.spool, &list.header))
 }
 
 impl List {
-    fn open(name: &ListName, columns: &InputSettings, purpose: Purpose) -> Result<Self, ListError> {
+    fn open(
+        name: &ListName,
+        columns: &InputSettings,
+        purpose: Purpose,
+        copies: &CopyFile,
+    ) -> Result<Self, ListError> {
         if list_name::is_workbook(&name.path) {
-            return workbook::open(name, columns, purpose);
+            return workbook::open(name, columns, purpose, copies);
         }
-        let spool = Spool::of(&name.path)?;
-        let (line, text) = first_line(&spool)?;
-        let header = header::read(line, &text, columns, purpose.needs_union_id()).map_err(
-            |HeaderProblem { problem, hint }| ListError::new(&spool.source, problem).at(line).hint(hint),
-        )?;
-        Ok(Self { spool, header })
+        let spool = Spool::of(&name.path, copies)?;
+        let list = match Self::with_header(spool.clone(), columns, purpose) {
+            Ok(list) => list,
+            Err(error) => {
+                let second = spool.in_second_encoding().ok_or(error)?;
+                Self::with_header(second, columns, purpose)
+                    .or_else(|_| Self::with_header(spool, columns, purpose))?
+            }
+        };
+        list.spool.say_encoding()?;
+        if list.header.line > list.first_line {
+            tracing::info!(list = %list.spool.source, "the header is line {}; the lines above it are ignored", list.header.line);
+        }
+        Ok(list)
+    }
+
+    /// Finds the header among the first lines.
+    fn with_header(spool: Spool, columns: &InputSettings, purpose: Purpose) -> Result<Self, ListError> {
+        let no_header = || ListError::new(&spool.source, "the list has no header row");
+        let first = first_lines(&spool)?;
+        let mut lines = first.as_slice();
+        let mut delimiter = None;
+        if let [(_, line), below @ ..] = lines
+            && let Some(named) = header::separator(line)
+        {
+            (delimiter, lines) = (named, below);
+        }
+        let mut nearest: Option<(u64, HeaderProblem)> = None;
+        for (index, (line, text)) in lines.iter().enumerate() {
+            match header::read(*line, text, delimiter, columns, purpose.needs_union_id()) {
+                Ok(header) => {
+                    refuse_row_above(&spool, &header, &lines[..index])?;
+                    let first_line = lines[0].0;
+                    return Ok(Self { spool, header, first_line });
+                }
+                Err(problem) if nearest.as_ref().is_none_or(|(_, best)| problem.known > best.known) => {
+                    nearest = Some((*line, problem));
+                }
+                Err(_) => {}
+            }
+        }
+        let (line, HeaderProblem { problem, hint, .. }) = nearest.ok_or_else(no_header)?;
+        Err(ListError::new(&spool.source, problem).at(line).hint(hint))
     }
 }
 
-/// The first line that is not blank, with its number.
-fn first_line(spool: &Spool) -> Result<(u64, String), ListError> {
+/// Refuses a list with a row above its header: nobody can tell which of its cells are ids.
+fn refuse_row_above(spool: &Spool, header: &Header, above: &[(u64, String)]) -> Result<(), ListError> {
+    for (line, text) in above {
+        let cells = header::split(text, header.delimiter);
+        let cell = |index: usize| cells.get(index).cloned().unwrap_or_default();
+        if header::is_row_above(cell, &header.conference_id, header.union_id.as_ref()) {
+            let problem =
+                format!("this line looks like a row, and the header is below it, in line {}", header.line);
+            return Err(ListError::new(&spool.source, problem)
+                .at(*line)
+                .hint("move the header above the first row"));
+        }
+    }
+    Ok(())
+}
+
+/// The first lines that are not blank, with their numbers.
+fn first_lines(spool: &Spool) -> Result<Vec<(u64, String)>, ListError> {
     let mut text = BufReader::new(spool.text().take(MAX_HEADER_BYTES));
-    let mut start = vec![];
-    let unreadable = |error| ListError::unreadable(&spool.source, &error);
-    let mut number = 0;
-    loop {
+    let (mut found, mut start, mut number) = (vec![], vec![], 0);
+    while found.len() <= LINES_ABOVE {
         start.clear();
+        let unreadable = |error| ListError::unreadable(&spool.source, &error);
         if text.read_until(b'\n', &mut start).map_err(unreadable)? == 0 {
-            return Err(ListError::new(&spool.source, "the list has no header row"));
+            break;
         }
         // A single carriage return also ends a line.
         for line in String::from_utf8_lossy(&start).trim_end_matches(['\r', '\n']).split('\r') {
             number += 1;
             if !line.chars().all(cell::is_blank) {
-                return Ok((number, line.to_owned()));
+                found.push((number, line.to_owned()));
             }
         }
     }
+    found.truncate(LINES_ABOVE + 1);
+    Ok(found)
 }

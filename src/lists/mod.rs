@@ -10,6 +10,7 @@
 mod carried_over;
 mod cell;
 mod cell_kind;
+mod encoding;
 mod error;
 mod format;
 mod header;
@@ -18,6 +19,7 @@ mod list_name;
 mod list_set;
 mod reader;
 mod rewritten;
+mod skipped;
 mod spool;
 mod strict_quotes;
 mod survey;

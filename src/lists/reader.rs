@@ -1,25 +1,32 @@
 //! The rows of a list, one by one.
 //!
-//! Invariant: every row that is not blank is yielded, valid or not, with the line on which it begins.
+//! Invariant: every row that is not blank is yielded, valid or not, with the line on which it begins. A row of which it is
+//! not certain which cell is which yields no cells.
 
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use csv::StringRecord;
+use parking_lot::Mutex;
 
 use super::cell::clean;
 use super::cell_kind::CellKind;
 use super::error::ListError;
-use super::header::{Column, Header};
+use super::header::{Column, Header, Repetition};
 use super::rewritten::{Cell, RewrittenRow};
+use super::skipped::{RecordKind, Skipper, is_total};
 use super::spool::Spool;
-use super::strict_quotes::StrictQuotes;
+use super::strict_quotes::{Faults, ListFault, RowFault, StrictQuotes};
 use crate::meeting::{Cells, CloseRequest, ConferenceId, IdProblem, InvalidRow, Origin, Row, UnionId};
 use crate::wording::count;
 
 /// The character that a decoder writes in place of bytes that are not text.
 const REPLACEMENT: char = '\u{fffd}';
+
+/// How much of a row a reason shows.
+const CELLS_SHOWN: usize = 6;
+const CHARACTERS_SHOWN: usize = 40;
 
 /// The rows of a list of meetings to close.
 pub(super) struct ListRows(Records);
@@ -40,12 +47,12 @@ impl ListRows {
     }
 
     fn row(&self, fields: Fields) -> Row {
-        let Fields { origin, conference_id, union_id } = fields;
+        let Fields { origin, conference_id, union_id, lines } = fields;
         let text =
             |cell: &Result<Cell, InvalidRow>| cell.as_ref().map(|cell| cell.text.clone()).unwrap_or_default();
         let cells = Cells { conference_id: text(&conference_id), union_id: text(&union_id) };
-        let request = self.0.conference_id(conference_id).and_then(|conference_id| {
-            Ok(CloseRequest { conference_id, union_id: self.0.union_id(union_id)? })
+        let request = self.0.conference_id(conference_id, lines).and_then(|conference_id| {
+            Ok(CloseRequest { conference_id, union_id: self.0.union_id(union_id, lines)? })
         });
         Row { origin, cells, request }
     }
@@ -71,9 +78,9 @@ impl Iterator for ExclusionRows {
 
     fn next(&mut self) -> Option<Self::Item> {
         let fields = self.0.next()?;
-        Some(fields.map(|Fields { origin, conference_id, .. }| ExclusionRow {
+        Some(fields.map(|Fields { origin, conference_id, lines, .. }| ExclusionRow {
             origin,
-            conference_id: self.0.conference_id(conference_id),
+            conference_id: self.0.conference_id(conference_id, lines),
         }))
     }
 }
@@ -83,6 +90,8 @@ struct Fields {
     origin: Origin,
     conference_id: Result<Cell, InvalidRow>,
     union_id: Result<Cell, InvalidRow>,
+    /// How many lines the row spans.
+    lines: u64,
 }
 
 /// The records of one list, in order, without blank lines and without rows that hold delimiters only.
@@ -91,16 +100,17 @@ struct Records {
     header: Header,
     reader: csv::Reader<Box<dyn Read + Send>>,
     record: StringRecord,
-    /// The line of the row whose quotes are broken; 0: none.
-    fault: Arc<AtomicU64>,
+    faults: Arc<Mutex<Faults>>,
+    skipper: Skipper<Fields>,
+    is_told: Arc<AtomicBool>,
     failed: bool,
 }
 
 impl Records {
     fn of(spool: &Spool, header: &Header) -> Self {
-        let fault = Arc::new(AtomicU64::new(0));
-        let text: Box<dyn Read + Send> =
-            Box::new(StrictQuotes::new(spool.text(), header.delimiter, Arc::clone(&fault)));
+        let faults = Arc::default();
+        let text = StrictQuotes::new(spool.text(), header.delimiter, header.line, Arc::clone(&faults));
+        let text: Box<dyn Read + Send> = Box::new(text);
         let reader = csv::ReaderBuilder::new()
             .delimiter(header.delimiter)
             .flexible(true)
@@ -112,17 +122,31 @@ impl Records {
             header: header.clone(),
             reader,
             record: StringRecord::new(),
-            fault,
+            faults,
+            skipper: Skipper::default(),
+            is_told: Arc::clone(&spool.is_told),
             failed: false,
         }
     }
 
     fn fields(&self) -> Result<Fields, ListError> {
+        let lines = self.breaks_within() + 1;
         if !self.header.is_rewritten {
+            let origin = Origin { source: Arc::clone(&self.source), line: self.line() };
+            if let Err(invalid) = self.well_formed() {
+                return Ok(Fields {
+                    origin,
+                    conference_id: Err(invalid.clone()),
+                    union_id: Err(invalid),
+                    lines,
+                });
+            }
+            let union_id = self.union_id_column().and_then(|column| self.cell(column));
             return Ok(Fields {
-                origin: Origin { source: Arc::clone(&self.source), line: self.line() },
+                origin,
                 conference_id: self.cell(&self.header.conference_id),
-                union_id: self.union_id_column().and_then(|column| self.cell(column)),
+                union_id,
+                lines,
             });
         }
         let row = RewrittenRow::parse(&self.record).ok_or_else(|| {
@@ -132,15 +156,53 @@ impl Records {
             origin: row.origin,
             conference_id: checked_text(&self.header.conference_id, row.conference_id),
             union_id: self.union_id_column().and_then(|column| checked_text(column, row.union_id)),
+            lines: 1,
         })
     }
 
-    fn conference_id(&self, cell: Result<Cell, InvalidRow>) -> Result<ConferenceId, InvalidRow> {
-        self.id(&self.header.conference_id, &cell?, ConferenceId::parse)
+    /// Whether it is certain which cell is which. If not, no cell of the row is used: none is repaired or shifted.
+    fn well_formed(&self) -> Result<(), InvalidRow> {
+        if let Some(fault) = self.faults.lock().of_row(self.line()) {
+            let (cell, problem) = match fault {
+                RowFault::TextAfterQuote { cell } => (cell, "has text after its closing quote"),
+                RowFault::BlankBeforeQuote { cell } => (cell, "has a blank before its quote"),
+                RowFault::BackslashBeforeQuote { cell } => (cell, "has a backslash before a quote"),
+            };
+            return Err(InvalidRow {
+                reason: format!("cell {cell} {problem}: the cells read {}", self.shown()),
+                hint: Some(
+                    "put quotes directly around the whole cell, and double a quote that belongs to its text",
+                ),
+            });
+        }
+        let is_filled = |cell: usize| self.record.get(cell).is_some_and(|cell| !clean(cell).is_empty());
+        if self.header.shape.fits(self.record.len(), is_filled) {
+            return Ok(());
+        }
+        let cells = count(self.record.len() as u64, "cell");
+        let reason = format!("the row has {cells}, the header {}: {}", self.header.shape.named, self.shown());
+        Err(InvalidRow { reason, hint: Some("put quotes around a cell that contains the delimiter") })
     }
 
-    fn union_id(&self, cell: Result<Cell, InvalidRow>) -> Result<UnionId, InvalidRow> {
-        self.id(self.union_id_column()?, &cell?, UnionId::parse)
+    /// The record's first cells, for a reason.
+    fn shown(&self) -> String {
+        let shorten = |cell: &str| {
+            let start: String = cell.chars().take(CHARACTERS_SHOWN).collect();
+            if start.len() < cell.len() { format!("{start:?}…") } else { format!("{start:?}") }
+        };
+        let mut cells: Vec<String> = self.record.iter().take(CELLS_SHOWN).map(shorten).collect();
+        if self.record.len() > CELLS_SHOWN {
+            cells.push("…".to_owned());
+        }
+        cells.join(", ")
+    }
+
+    fn conference_id(&self, cell: Result<Cell, InvalidRow>, lines: u64) -> Result<ConferenceId, InvalidRow> {
+        self.id(&self.header.conference_id, &cell?, lines, ConferenceId::parse)
+    }
+
+    fn union_id(&self, cell: Result<Cell, InvalidRow>, lines: u64) -> Result<UnionId, InvalidRow> {
+        self.id(self.union_id_column()?, &cell?, lines, UnionId::parse)
     }
 
     /// The union id column. A list of meetings to close is refused without one when it is opened.
@@ -154,9 +216,11 @@ impl Records {
         &self,
         column: &Column,
         Cell { kind, text }: &Cell,
+        lines: u64,
         parse: fn(&str) -> Result<Id, IdProblem>,
     ) -> Result<Id, InvalidRow> {
-        kind.problem(text).map_or_else(|| parse(text), Err).map_err(|problem| self.invalid(column, &problem))
+        let id = kind.problem(text).map_or_else(|| parse(text), Err);
+        id.map_err(|problem| self.invalid(column, &problem, lines))
     }
 
     /// The cell of a CSV list.
@@ -173,10 +237,9 @@ impl Records {
         checked_text(column, Cell { kind: CellKind::Text, text: clean(cell).to_owned() })
     }
 
-    fn invalid(&self, column: &Column, problem: &IdProblem) -> InvalidRow {
-        let breaks = self.breaks_within();
-        let span = if breaks > 0 && !self.header.is_rewritten {
-            format!(" (the row spans {} lines)", breaks + 1)
+    fn invalid(&self, column: &Column, problem: &IdProblem, lines: u64) -> InvalidRow {
+        let span = if lines > 1 && !self.header.is_rewritten {
+            format!(" (the row spans {lines} lines)")
         } else {
             String::new()
         };
@@ -184,10 +247,11 @@ impl Records {
     }
 
     /// The line on which the row begins. The reader has read the row and its line break, so the line breaks within its
-    /// cells are subtracted. The csv crate's own record position does not help: it counts from before the blank lines
-    /// that it skipped.
+    /// cells are subtracted. It has not read the lines above the header. The csv crate's own record position does not
+    /// help: it counts from before the blank lines that it skipped.
     fn line(&self) -> u64 {
-        self.reader.position().line() - 1 - self.breaks_within()
+        let above = if self.header.is_rewritten { 0 } else { self.header.line - 1 };
+        above + self.reader.position().line() - 1 - self.breaks_within()
     }
 
     fn breaks_within(&self) -> u64 {
@@ -199,17 +263,73 @@ impl Records {
         self.record.iter().all(|cell| clean(cell).is_empty())
     }
 
+    /// Takes the record that was read: as a row, or as something that is none.
+    fn take(&mut self) -> Result<(), ListError> {
+        let line = self.line();
+        if line <= self.header.line || self.is_blank() {
+            return Ok(());
+        }
+        let mut kind = RecordKind::Row;
+        if !self.header.is_rewritten {
+            match self.header.repetition(self.record.iter()) {
+                Repetition::None if is_total(self.record.iter()) => kind = RecordKind::Total,
+                Repetition::None => {}
+                Repetition::Same(shape) => {
+                    self.header.shape = shape;
+                    kind = RecordKind::RepeatedHeader;
+                }
+                Repetition::Elsewhere => return Err(header_elsewhere(&self.source, line)),
+            }
+        }
+        let fields = self.fields()?;
+        self.skipper.take(line, kind, fields);
+        Ok(())
+    }
+
+    fn finish(&mut self) {
+        let remarks = self.skipper.finish();
+        if !self.header.is_rewritten && !self.is_told.swap(true, Ordering::Relaxed) {
+            tell(&self.source, &remarks);
+        }
+    }
+
     fn error(&self, error: &csv::Error) -> ListError {
         if self.header.is_rewritten {
             return ListError::damaged_copy(&self.source, error);
         }
-        match self.fault.load(Ordering::Relaxed) {
-            0 => ListError::new(&self.source, format!("cannot read the list: {error}")),
-            line => ListError::new(&self.source, "this row opens a quote and does not close it")
-                .at(line)
-                .hint("close the quote; if it belongs to the text, double it"),
-        }
+        let Some((line, fault)) = self.faults.lock().of_list() else {
+            return ListError::new(&self.source, format!("cannot read the list: {error}"));
+        };
+        let (problem, hint) = match fault {
+            ListFault::OpenQuote => (
+                "this row opens a quote and does not close it",
+                "close the quote; if it belongs to the text, double it",
+            ),
+            ListFault::EscapedQuote => (
+                "this row has a backslash before a quote, and its cells span several lines",
+                "double a quote that belongs to the text, without a backslash",
+            ),
+            ListFault::TooLong => (
+                "this row is longer than 1 MiB",
+                "shorten its cells; if it opens a quote, look for where the quote must be closed",
+            ),
+        };
+        ListError::new(&self.source, problem).at(line).hint(hint)
     }
+}
+
+/// Says what of a list is no row.
+pub(super) fn tell(source: &Arc<str>, remarks: &[String]) {
+    for remark in remarks {
+        tracing::warn!(list = %source, "{remark}");
+    }
+}
+
+/// Another header below the first, with other places for the ids: two lists in one, and the rows below are another list's.
+pub(super) fn header_elsewhere(source: &Arc<str>, line: u64) -> ListError {
+    ListError::new(source, "this line is another header, and its id columns stand elsewhere")
+        .at(line)
+        .hint("make two lists of it, and name both")
 }
 
 impl Iterator for Records {
@@ -217,18 +337,20 @@ impl Iterator for Records {
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.failed {
-            match self.reader.read_record(&mut self.record) {
-                Ok(false) => return None,
-                Ok(true) if self.line() <= self.header.line || self.is_blank() => {}
-                Ok(true) => {
-                    let fields = self.fields();
-                    self.failed = fields.is_err();
-                    return Some(fields);
+            if let Some(fields) = self.skipper.next() {
+                return Some(Ok(fields));
+            }
+            let read = match self.reader.read_record(&mut self.record) {
+                Ok(true) => self.take(),
+                Ok(false) => {
+                    self.finish();
+                    return None;
                 }
-                Err(error) => {
-                    self.failed = true;
-                    return Some(Err(self.error(&error)));
-                }
+                Err(error) => Err(self.error(&error)),
+            };
+            if let Err(error) = read {
+                self.failed = true;
+                return Some(Err(error));
             }
         }
         None
@@ -250,6 +372,7 @@ mod tests {
 
     use super::*;
     use crate::lists::rewritten;
+    use crate::lists::spool::CopyFile;
 
     /// The first thing that is read from a rewritten copy with this text below its header.
     fn first(text: &str) -> Result<Row, ListError> {
@@ -257,7 +380,7 @@ mod tests {
         writeln!(file, "source,line,conference_id,union_id,conference_id_kind,union_id_kind\n{text}")
             .unwrap();
         std::io::Seek::rewind(&mut file).unwrap();
-        let spool = Spool::copy("list.xlsx".into(), file).unwrap();
+        let spool = Spool::copy("list.xlsx".into(), file, &CopyFile::default()).unwrap();
         let mut rows = ListRows::of(&spool, &rewritten::header("conf_id", Some("host")));
         let first = rows.next().unwrap();
         assert!(first.is_ok() || rows.next().is_none());

@@ -3,7 +3,6 @@
 //! A workbook's sheet and the rows of an earlier run are rewritten, so that they are then read like any other list.
 //! Invariant: a row keeps its origin, and each of its cells keeps its text and its kind.
 
-use std::fmt::Display;
 use std::fs::File;
 use std::io::Seek as _;
 use std::sync::Arc;
@@ -12,8 +11,9 @@ use csv::StringRecord;
 
 use super::cell_kind::CellKind;
 use super::error::ListError;
-use super::header::{Column, Header};
+use super::header::{Column, Header, Shape};
 use crate::meeting::{Cells, Origin};
+use crate::settings::InputSettings;
 
 const COLUMNS: [&str; 6] =
     ["source", "line", "conference_id", "union_id", "conference_id_kind", "union_id_kind"];
@@ -62,9 +62,9 @@ pub(super) struct RewrittenWriter {
 
 impl RewrittenWriter {
     pub(super) fn new(source: &Arc<str>) -> Result<Self, ListError> {
-        let no_copy = |error: &dyn Display| ListError::no_copy(source, error);
-        let mut csv = csv::Writer::from_writer(tempfile::tempfile().map_err(|error| no_copy(&error))?);
-        csv.write_record(COLUMNS).map_err(|error| no_copy(&error))?;
+        let no_copy = |error| ListError::no_copy(source, &error);
+        let mut csv = csv::Writer::from_writer(tempfile::tempfile().map_err(no_copy)?);
+        csv.write_record(COLUMNS).map_err(|error| no_copy(error.into()))?;
         Ok(Self { source: Arc::clone(source), csv })
     }
 
@@ -89,7 +89,7 @@ impl RewrittenWriter {
             conference_id_kind.name(),
             union_id_kind.name(),
         ];
-        self.csv.write_record(row).map_err(|error| ListError::no_copy(&self.source, &error))
+        self.csv.write_record(row).map_err(|error| ListError::no_copy(&self.source, &error.into()))
     }
 
     /// The list, to be read from its beginning.
@@ -106,6 +106,8 @@ pub(super) fn header(conference_id: &str, union_id: Option<&str>) -> Header {
     Header {
         line: 1,
         delimiter: b',',
+        shape: Shape::default(),
+        names: InputSettings::default(),
         conference_id: column(CONFERENCE_ID, conference_id),
         union_id: union_id.map(|name| column(UNION_ID, name)),
         is_rewritten: true,

@@ -4,17 +4,19 @@
 //! other program can change it, and the system removes it when the process ends.
 
 use std::fs::File;
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use encoding_rs::{Encoding, GB18030, UTF_8};
+use encoding_rs::UTF_8;
 use encoding_rs_io::{DecodeReaderBytes, DecodeReaderBytesBuilder};
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
+use super::encoding::{Sniffer, TextEncoding};
 use super::error::ListError;
-use super::format::Format;
 
 #[derive(Debug, Clone)]
 pub(super) struct Spool {
@@ -25,27 +27,41 @@ pub(super) struct Spool {
     pub(super) sha256: String,
     /// The length of the original.
     pub(super) bytes: u64,
-    file: Arc<File>,
-    encoding: &'static Encoding,
+    /// Whether it was said what of the list is no row. It is said once, however often the rows are read.
+    pub(super) is_told: Arc<AtomicBool>,
+    copy: CopyReader,
+    encoding: TextEncoding,
+    /// The other encoding that the text may have.
+    second_encoding: Option<TextEncoding>,
 }
+
+/// The temporary file that holds the copies of several lists, one after the other. One file serves any number of lists,
+/// so their number is not limited by the number of open files.
+#[derive(Debug, Clone, Default)]
+pub(super) struct CopyFile(Arc<Mutex<Option<(Arc<File>, u64)>>>);
 
 /// A copy of a list, byte for byte.
 #[derive(Debug)]
 pub(super) struct Original {
-    pub(super) file: File,
+    pub(super) copy: CopyReader,
     pub(super) sha256: String,
     pub(super) bytes: u64,
 }
 
-impl Original {
-    /// Copies all of `from`. It passes each piece to `look_at` too.
+impl CopyFile {
+    /// Copies all of `from` to the end of the file. It passes each piece to `look_at` too.
     pub(super) fn copy(
+        &self,
         source: &Arc<str>,
         mut from: impl Read,
         mut look_at: impl FnMut(&[u8]),
-    ) -> Result<Self, ListError> {
+    ) -> Result<Original, ListError> {
         let no_copy = |error: io::Error| ListError::no_copy(source, &error);
-        let mut file = tempfile::tempfile().map_err(no_copy)?;
+        let mut slot = self.0.lock();
+        let (file, start) = match slot.take() {
+            Some(open) => open,
+            None => (Arc::new(tempfile::tempfile().map_err(no_copy)?), 0),
+        };
         let (mut digest, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
         loop {
             let length = match from.read(&mut buffer) {
@@ -56,10 +72,13 @@ impl Original {
             };
             digest.update(&buffer[..length]);
             look_at(&buffer[..length]);
-            file.write_all(&buffer[..length]).map_err(no_copy)?;
+            file.write_all_at(&buffer[..length], start + bytes).map_err(no_copy)?;
             bytes += length as u64;
         }
-        Ok(Self { file, sha256: const_hex::encode(digest.finalize()), bytes })
+        let end = start + bytes;
+        *slot = Some((Arc::clone(&file), end));
+        let copy = CopyReader { file, start, offset: start, end };
+        Ok(Original { copy, sha256: const_hex::encode(digest.finalize()), bytes })
     }
 }
 
@@ -75,114 +94,105 @@ pub(super) fn open(path: &Path, source: &Arc<str>) -> Result<File, ListError> {
 
 impl Spool {
     /// Copies a file, or standard input where the path is `-`.
-    pub(super) fn of(path: &Path) -> Result<Self, ListError> {
+    pub(super) fn of(path: &Path, copies: &CopyFile) -> Result<Self, ListError> {
         let source: Arc<str> = path.to_string_lossy().into();
         if &*source == "-" {
-            return Self::copy(source, io::stdin().lock());
+            return Self::copy(source, io::stdin().lock(), copies);
         }
         let file = open(path, &source)?;
-        Self::copy(source, file)
+        Self::copy(source, file, copies)
     }
 
     /// A workbook: `rewritten` holds the rows of its sheet.
-    pub(super) fn of_sheet(source: Arc<str>, sheet: &str, original: Original, rewritten: File) -> Self {
+    pub(super) fn of_sheet(
+        source: Arc<str>,
+        sheet: &str,
+        original: Original,
+        rewritten: File,
+        copies: &CopyFile,
+    ) -> Result<Self, ListError> {
         let Original { sha256, bytes, .. } = original;
-        let file = Arc::new(rewritten);
-        Self { source, sheet: Some(sheet.into()), sha256, bytes, file, encoding: UTF_8 }
+        let copy = copies.copy(&source, rewritten, |_| ())?.copy;
+        let (encoding, second_encoding) = (TextEncoding::UTF_8, None);
+        let (sheet, is_told) = (Some(sheet.into()), Arc::new(AtomicBool::new(true)));
+        Ok(Self { source, sheet, sha256, bytes, is_told, copy, encoding, second_encoding })
     }
 
-    pub(super) fn copy(source: Arc<str>, from: impl Read) -> Result<Self, ListError> {
+    pub(super) fn copy(source: Arc<str>, from: impl Read, copies: &CopyFile) -> Result<Self, ListError> {
         let mut sniffer = Sniffer::default();
-        let Original { file, sha256, bytes } = Original::copy(&source, from, |piece| sniffer.look_at(piece))?;
-        let encoding = sniffer.encoding(&source, bytes)?;
-        Ok(Self { source, sheet: None, sha256, bytes, file: Arc::new(file), encoding })
+        let Original { copy, sha256, bytes } = copies.copy(&source, from, |piece| sniffer.look_at(piece))?;
+        if let Some(format) = sniffer.format() {
+            return Err(format.not_csv(&source, copy));
+        }
+        let mut encodings = sniffer.encodings(&source, bytes, copy.clone())?.into_iter();
+        let encoding = encodings.next().expect("a text has an encoding");
+        let (second_encoding, is_told) = (encodings.next(), Arc::default());
+        Ok(Self { source, sheet: None, sha256, bytes, is_told, copy, encoding, second_encoding })
+    }
+
+    /// The same list, read in the other encoding that it may have.
+    pub(super) fn in_second_encoding(&self) -> Option<Self> {
+        let encoding = self.second_encoding?;
+        Some(Self { encoding, second_encoding: None, ..self.clone() })
+    }
+
+    /// Says what is unusual about the list's encoding.
+    pub(super) fn say_encoding(&self) -> Result<(), ListError> {
+        super::encoding::say(&self.source, self.encoding, self.copy.clone())
     }
 
     /// The copy's text from its beginning, as UTF-8 without a byte order mark.
     pub(super) fn text(&self) -> DecodeReaderBytes<CopyReader, Vec<u8>> {
-        let from_start = CopyReader { file: Arc::clone(&self.file), offset: 0 };
-        let known_utf8 = self.encoding == UTF_8;
+        let TextEncoding { encoding, has_broken_bytes } = self.encoding;
+        let is_known_utf8 = encoding == UTF_8 && !has_broken_bytes;
         DecodeReaderBytesBuilder::new()
-            .encoding(if known_utf8 { None } else { Some(self.encoding) })
+            .encoding(if is_known_utf8 { None } else { Some(encoding) })
             .bom_override(true)
             .strip_bom(true)
-            .build(from_start)
+            .build(self.copy.clone())
     }
 }
 
-/// Reads a copy from an offset of its own, so that several readers can read the same copy.
-#[derive(Debug)]
+/// Reads a copy from an offset of its own, so that several readers can read the same file.
+#[derive(Debug, Clone)]
 pub(super) struct CopyReader {
     file: Arc<File>,
+    start: u64,
     offset: u64,
+    end: u64,
 }
 
 impl Read for CopyReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.file.read_at(buffer, self.offset)?;
+        let left = usize::try_from(self.end.saturating_sub(self.offset)).unwrap_or(usize::MAX);
+        let room = buffer.len().min(left);
+        let length = self.file.read_at(&mut buffer[..room], self.offset)?;
         self.offset += length as u64;
         Ok(length)
     }
 }
 
-/// Finds a text's encoding from its pieces. A byte order mark decides. Without one, the encoding is UTF-8 if all bytes
-/// are valid UTF-8, and otherwise GB18030, in which Excel in Chinese saves CSV.
-#[derive(Debug, Default)]
-struct Sniffer {
-    start: Vec<u8>,
-    not_utf8: bool,
-    /// The first bytes of a character that the next piece completes.
-    split: Vec<u8>,
-    has_nul: bool,
-    has_text: bool,
-}
-
-impl Sniffer {
-    fn look_at(&mut self, piece: &[u8]) {
-        let room = Format::BYTES - self.start.len();
-        self.start.extend_from_slice(&piece[..piece.len().min(room)]);
-        self.has_nul |= piece.contains(&0);
-        self.has_text |= piece.iter().any(|byte| !byte.is_ascii_whitespace());
-        if self.not_utf8 {
-            return;
-        }
-        let mut text = std::mem::take(&mut self.split);
-        text.extend_from_slice(piece);
-        if let Err(error) = std::str::from_utf8(&text) {
-            self.not_utf8 = error.error_len().is_some();
-            self.split = text.split_off(error.valid_up_to());
-        }
-    }
-
-    fn encoding(&self, source: &Arc<str>, bytes: u64) -> Result<&'static Encoding, ListError> {
-        let refuse = |problem: &str| Err(ListError::new(source, problem));
-        if let Some(format) = Format::of(&self.start) {
-            return Err(format.not_csv(source));
-        }
-        let mark = Encoding::for_bom(&self.start);
-        if !self.has_text || mark.is_some_and(|(_, length)| length as u64 == bytes) {
-            return refuse("expected a header row, found an empty list");
-        }
-        if self.has_nul && mark.is_none() {
-            return refuse("expected a CSV file, found binary data");
-        }
-        if let Some((encoding, _)) = mark {
-            return Ok(encoding);
-        }
-        if !self.not_utf8 && self.split.is_empty() {
-            return Ok(UTF_8);
-        }
-        tracing::info!(list = %source, "the list is not UTF-8; reading it as GB18030");
-        Ok(GB18030)
+impl Seek for CopyReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let (from, by) = match to {
+            SeekFrom::Start(offset) => (Some(self.start + offset), 0),
+            SeekFrom::End(by) => (Some(self.end), by),
+            SeekFrom::Current(by) => (Some(self.offset), by),
+        };
+        let offset = from.and_then(|from| from.checked_add_signed(by)).filter(|offset| *offset >= self.start);
+        self.offset = offset.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.offset - self.start)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use encoding_rs::GB18030;
+
     use super::*;
 
     fn spool(bytes: &[u8]) -> Result<Spool, ListError> {
-        Spool::copy("list.csv".into(), bytes)
+        Spool::copy("list.csv".into(), bytes, &CopyFile::default())
     }
 
     fn text(bytes: &[u8]) -> String {
@@ -226,21 +236,40 @@ mod tests {
     }
 
     #[test]
+    fn several_lists_share_one_file_and_keep_apart() {
+        let copies = CopyFile::default();
+        let lists = ["a,b\n", "c", "d,e\n"]
+            .map(|text| Spool::copy("list.csv".into(), text.as_bytes(), &copies).unwrap());
+        let read = |spool: &Spool| {
+            let mut text = String::new();
+            spool.text().read_to_string(&mut text).unwrap();
+            text
+        };
+        assert_eq!(lists.each_ref().map(read), ["a,b\n", "c", "d,e\n"]);
+        let mut last = lists[2].copy.clone();
+        assert_eq!(last.seek(SeekFrom::End(-2)).unwrap(), 2);
+        assert_eq!(last.stream_position().unwrap(), 2);
+        assert!(last.seek(SeekFrom::Current(-3)).is_err());
+    }
+
+    #[test]
     fn a_file_that_is_no_list_is_refused_with_what_it_is() {
         for (bytes, problem) in [
             (b"".as_slice(), "expected a header row, found an empty list"),
             (b" \r\n\t", "expected a header row, found an empty list"),
             (b"\xef\xbb\xbf", "expected a header row, found an empty list"),
-            (b"PK\x03\x04rest", "expected a CSV file, found an Excel workbook"),
+            (b"PK\x03\x04rest", "expected a CSV file, found a damaged zip archive"),
+            (b"%PDF-1.7", "expected a CSV file, found a PDF document"),
+            (b"<html><table>", "expected a CSV file, found a web page or XML file"),
             (b"\x7fELF\0\0", "expected a CSV file, found binary data"),
         ] {
             let error = spool(bytes).unwrap_err().to_string();
             assert!(error.starts_with(&format!("list.csv: {problem}")), "{error}");
         }
         let folder = tempfile::tempdir().unwrap();
-        let error = Spool::of(folder.path()).unwrap_err().to_string();
+        let error = Spool::of(folder.path(), &CopyFile::default()).unwrap_err().to_string();
         assert!(error.ends_with(": cannot read the list: it is a directory, not a file"), "{error}");
-        let error = Spool::of(Path::new("/nowhere/list.csv")).unwrap_err().to_string();
+        let error = Spool::of(Path::new("/nowhere/list.csv"), &CopyFile::default()).unwrap_err().to_string();
         assert_eq!(error, "/nowhere/list.csv: cannot read the list: no such file");
     }
 }

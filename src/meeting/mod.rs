@@ -12,8 +12,9 @@ use thiserror::Error;
 
 mod id;
 
+pub(crate) use id::IdProblem;
 pub(crate) use id::MAX_ID_BYTES;
-pub use id::{ConferenceId, IdProblem, UnionId};
+pub use id::{ConferenceId, UnionId};
 
 /// A request to close one meeting in its host's name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::text;
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InputSettings {
     /// The conference id column's name; it replaces the known names.
     pub conference_id_column: Option<String>,

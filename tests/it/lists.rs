@@ -7,24 +7,56 @@ use meeting_closer::Sandbox;
 use crate::support::{Closer, fast_sandbox};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ids_with_special_characters_reach_dingtalk_unchanged() {
-    let ids = ["../x", "a?unionId=b", "a/b", "a#b", "%2e%2e", "a b+c", "会议", "a&b=c", ";,\"'", "x\\y"];
+async fn ids_reach_dingtalk_as_ids_and_what_is_no_id_does_not() {
+    let ids = ["../x", "a/b", "a+c==", "$:LWCP_v1:$4Xq2", "-a@b~c.d", "607452e01401526ee39609e1"];
+    let none = [
+        "a?unionId=b",
+        "a#b",
+        "%2e%2e",
+        "a b",
+        "会议",
+        "a&b=c",
+        ";,\"'",
+        "x\\y",
+        "a\u{200b}b",
+        "=1+1",
+        "NULL",
+    ];
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
     let mut csv = csv::Writer::from_writer(vec![]);
     csv.write_record(["conferenceId", "unionId"]).unwrap();
-    for id in ids {
-        csv.write_record([id, &format!("host of {id}")]).unwrap();
+    for id in ids.iter().chain(&none) {
+        csv.write_record([*id, &format!("host-{}", ids.len())]).unwrap();
+        csv.write_record(["m1", id]).unwrap();
     }
     closer.file("list.csv", csv.into_inner().unwrap());
     let ran = closer.close().await;
-    assert_eq!(ran.code, 0, "{}", ran.printed());
+    assert_eq!(ran.code, 1, "{}", ran.printed());
     let mut reached: Vec<_> =
         sandbox.statistics().calls.into_iter().map(|call| (call.conference_id, call.union_id)).collect();
-    let mut expected: Vec<_> = ids.iter().map(|id| ((*id).to_owned(), format!("host of {id}"))).collect();
+    let pairs =
+        |id: &&str| [((*id).to_owned(), format!("host-{}", ids.len())), ("m1".to_owned(), (*id).to_owned())];
+    let mut expected: Vec<_> = ids.iter().flat_map(pairs).collect();
     reached.sort();
     expected.sort();
     assert_eq!(reached, expected);
+    let invalid = closer.audit().into_iter().filter(|row| row["outcome"] == "invalid").count();
+    assert_eq!(invalid, 2 * none.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_lists_than_open_files_are_one_run() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = Closer::at(&sandbox);
+    let names: Vec<String> = (0..300).map(|list| format!("{list:03}.csv")).collect();
+    for name in &names {
+        closer.file(name, format!("conferenceId,unionId\nm{name},u\n"));
+    }
+    let script = format!("ulimit -n 128 && exec {} close --dry-run *.csv", crate::support::binary());
+    let ran = closer.finish(&mut closer.program("sh", &["-c", &script])).await;
+    assert_eq!(ran.code, 0, "{}", ran.printed());
+    assert!(ran.stdout.contains("300 rows: 300 meetings to close"), "{}", ran.printed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,7 +64,7 @@ async fn several_lists_and_standard_input_are_one_run_in_their_order() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
     closer.file("utf8.csv", "\u{feff}会议ID;主持人\r\na;host\r\nb;host\r\n");
-    let (gb18030, ..) = encoding_rs::GB18030.encode("会议ID\t主持人\nc\t张三\n");
+    let (gb18030, ..) = encoding_rs::GB18030.encode("会议ID\t主持人\nc\tzhang3\n");
     closer.file("gb.csv", &gb18030);
     let ran = closer
         .run_with_input(
@@ -58,7 +90,7 @@ async fn several_lists_and_standard_input_are_one_run_in_their_order() {
             "utf8.csv:3 b host closed",
             "-:2 d host closed",
             "-:3 a host duplicate",
-            "gb.csv:2 c 张三 closed",
+            "gb.csv:2 c zhang3 closed",
         ]
     );
     assert!(ran.stderr.contains("reading it as GB18030"), "{}", ran.printed());
@@ -126,11 +158,11 @@ async fn an_id_of_digits_only_gets_the_room_code_hint() {
 async fn the_audit_report_is_itself_a_list() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     let closer = Closer::at(&sandbox);
-    closer.file("list.csv", "conferenceId,unionId\n=1+1,-host\n@x,host\n\"say \"\"hi\"\"\",host\n");
+    closer.file("list.csv", "conferenceId,unionId\n+1+1,-host\n@x,host\n\"say=\",host\n");
     assert_eq!(closer.run(&["close", "--yes", "--run-id", "first", "list.csv"]).await.code, 0);
     let first = closer.folder.path().join("audit/first/audit.csv");
     let text = std::fs::read_to_string(&first).unwrap();
-    assert!(text.contains(",'=1+1,'-host,") && text.contains(",'@x,"), "{text}");
+    assert!(text.contains(",'+1+1,'-host,") && text.contains(",'@x,"), "{text}");
     let ran = closer.run(&["close", "--yes", "--run-id", "second", "audit/first/audit.csv"]).await;
     assert_eq!(ran.code, 0, "{}", ran.printed());
     let again = crate::support::audit_of(&closer.folder.path().join("audit/second"));

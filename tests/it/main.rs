@@ -5,6 +5,7 @@ mod answers;
 mod architecture;
 mod audit;
 mod browser;
+mod cases;
 mod changed_queue;
 mod check;
 mod continuing;

@@ -4,7 +4,6 @@
 //! other. Only while it is opened does calamine keep the workbook's texts in memory. Invariant: a damaged workbook is
 //! refused whole.
 
-use std::fs::File;
 use std::io::BufReader;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
@@ -14,26 +13,32 @@ use calamine::{Reader as _, Sheet, SheetType, SheetVisible, Xlsx, XlsxError};
 
 use self::sheet::SheetRows;
 use super::error::ListError;
-use super::format::{self, Format};
+use super::format::Format;
 use super::list::{List, Purpose};
 use super::list_name::ListName;
-use super::spool::{self, Original, Spool};
+use super::spool::{self, CopyFile, CopyReader, Original, Spool};
 use crate::settings::InputSettings;
 use crate::wording::count;
 
 mod sheet;
 mod sheet_cell;
 
-type Workbook<'a> = Xlsx<BufReader<&'a File>>;
+type Workbook = Xlsx<BufReader<CopyReader>>;
 
 /// Copies a workbook and rewrites the rows of its sheet.
-pub(super) fn open(name: &ListName, columns: &InputSettings, purpose: Purpose) -> Result<List, ListError> {
+pub(super) fn open(
+    name: &ListName,
+    columns: &InputSettings,
+    purpose: Purpose,
+    copies: &CopyFile,
+) -> Result<List, ListError> {
     let source: Arc<str> = name.path.to_string_lossy().into();
+    // The workbook itself is read once, so it has a copy of its own, which the system removes at the end of this function.
     let (original, format) = copy(&name.path, &source)?;
     // calamine computes with the row numbers of a damaged workbook without checking for overflow, and can panic.
     let read = panic::catch_unwind(AssertUnwindSafe(|| {
-        let mut workbook: Workbook<'_> =
-            Xlsx::new(BufReader::new(&original.file)).map_err(|error| not_opened(&source, format, &error))?;
+        let mut workbook: Workbook = Xlsx::new(BufReader::new(original.copy.clone()))
+            .map_err(|error| not_opened(&source, format, &error))?;
         let sheet = choose(&source, &mut workbook, name.sheet.as_deref(), purpose)?;
         let rows = rows_of(&source, &mut workbook, &sheet)?;
         let (header, rewritten) = sheet::rewrite(&source, &sheet, rows, columns, purpose)?;
@@ -41,19 +46,21 @@ pub(super) fn open(name: &ListName, columns: &InputSettings, purpose: Purpose) -
     }));
     let (sheet, header, rewritten) = read
         .unwrap_or_else(|_| Err(ListError::damaged_workbook(&source, &"its cells have invalid positions")))?;
-    Ok(List { spool: Spool::of_sheet(source, &sheet, original, rewritten), header })
+    let spool = Spool::of_sheet(source, &sheet, original, rewritten, copies)?;
+    Ok(List { spool, header, first_line: 1 })
 }
 
 /// Copies the file. The error says what the file is if it is not a workbook.
 fn copy(path: &Path, source: &Arc<str>) -> Result<(Original, Format), ListError> {
     let mut start = vec![];
-    let original = Original::copy(source, spool::open(path, source)?, |piece| {
+    let original = CopyFile::default().copy(source, spool::open(path, source)?, |piece| {
         let room = Format::BYTES - start.len();
         start.extend_from_slice(&piece[..piece.len().min(room)]);
     })?;
     match Format::of(&start) {
-        Some(format @ (Format::Zip | Format::CompoundFile)) => Ok((original, format)),
-        Some(Format::Gzip) => Err(format::gzip(source)),
+        Some(format) => {
+            format.not_workbook(source, original.copy.clone()).map_or(Ok((original, format)), Err)
+        }
         None if start.is_empty() => {
             Err(ListError::new(source, "expected an Excel workbook (.xlsx), found an empty file"))
         }
@@ -66,7 +73,7 @@ fn copy(path: &Path, source: &Arc<str>) -> Result<(Original, Format), ListError>
 /// missed, so a workbook of exclusions may have only one sheet with rows.
 fn choose(
     source: &Arc<str>,
-    workbook: &mut Workbook<'_>,
+    workbook: &mut Workbook,
     named: Option<&str>,
     purpose: Purpose,
 ) -> Result<String, ListError> {
@@ -97,7 +104,7 @@ fn choose(
 /// Refuses a workbook of exclusions if a visible sheet after the first has rows.
 fn refuse_other_sheets(
     source: &Arc<str>,
-    workbook: &mut Workbook<'_>,
+    workbook: &mut Workbook,
     visible: &[Sheet],
 ) -> Result<(), ListError> {
     for sheet in &visible[1..] {
@@ -113,15 +120,16 @@ fn refuse_other_sheets(
     Ok(())
 }
 
-fn rows_of<'w, 'f>(
+fn rows_of<'w>(
     source: &Arc<str>,
-    workbook: &'w mut Workbook<'f>,
+    workbook: &'w mut Workbook,
     sheet: &str,
-) -> Result<SheetRows<'w, BufReader<&'f File>>, ListError> {
-    let cells = workbook
-        .worksheet_cells_reader(sheet)
-        .map_err(|error| ListError::damaged_workbook(source, &error))?;
-    Ok(SheetRows::of(cells))
+) -> Result<SheetRows<'w, BufReader<CopyReader>>, ListError> {
+    let damaged = |error| ListError::damaged_workbook(source, &error);
+    let formulas = workbook.worksheet_cells_reader(sheet).map_err(damaged)?;
+    let without_value = sheet::formulas_without_value(formulas).map_err(damaged)?;
+    let cells = workbook.worksheet_cells_reader(sheet).map_err(damaged)?;
+    Ok(SheetRows::of(cells, without_value))
 }
 
 fn in_words(sheets: &[Sheet]) -> String {
@@ -138,7 +146,9 @@ fn not_opened(source: &Arc<str>, format: Format, error: &XlsxError) -> ListError
             ListError::new(source, "expected an Excel workbook (.xlsx), found an old one (.xls)")
                 .hint("save it in Excel as \"Excel Workbook (.xlsx)\"")
         }
-        (Format::Zip | Format::Gzip, error) => ListError::damaged_workbook(source, error),
+        (Format::Zip | Format::Gzip | Format::Pdf | Format::Markup, error) => {
+            ListError::damaged_workbook(source, error)
+        }
     }
 }
 

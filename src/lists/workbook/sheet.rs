@@ -2,18 +2,21 @@
 //!
 //! Invariant: every row below the header is a row of the list, unless all its cells are blank.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::iter::Peekable;
 use std::sync::Arc;
 
-use calamine::{XlsxCellReader, XlsxError};
+use calamine::{DataRef, XlsxCellReader, XlsxError};
 
 use super::sheet_cell::SheetCell;
 use crate::lists::error::ListError;
-use crate::lists::header::{self, Columns, Header, HeaderProblem};
+use crate::lists::header::{self, Columns, Header, HeaderProblem, Repetition};
 use crate::lists::list::Purpose;
+use crate::lists::reader::{header_elsewhere, tell};
 use crate::lists::rewritten::{self, RewrittenWriter};
+use crate::lists::skipped::{RecordKind, Skipper, is_total};
 use crate::meeting::Origin;
 use crate::settings::InputSettings;
 
@@ -23,6 +26,8 @@ const HEADER_ROWS: u64 = 20;
 /// The rows that are not blank, from the top.
 pub(super) struct SheetRows<'a, R: Read + Seek> {
     cells: XlsxCellReader<'a, R>,
+    /// Formulas without a value, by row and column from 0.
+    without_value: HashSet<(u32, u32)>,
     /// The first cell of the next row, with that row's number.
     next: Option<(u64, usize, SheetCell)>,
     /// Whether the last cell was read, or reading failed.
@@ -42,6 +47,21 @@ impl SheetRow {
         cell.map_or(SheetCell::BLANK, |(_, cell)| cell.clone())
     }
 
+    fn kind(&self, source: &Arc<str>, header: &Header) -> Result<RecordKind, ListError> {
+        let texts = || self.cells.iter().map(|(_, cell)| cell.text.as_str());
+        // A row of formulas without values has no text, and may be anything.
+        if texts().all(str::is_empty) {
+            return Ok(RecordKind::Row);
+        }
+        let row = self.texts();
+        match header.repetition(row.iter().map(String::as_str)) {
+            Repetition::None if is_total(texts()) => Ok(RecordKind::Total),
+            Repetition::None => Ok(RecordKind::Row),
+            Repetition::Same(_) => Ok(RecordKind::RepeatedHeader),
+            Repetition::Elsewhere => Err(header_elsewhere(source, self.number)),
+        }
+    }
+
     /// The row's texts, up to the last cell that is not blank.
     fn texts(&self) -> Vec<String> {
         let width = self.cells.iter().map(|(column, _)| column + 1).max().unwrap_or(0);
@@ -54,8 +74,8 @@ impl SheetRow {
 }
 
 impl<'a, R: Read + Seek> SheetRows<'a, R> {
-    pub(super) fn of(cells: XlsxCellReader<'a, R>) -> Self {
-        Self { cells, next: None, ended: false }
+    pub(super) fn of(cells: XlsxCellReader<'a, R>, without_value: HashSet<(u32, u32)>) -> Self {
+        Self { cells, without_value, next: None, ended: false }
     }
 
     /// The next cell that is not blank, with its row's number and its column.
@@ -67,7 +87,11 @@ impl<'a, R: Read + Seek> SheetRows<'a, R> {
             let format = self.cells.styles().get(style).and_then(|style| style.number_format.as_ref());
             let format = format.map_or("General", |format| format.format_code.as_str());
             let (row, column) = cell.get_position();
-            let cell = SheetCell::of(cell.get_value(), format);
+            let cell = if self.without_value.contains(&(row, column)) {
+                SheetCell::NO_VALUE
+            } else {
+                SheetCell::of(cell.get_value(), format)
+            };
             if !cell.is_blank() {
                 return Ok(Some((u64::from(row) + 1, column as usize, cell)));
             }
@@ -101,6 +125,20 @@ impl<R: Read + Seek> Iterator for SheetRows<'_, R> {
     }
 }
 
+/// The formulas that were saved without a value, as programs save them that write workbooks and do not calculate. A cell of
+/// such a formula reads as an empty one otherwise.
+pub(super) fn formulas_without_value<R: Read + Seek>(
+    mut cells: XlsxCellReader<'_, R>,
+) -> Result<HashSet<(u32, u32)>, XlsxError> {
+    let mut found = HashSet::new();
+    while let Some(cell) = cells.next_cell_with_formula_metadata()? {
+        if cell.formula.is_some() && cell.value == DataRef::Empty {
+            found.insert(cell.pos);
+        }
+    }
+    Ok(found)
+}
+
 /// Finds the header among a sheet's first rows, and rewrites the rows below it.
 pub(super) fn rewrite<R: Read + Seek>(
     source: &Arc<str>,
@@ -113,27 +151,65 @@ pub(super) fn rewrite<R: Read + Seek>(
     let mut rows = rows.peekable();
     let mut first = first_rows(&mut rows).map_err(unreadable)?;
     let (index, columns) = find_header(&first, names, purpose).map_err(|problem| match problem {
-        Some((line, HeaderProblem { problem, hint })) => {
+        Some((line, HeaderProblem { problem, hint, .. })) => {
             ListError::new(source, format!("{problem} (sheet {sheet:?})")).at(line).hint(hint)
         }
         None => ListError::new(source, format!("sheet {sheet:?} has no header row")).hint(format!(
             "the header must be in the first {HEADER_ROWS} rows; choose another sheet with --sheet"
         )),
     })?;
+    refuse_row_above(source, &first[index], &first[..index], &columns)?;
     if index > 0 {
         tracing::info!(list = %source, "the header is row {}; the rows above it are ignored", first[index].number);
     }
-    let Columns { conference_id, union_id } = columns;
-    let mut list = RewrittenWriter::new(source)?;
+    let Columns { conference_id, union_id } = columns.clone();
+    let header = Header {
+        conference_id: conference_id.clone(),
+        union_id: union_id.clone(),
+        names: names.clone(),
+        ..rewritten::header(&conference_id.name, union_id.as_ref().map(|column| column.name.as_str()))
+    };
+    let (mut list, mut skipper) = (RewrittenWriter::new(source)?, Skipper::default());
     for row in first.drain(index + 1..).map(Ok).chain(rows) {
         let row = row.map_err(unreadable)?;
+        skipper.take(row.number, row.kind(source, &header)?, row);
+        write_ready(&mut list, source, &mut skipper, &columns)?;
+    }
+    tell(source, &skipper.finish());
+    write_ready(&mut list, source, &mut skipper, &columns)?;
+    let header = rewritten::header(&conference_id.name, union_id.as_ref().map(|column| column.name.as_str()));
+    Ok((header, list.finish()?))
+}
+
+fn write_ready(
+    list: &mut RewrittenWriter,
+    source: &Arc<str>,
+    skipper: &mut Skipper<SheetRow>,
+    Columns { conference_id, union_id }: &Columns,
+) -> Result<(), ListError> {
+    while let Some(row) = skipper.next() {
         let id = row.cell(conference_id.index);
         let host = union_id.as_ref().map_or(SheetCell::BLANK, |column| row.cell(column.index));
         let origin = Origin { source: Arc::clone(source), line: row.number };
         list.write(&origin, (id.kind, &id.text), (host.kind, &host.text))?;
     }
-    let header = rewritten::header(&conference_id.name, union_id.as_ref().map(|column| column.name.as_str()));
-    Ok((header, list.finish()?))
+    Ok(())
+}
+
+/// Refuses a sheet with a row above its header: nobody can tell which of its cells are ids.
+fn refuse_row_above(
+    source: &Arc<str>,
+    header: &SheetRow,
+    above: &[SheetRow],
+    Columns { conference_id, union_id }: &Columns,
+) -> Result<(), ListError> {
+    let is_row = |row: &&SheetRow| {
+        header::is_row_above(|index| row.cell(index).text, conference_id, union_id.as_ref())
+    };
+    let Some(row) = above.iter().find(is_row) else { return Ok(()) };
+    let problem =
+        format!("this row looks like a meeting, and the header is below it, in row {}", header.number);
+    Err(ListError::new(source, problem).at(row.number).hint("move the header above the first row"))
 }
 
 /// The rows that may be the header.

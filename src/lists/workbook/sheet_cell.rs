@@ -20,6 +20,9 @@ pub(super) struct SheetCell {
 impl SheetCell {
     pub(super) const BLANK: Self = Self { kind: CellKind::Text, text: String::new() };
 
+    /// A formula that was saved without its value.
+    pub(super) const NO_VALUE: Self = Self { kind: CellKind::NoValue, text: String::new() };
+
     /// A cell's value under its number format.
     pub(super) fn of(value: &DataRef<'_>, format: &str) -> Self {
         let cell = |kind, text| Self { kind, text };
@@ -37,7 +40,7 @@ impl SheetCell {
     }
 
     pub(super) fn is_blank(&self) -> bool {
-        self.text.is_empty()
+        *self == Self::BLANK
     }
 }
 

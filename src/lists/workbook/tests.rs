@@ -47,6 +47,12 @@ impl TestWorkbook {
 
 /// Changes the XML of a sheet with two meetings, then opens the workbook and reads all its rows.
 fn damaged(change: impl FnOnce(&mut Vec<u8>)) -> Result<(), String> {
+    let lists = changed(change).open(None).map_err(|error| error.problem)?;
+    lists.rows().try_for_each(|row| row.map(drop)).map_err(|error| error.problem)
+}
+
+/// A workbook of two meetings with a change in the XML of its sheet.
+fn changed(change: impl FnOnce(&mut Vec<u8>)) -> TestWorkbook {
     let rows: [(u32, &[&str]); 3] = [(1, &["conf_id", "host"]), (2, &["a", "u"]), (3, &["b", "u"])];
     let mut workbook = Workbook::new();
     write(workbook.add_worksheet(), &rows).unwrap();
@@ -66,8 +72,7 @@ fn damaged(change: impl FnOnce(&mut Vec<u8>)) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
     let workbook = TestWorkbook { path: folder.path().join("list.xlsx"), _folder: folder };
     std::fs::write(&workbook.path, changed.finish().unwrap().into_inner()).unwrap();
-    let lists = workbook.open(None).map_err(|error| error.problem)?;
-    lists.rows().try_for_each(|row| row.map(drop)).map_err(|error| error.problem)
+    workbook
 }
 
 fn write(sheet: &mut Worksheet, rows: &[(u32, &[&str])]) -> Result<(), WriteError> {
@@ -108,7 +113,7 @@ fn text_ids_are_taken_unchanged_and_blank_rows_are_skipped() {
             sheet,
             &[
                 (1, &["标题", "会议ID", "主持人"]),
-                (2, &["周会", "607452e01401526ee39609e1", "张三"]),
+                (2, &["周会", "607452e01401526ee39609e1", "n7YGPhYSw5iEiE"]),
                 (3, &["", " ", "\t"]),
                 (5, &["", "0012345678901234567", "'u"]),
                 (9, &["", "a\nb", "u"]),
@@ -118,7 +123,7 @@ fn text_ids_are_taken_unchanged_and_blank_rows_are_skipped() {
     expect(
         &workbook.open(None).unwrap(),
         &[
-            (2, "607452e01401526ee39609e1+张三"),
+            (2, "607452e01401526ee39609e1+n7YGPhYSw5iEiE"),
             (5, "0012345678901234567+u"),
             (9, "column \"会议ID\" contains the control character U+000A"),
         ],
@@ -236,7 +241,66 @@ fn the_first_row_that_names_the_columns_is_the_header() {
             &[(2, &["conf_id", "host"]), (3, &["a", "u"]), (5, &["conf_id", "host"]), (6, &["b", "u"])],
         )
     });
-    expect(&workbook.open(None).unwrap(), &[(3, "a+u"), (5, "conf_id+host"), (6, "b+u")]);
+    expect(&workbook.open(None).unwrap(), &[(3, "a+u"), (6, "b+u")]);
+}
+
+#[test]
+fn a_header_that_repeats_and_a_total_at_the_end_are_no_rows() {
+    let workbook = TestWorkbook::with(|sheet| {
+        write(
+            sheet,
+            &[
+                (1, &["title", "conf_id", "host"]),
+                (2, &["Total", "a", "u"]),
+                (3, &["合计", "", "1"]),
+                (4, &["Title", "Conference ID", "unionId"]),
+                (5, &["Total"]),
+                (6, &["x", "b", "u"]),
+                (8, &["Total:", "2", ""]),
+            ],
+        )
+    });
+    expect(&workbook.open(None).unwrap(), &[(2, "a+u"), (5, "column \"conf_id\" is empty"), (6, "b+u")]);
+    let swapped = TestWorkbook::with(|sheet| {
+        write(
+            sheet,
+            &[(1, &["conf_id", "host"]), (2, &["a", "u"]), (3, &["host", "conf_id"]), (4, &["u", "b"])],
+        )
+    });
+    let (error, hint) = refused(&swapped, swapped.open(None));
+    assert_eq!(error, "list:3: this line is another header, and its id columns stand elsewhere");
+    assert_eq!(hint, "make two lists of it, and name both");
+}
+
+#[test]
+fn a_row_above_the_header_is_refused_and_not_lost() {
+    let workbook = TestWorkbook::with(|sheet| {
+        write(sheet, &[(1, &["Tonight"]), (2, &["a1", "u"]), (3, &["conf_id", "host"]), (4, &["b", "u"])])
+    });
+    let (error, _) = refused(&workbook, workbook.open(None));
+    assert_eq!(error, "list:2: this row looks like a meeting, and the header is below it, in row 3");
+}
+
+#[test]
+fn a_formula_without_a_value_is_a_row_that_says_so() {
+    let without_values = |xml: &mut Vec<u8>| {
+        let text = String::from_utf8_lossy(xml);
+        *xml = text
+            .replace("<c r=\"A2\" t=\"s\"><v>2</v></c>", "<c r=\"A2\"><f>A1</f><v/></c>")
+            .replace(
+                "<c r=\"B2\" t=\"s\"><v>3</v></c>",
+                "<c r=\"B2\" t=\"str\"><f t=\"shared\" si=\"0\"/></c>",
+            )
+            .replace("<c r=\"A3\" t=\"s\"><v>4</v></c>", "<c r=\"A3\" t=\"str\"><f>\"\"</f><v></v></c>")
+            .into();
+        assert!(String::from_utf8_lossy(xml).matches("<f").count() == 3);
+    };
+    let lists = changed(without_values).open(None).unwrap();
+    let reason = "column \"conf_id\" is a formula, and the file was saved without its value";
+    // The third row's formula gave an empty text, which is a value.
+    expect(&lists, &[(2, reason), (3, "column \"conf_id\" is empty")]);
+    let invalid = lists.rows().next().unwrap().unwrap().request.unwrap_err();
+    assert_eq!(invalid.hint, Some("open the workbook in Excel, which calculates it, and save it again"));
 }
 
 #[test]

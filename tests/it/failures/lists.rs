@@ -1,6 +1,10 @@
 //! Unusable lists and exclusions, and the guards.
 
+use std::io::{Cursor, Write as _};
+
 use rust_xlsxwriter::Workbook;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 use super::{LIST, assert_failure};
 use crate::support::Closer;
@@ -32,12 +36,32 @@ fn compound_file(stream: &str) -> Vec<u8> {
     [header, table, entry("Root Entry", 5), entry(stream, 2), vec![0; 256]].concat()
 }
 
+/// A zip archive of one file.
+fn zip(name: &str, content: &str) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(vec![]));
+    zip.start_file(name, SimpleFileOptions::default()).unwrap();
+    zip.write_all(content.as_bytes()).unwrap();
+    zip.finish().unwrap().into_inner()
+}
+
 #[tokio::test]
 async fn a_file_that_is_no_list_is_refused_and_its_kind_is_named() {
+    const ODS: &str = "application/vnd.oasis.opendocument.spreadsheet";
+    let workbook = Workbook::new().save_to_buffer().unwrap();
+    let long = format!("conferenceId,unionId,title\na,u,x\nb,u,\"{}\"\n", "x".repeat(1 << 20));
     for (name, file, content) in [
         ("list_is_empty", "list.csv", b"".as_slice()),
         ("list_is_an_image", "list.csv", b"\x89PNG\0\0\x0d"),
-        ("list_is_a_workbook_by_another_name", "list.csv", b"PK\x03\x04\0\0"),
+        ("list_is_a_workbook_by_another_name", "list.csv", &workbook),
+        ("list_is_a_damaged_zip", "list.csv", b"PK\x03\x04\0\0"),
+        ("list_is_a_pdf", "list.csv", b"%PDF-1.7\n"),
+        ("list_is_a_web_page", "list.csv", b"<html><table><tr><td>conferenceId"),
+        ("list_is_an_opendocument_spreadsheet", "list.ods", &zip("mimetype", ODS)),
+        ("list_is_a_numbers_spreadsheet", "list.numbers", &zip("Index/Document.iwa", "")),
+        ("list_is_a_word_document", "list.docx", &zip("word/document.xml", "")),
+        ("list_has_a_row_that_is_too_long", "list.csv", long.as_bytes()),
+        ("list_has_a_row_above_its_header", "list.csv", b"m1,u\nconferenceId,unionId\nm2,u\n"),
+        ("list_has_another_header", "list.csv", b"conferenceId,unionId\na,u\nunionId,conferenceId\nu,b\n"),
         ("list_is_gzip", "list.csv", b"\x1f\x8b\x08\0"),
         ("list_has_no_conference_id_column", "list.csv", b"name,host\nx,y\n"),
         ("list_has_no_union_id_column", "list.csv", b"conferenceId\nx\n"),
@@ -47,6 +71,8 @@ async fn a_file_that_is_no_list_is_refused_and_its_kind_is_named() {
         ("workbook_is_empty", "list.xlsx", b""),
         ("workbook_is_csv", "list.xlsx", LIST.as_bytes()),
         ("workbook_is_gzip", "list.xlsx", b"\x1f\x8b\x08\0"),
+        ("workbook_is_a_binary_one", "list.xlsx", &zip("xl/workbook.bin", "")),
+        ("workbook_is_a_zip", "list.xlsx", &zip("tonight.csv", LIST)),
         ("workbook_is_cut_off", "list.xlsx", b"PK\x03\x04\0\0"),
         ("workbook_is_an_old_one", "list.xlsx", &compound_file("Workbook")),
         ("workbook_is_encrypted", "list.xlsx", &compound_file("EncryptedPackage")),
