@@ -150,13 +150,13 @@ fn needs_more(bytes: &[u8]) -> bool {
 
 fn broken_in_gb18030(text: impl Read) -> io::Result<u64> {
     let mut decoder = GB18030.new_decoder_without_bom_handling();
-    let (mut broken, mut decoded) = (0, String::with_capacity(1 << 18));
+    let (mut broken, mut text_read) = (0, String::with_capacity(1 << 18));
     each_piece(text, |piece, last| {
         let mut rest = piece;
         loop {
-            decoded.clear();
-            let (result, read, _) = decoder.decode_to_string(rest, &mut decoded, last);
-            broken += decoded.chars().filter(|c| *c == '\u{fffd}').count() as u64;
+            text_read.clear();
+            let (result, read, _) = decoder.decode_to_string(rest, &mut text_read, last);
+            broken += text_read.chars().filter(|c| *c == '\u{fffd}').count() as u64;
             rest = &rest[read..];
             if result == encoding_rs::CoderResult::InputEmpty {
                 return;

@@ -124,16 +124,22 @@ impl Header {
 /// The longest name of a column that is looked for below the header.
 const MAX_NAME_BYTES: usize = 120;
 
-/// The delimiter in a first line `sep=;`, which Excel writes and reads. The line names no columns.
-pub(super) fn separator(line: &str) -> Option<Option<u8>> {
-    let line = bare(line);
-    let name = line.get(..4).filter(|name| name.eq_ignore_ascii_case("sep="))?;
-    let delimiter = line[name.len()..].bytes().next();
-    Some(
-        delimiter
-            .or(Some(b'\t'))
-            .filter(|byte| *byte == b'\t' || (byte.is_ascii_punctuation() && *byte != b'"')),
-    )
+/// A first line `sep=;`, which Excel writes and reads. It names no columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Separator {
+    /// The delimiter, if it can be one.
+    pub(super) delimiter: Option<u8>,
+}
+
+impl Separator {
+    pub(super) fn in_line(line: &str) -> Option<Self> {
+        let line = bare(line);
+        let name = line.get(..4).filter(|name| name.eq_ignore_ascii_case("sep="))?;
+        let is_delimiter = |byte: &u8| *byte == b'\t' || (byte.is_ascii_punctuation() && *byte != b'"');
+        // A tab at the end of the line was taken off as a blank.
+        let delimiter = line[name.len()..].bytes().next().or(Some(b'\t')).filter(is_delimiter);
+        Some(Self { delimiter })
+    }
 }
 
 /// Whether the cells of a line above the header could be a meeting's.
@@ -430,7 +436,7 @@ mod tests {
             ("conf_id;host", None),
             ("会议", None),
         ] {
-            assert_eq!(separator(line), expected, "{line:?}");
+            assert_eq!(Separator::in_line(line).map(|found| found.delimiter), expected, "{line:?}");
         }
     }
 }

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::cell;
 use super::error::ListError;
-use super::header::{self, Header, HeaderProblem};
+use super::header::{self, Header, HeaderProblem, Separator};
 use super::list::{List, Purpose};
 use super::list_name::{self, ListName};
 use super::reader::{ExclusionRows, ListRows};
@@ -134,9 +134,9 @@ impl List {
         let mut lines = first.as_slice();
         let mut delimiter = None;
         if let [(_, line), below @ ..] = lines
-            && let Some(named) = header::separator(line)
+            && let Some(named) = Separator::in_line(line)
         {
-            (delimiter, lines) = (named, below);
+            (delimiter, lines) = (named.delimiter, below);
         }
         let mut nearest: Option<(u64, HeaderProblem)> = None;
         for (index, (line, text)) in lines.iter().enumerate() {

@@ -164,9 +164,9 @@ impl Records {
     fn well_formed(&self) -> Result<(), InvalidRow> {
         if let Some(fault) = self.faults.lock().of_row(self.line()) {
             let (cell, problem) = match fault {
-                RowFault::TextAfterQuote { cell } => (cell, "has text after its closing quote"),
-                RowFault::BlankBeforeQuote { cell } => (cell, "has a blank before its quote"),
-                RowFault::BackslashBeforeQuote { cell } => (cell, "has a backslash before a quote"),
+                RowFault::TextAfter { cell } => (cell, "has text after its closing quote"),
+                RowFault::BlankBefore { cell } => (cell, "has a blank before its quote"),
+                RowFault::BackslashBefore { cell } => (cell, "has a backslash before a quote"),
             };
             return Err(InvalidRow {
                 reason: format!("cell {cell} {problem}: the cells read {}", self.shown()),

@@ -38,7 +38,14 @@ pub(super) struct Spool {
 /// The temporary file that holds the copies of several lists, one after the other. One file serves any number of lists,
 /// so their number is not limited by the number of open files.
 #[derive(Debug, Clone, Default)]
-pub(super) struct CopyFile(Arc<Mutex<Option<(Arc<File>, u64)>>>);
+pub(super) struct CopyFile(Arc<Mutex<Option<OpenFile>>>);
+
+/// The file, and where the last copy ends.
+#[derive(Debug)]
+struct OpenFile {
+    file: Arc<File>,
+    end: u64,
+}
 
 /// A copy of a list, byte for byte.
 #[derive(Debug)]
@@ -59,7 +66,7 @@ impl CopyFile {
         let no_copy = |error: io::Error| ListError::no_copy(source, &error);
         let mut slot = self.0.lock();
         let (file, start) = match slot.take() {
-            Some(open) => open,
+            Some(OpenFile { file, end }) => (file, end),
             None => (Arc::new(tempfile::tempfile().map_err(no_copy)?), 0),
         };
         let (mut digest, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
@@ -76,7 +83,7 @@ impl CopyFile {
             bytes += length as u64;
         }
         let end = start + bytes;
-        *slot = Some((Arc::clone(&file), end));
+        *slot = Some(OpenFile { file: Arc::clone(&file), end });
         let copy = CopyReader { file, start, offset: start, end };
         Ok(Original { copy, sha256: const_hex::encode(digest.finalize()), bytes })
     }

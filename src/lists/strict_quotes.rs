@@ -26,12 +26,12 @@ pub(super) enum ListFault {
     TooLong,
 }
 
-/// Why a row's cells cannot be told apart. Cells are counted from 1.
+/// Why a row's cells cannot be told apart: what stands after or before a quote. Cells are counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RowFault {
-    TextAfterQuote { cell: u64 },
-    BlankBeforeQuote { cell: u64 },
-    BackslashBeforeQuote { cell: u64 },
+    TextAfter { cell: u64 },
+    BlankBefore { cell: u64 },
+    BackslashBefore { cell: u64 },
 }
 
 /// What was found, for the reader of the rows. A row's fault is here before the row is read.
@@ -112,7 +112,7 @@ impl<R: Read> StrictQuotes<R> {
         }
         let is_blank = byte == b' ' || byte == b'\t';
         if byte == b'"' && self.after_backslash {
-            self.row_is_faulty(RowFault::BackslashBeforeQuote { cell: self.cell });
+            self.row_is_faulty(RowFault::BackslashBefore { cell: self.cell });
         }
         self.after_backslash = byte == b'\\';
         self.state = match (self.state, byte) {
@@ -131,12 +131,12 @@ impl<R: Read> StrictQuotes<R> {
             }
             (State::QuoteInQuoted { .. } | State::AfterQuoted, _) if is_blank => State::AfterQuoted,
             (State::QuoteInQuoted { .. } | State::AfterQuoted, _) => {
-                self.row_is_faulty(RowFault::TextAfterQuote { cell: self.cell });
+                self.row_is_faulty(RowFault::TextAfter { cell: self.cell });
                 State::Bare
             }
             (State::CellStart | State::LeadingBlank, _) if is_blank => State::LeadingBlank,
             (State::LeadingBlank, b'"') => {
-                self.row_is_faulty(RowFault::BlankBeforeQuote { cell: self.cell });
+                self.row_is_faulty(RowFault::BlankBefore { cell: self.cell });
                 State::Bare
             }
             (State::CellStart | State::LeadingBlank | State::Bare, _) => State::Bare,
@@ -148,7 +148,7 @@ impl<R: Read> StrictQuotes<R> {
     }
 
     fn end_row(&mut self) -> Result<(), ListFault> {
-        if let Some(RowFault::BackslashBeforeQuote { .. }) = self.row_fault
+        if let Some(RowFault::BackslashBefore { .. }) = self.row_fault
             && self.row_line < self.line
         {
             return Err(ListFault::EscapedQuote);
@@ -235,8 +235,10 @@ mod tests {
         read(text, 1).map(|(text, _)| text)
     }
 
+    type Passed = (String, Vec<(u64, RowFault)>);
+
     /// The same, with the faults of rows.
-    fn read(text: &str, first_line: u64) -> Result<(String, Vec<(u64, RowFault)>), (u64, ListFault)> {
+    fn read(text: &str, first_line: u64) -> Result<Passed, (u64, ListFault)> {
         let results = [1, 2, 7, 4096].map(|size| {
             let faults = Arc::new(Mutex::new(Faults::default()));
             let mut reader = StrictQuotes::new(text.as_bytes(), b',', first_line, Arc::clone(&faults));
@@ -288,16 +290,16 @@ mod tests {
 
     #[test]
     fn a_row_whose_cells_cannot_be_told_apart_is_named_and_the_others_are_not() {
-        use RowFault::{BackslashBeforeQuote, BlankBeforeQuote, TextAfterQuote};
+        use RowFault::{BackslashBefore, BlankBefore, TextAfter};
         for (row, fault) in [
-            ("\"a\"x,b", TextAfterQuote { cell: 1 }),
-            ("a,\"b\" x", TextAfterQuote { cell: 2 }),
-            ("a,\"b\" \"c\"", TextAfterQuote { cell: 2 }),
-            ("a, \"b\"", BlankBeforeQuote { cell: 2 }),
-            ("\t\"b\",c", BlankBeforeQuote { cell: 1 }),
-            ("a,\"b \\\"c\\\" d\"", BackslashBeforeQuote { cell: 2 }),
-            ("a,b\\\"c", BackslashBeforeQuote { cell: 2 }),
-            ("a,\"C:\\\"", BackslashBeforeQuote { cell: 2 }),
+            ("\"a\"x,b", TextAfter { cell: 1 }),
+            ("a,\"b\" x", TextAfter { cell: 2 }),
+            ("a,\"b\" \"c\"", TextAfter { cell: 2 }),
+            ("a, \"b\"", BlankBefore { cell: 2 }),
+            ("\t\"b\",c", BlankBefore { cell: 1 }),
+            ("a,\"b \\\"c\\\" d\"", BackslashBefore { cell: 2 }),
+            ("a,b\\\"c", BackslashBefore { cell: 2 }),
+            ("a,\"C:\\\"", BackslashBefore { cell: 2 }),
         ] {
             let text = format!("a,\"x\ny\"\n{row}\nc,d\n");
             assert_eq!(read(&text, 1).unwrap().1, [(3, fault)], "{row}");
@@ -306,7 +308,7 @@ mod tests {
 
     #[test]
     fn the_fault_of_a_row_is_found_by_its_line() {
-        let fault = RowFault::TextAfterQuote { cell: 1 };
+        let fault = RowFault::TextAfter { cell: 1 };
         let mut faults = Faults { rows: [(2, fault), (5, fault)].into(), list: None };
         assert_eq!([3, 4, 5, 6].map(|line| faults.of_row(line)), [None, None, Some(fault), None]);
     }

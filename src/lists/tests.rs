@@ -259,7 +259,9 @@ proptest! {
         let is_row = |line: &Vec<u8>| line.iter().any(u8::is_ascii_alphanumeric);
         let mut lines: Vec<Vec<u8>> = lines.into_iter().filter(is_row).collect();
         if !quotes {
-            lines.iter_mut().for_each(|line| line.retain(|byte| *byte != b'"'));
+            for line in &mut lines {
+                line.retain(|byte| *byte != b'"');
+            }
         }
         let text = [b"conf_id,host".as_slice()]
             .into_iter()
