@@ -310,7 +310,10 @@ mod tests {
         let incoming = history(&[("a", None)]).admit(unasked("a", invalid)).unwrap();
         let TriagedRow::Unasked { kind, reason, .. } = incoming.entry else { panic!("not asked") };
         assert_eq!(kind, OutcomeKind::NotAttempted);
-        assert!(reason.starts_with("a request was sent and not answered; the row is invalid now"), "{reason}");
+        assert!(
+            reason.starts_with("a request was sent and not answered; the row is invalid now"),
+            "{reason}"
+        );
     }
 
     #[test]

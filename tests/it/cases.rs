@@ -4,13 +4,13 @@ use std::path::Path;
 
 use meeting_closer::Sandbox;
 
-use crate::support::{Closer, Ran, fast_sandbox};
+use crate::support::{Closer, CommandOutput, fast_sandbox};
 
 /// What became of a list.
 struct Case {
     closer: Closer,
     sandbox: Sandbox,
-    ran: Ran,
+    ran: CommandOutput,
 }
 
 impl Case {
@@ -52,7 +52,7 @@ impl Case {
 
     /// Asserts the exit code, the calls, and that each row begins with what is expected of it.
     fn expect(&self, code: i32, asked: &[&str], rows: &[&str]) {
-        assert_eq!(self.ran.code, code, "{}", self.ran.said());
+        assert_eq!(self.ran.code, code, "{}", self.ran.printed());
         assert_eq!(self.asked(), asked);
         let found = self.rows();
         let fits = found.iter().zip(rows).all(|(found, expected)| found.starts_with(expected));
@@ -61,8 +61,8 @@ impl Case {
 
     /// Asserts that the run was refused, and that nothing was called.
     fn refused(&self, error: &str) {
-        assert_eq!(self.ran.code, 2, "{}", self.ran.said());
-        assert!(self.said(error), "{}", self.ran.said());
+        assert_eq!(self.ran.code, 2, "{}", self.ran.printed());
+        assert!(self.said(error), "{}", self.ran.printed());
         assert!(self.asked().is_empty() && self.closer.run_folders().is_empty());
     }
 }
@@ -112,7 +112,7 @@ async fn a_row_that_is_shifted_or_has_broken_quotes_is_invalid_and_the_others_ar
 async fn the_audit_of_a_shifted_row_read_as_a_list_closes_nothing() {
     let case = Case::close("ragged.csv", &["--run-id", "first"]).await;
     let again = case.closer.run(&["close", "--yes", "--run-id", "again", "audit/first/audit.csv"]).await;
-    assert_eq!(again.code, 1, "{}", again.said());
+    assert_eq!(again.code, 1, "{}", again.printed());
     assert_eq!(case.asked(), ["confA2 u2", "confA2 u2"]);
 }
 
@@ -120,8 +120,8 @@ async fn the_audit_of_a_shifted_row_read_as_a_list_closes_nothing() {
 async fn two_exports_in_one_file_are_two_meetings() {
     let case = Case::close("put-together.csv", &[]).await;
     case.expect(0, &["confA1 u1", "confB1 u2"], &["2 closed", "4 closed"]);
-    assert!(case.said("line 3 repeats the header and is skipped"), "{}", case.ran.said());
-    assert_eq!(case.ran.stderr.matches("repeats the header").count(), 1, "{}", case.ran.said());
+    assert!(case.said("line 3 repeats the header and is skipped"), "{}", case.ran.printed());
+    assert_eq!(case.ran.stderr.matches("repeats the header").count(), 1, "{}", case.ran.printed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,8 +137,8 @@ async fn a_formula_without_a_value_is_an_invalid_row_and_verify_counts_it() {
     let reason = "3 invalid: column \"conferenceId\" is a formula, and the file was saved without its value";
     case.expect(1, &["confA1 u1", "confA3 u3"], &["2 closed", reason, "4 closed"]);
     let verified = case.closer.run(&["verify", "latest", "--input", "formulas-without-values.xlsx"]).await;
-    assert_eq!(verified.code, 0, "{}", verified.said());
-    assert!(verified.stdout.contains("every one of 3 rows has exactly one outcome"), "{}", verified.said());
+    assert_eq!(verified.code, 0, "{}", verified.printed());
+    assert!(verified.stdout.contains("every row has exactly one outcome: 3 rows"), "{}", verified.printed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,22 +146,26 @@ async fn what_excel_and_people_put_above_a_header_is_no_row() {
     Case::close("sep-line.csv", &[]).await.expect(0, &["confA1 u1"], &["3 closed"]);
     let case = Case::close("title-above-header.csv", &[]).await;
     case.expect(0, &["confA1 u1"], &["4 closed"]);
-    assert!(case.said("the header is line 3"), "{}", case.ran.said());
+    assert!(case.said("the header is line 3"), "{}", case.ran.printed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_broken_byte_is_named_and_no_other_encoding_is_guessed() {
     let case = Case::close("one-bad-byte.csv", &[]).await;
     case.expect(0, &["confA1 u1", "confA2 u2"], &["2 closed", "3 closed"]);
-    assert!(case.said("UTF-8 with broken bytes in line 3") && !case.said("GB18030"), "{}", case.ran.said());
+    assert!(
+        case.said("UTF-8 with broken bytes in line 3") && !case.said("GB18030"),
+        "{}",
+        case.ran.printed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_without_rows_is_empty_and_no_failure() {
     let case = Case::close("header-only.csv", &[]).await;
-    assert_eq!(case.ran.code, 0, "{}", case.ran.said());
+    assert_eq!(case.ran.code, 0, "{}", case.ran.printed());
     assert!(case.asked().is_empty());
-    assert!(case.said("the list is empty") && case.said("header-only.csv"), "{}", case.ran.said());
+    assert!(case.said("the list is empty") && case.said("header-only.csv"), "{}", case.ran.printed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,7 +174,7 @@ async fn a_zip_archive_is_no_workbook() {
     case.refused(
         "a-zip.xlsx: expected an Excel workbook (.xlsx), found a zip archive that is not a workbook",
     );
-    assert!(case.said("unpack the archive") && case.said("tonight.csv"), "{}", case.ran.said());
+    assert!(case.said("unpack the archive") && case.said("tonight.csv"), "{}", case.ran.printed());
 }
 
 #[test]
