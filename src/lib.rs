@@ -60,9 +60,9 @@ mod worker;
 
 // For `main`.
 pub use cli::Cli;
-pub use commands::run as run_command;
+pub use commands::{parse as parse_command_line, run as run_command};
 pub use exit::{ExitCode, Failure};
-pub use printer::err as print_err;
+pub use printer::{err as print_err, hide_panic_messages};
 
 // For the tests and the benches.
 pub use clock::Clock;

@@ -2,11 +2,14 @@
 
 use std::process;
 
-use clap::Parser as _;
-use meeting_closer::{Cli, ExitCode, print_err, run_command};
+use meeting_closer::{ExitCode, hide_panic_messages, parse_command_line, print_err, run_command};
 
 fn main() -> process::ExitCode {
-    let cli = Cli::parse();
+    hide_panic_messages();
+    let cli = match parse_command_line() {
+        Ok(cli) => cli,
+        Err(code) => return code.into(),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use super::layers;
-use crate::check::{self, Contact, Finding, Findings, Side};
+use crate::check::{self, Contact, Finding, Findings, QueueFacts, Side};
 use crate::cli::CheckArgs;
 use crate::clock::Clock;
 use crate::dingtalk::HttpApi;
 use crate::exit::{ExitCode, Failure};
 use crate::lifecycle::hasher;
 use crate::printer;
+use crate::queue::{Eviction, QueueServer};
 use crate::settings::{Auth, Secret, Settings, SettingsError};
 use crate::wording::count;
 
@@ -19,8 +20,7 @@ pub(super) async fn run(args: CheckArgs, config: Option<PathBuf>) -> Result<Exit
         printer::out(&finding.to_string());
         findings.push(finding);
     };
-    let options = layers::given([("audit.dir", layers::path(args.audit.audit_dir.as_ref()))]);
-    match layers::settings(config.clone(), options) {
+    match layers::settings_in(args.audit.audit_dir.as_ref(), config.clone(), vec![]) {
         Err(failure) => report(ours("configuration", failure)),
         Ok(settings) => {
             report(Finding::ok("configuration", configuration(config)));
@@ -75,26 +75,23 @@ fn secrets(settings: &Settings, lacking: Option<SettingsError>) -> Vec<Finding> 
     findings
 }
 
-/// The queue, if one is configured. The check takes nothing from it.
-async fn queue(settings: &Settings) -> Option<Finding> {
-    settings.queue.url.as_ref()?;
-    let status = match super::queue::connect(settings) {
-        Ok(queue) => queue.status().await.map_err(Failure::from),
-        Err(failure) => Err(failure),
+/// The queue, if one is configured: a trial of it, which takes nothing from it.
+async fn queue(settings: &Settings) -> Vec<Finding> {
+    if settings.queue.url.is_none() {
+        return vec![];
+    }
+    let tried = async {
+        let queue = super::queue::connect(settings)?;
+        let QueueServer { eviction, keeps_nothing, is_cluster: _ } = queue.trial().await?;
+        let (evicts_requests, evicts_quota) = match eviction {
+            Eviction::Never => (None, None),
+            Eviction::OfExpiring(policy) => (None, Some(policy)),
+            Eviction::OfAny(policy) => (Some(policy), None),
+        };
+        let waiting = queue.status().await?.waiting;
+        Ok(QueueFacts { waiting, evicts_requests, evicts_quota, keeps_nothing })
     };
-    Some(match status {
-        Ok(snapshot) => {
-            let stream = &settings.queue.stream;
-            let waiting = count(snapshot.waiting, "waiting request");
-            Finding::ok("queue", format!("{stream} can be reached and has {waiting}"))
-        }
-        Err(failure) => {
-            let advice = failure
-                .hint
-                .unwrap_or_else(|| "check that Redis runs at this address, and check queue.url".into());
-            Finding::wrong(Side::Local, "queue", failure.problem, advice)
-        }
-    })
+    check::queue(&settings.queue.stream, tried.await)
 }
 
 /// The folders that a run writes to.

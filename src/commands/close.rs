@@ -30,7 +30,7 @@ pub(super) async fn run(
     config: Option<PathBuf>,
     terminal: &MultiProgress,
 ) -> Result<ExitCode, Failure> {
-    let mut settings = layers::settings(config, options(&args))?;
+    let mut settings = layers::settings_in(args.audit.audit_dir.as_ref(), config, options(&args))?;
     let hasher = lifecycle::hasher(&settings)?;
     let selection = Selection::of(&args, &settings, &hasher)?;
     let total = selection.survey.total;
@@ -126,7 +126,6 @@ fn options(args: &CloseArgs) -> Vec<(&'static str, Value)> {
         ("pace.concurrency", args.pace.concurrency.map(Value::from)),
         ("guard.max_meetings", args.guards.max_meetings.map(Value::from)),
         ("guard.deadline", args.deadline.clone().map(Value::from)),
-        ("audit.dir", layers::path(args.audit.audit_dir.as_ref())),
     ])
 }
 

@@ -17,6 +17,6 @@ pub(super) fn run(args: &RunArgs, config: Option<PathBuf>) -> Result<ExitCode, F
         ReportError::Write { .. } => error.into(),
     })?;
     printer::out(&display::closing_table(&summary));
-    printer::out(&folder.display().to_string());
+    printer::out_path(&folder);
     Ok(ExitCode::Done)
 }

@@ -20,7 +20,7 @@ use crate::settings::Settings;
 use crate::worker::{self, Feeder, FeederParts, Leases, PREFETCH, Settler, SharedLeases, Worker, WorkerEnd};
 
 pub(super) async fn run(args: WorkArgs, config: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let settings = layers::settings(config, options(&args))?;
+    let settings = layers::settings_in(args.audit.audit_dir.as_ref(), config, options(&args))?;
     let hasher = lifecycle::hasher(&settings)?;
     let clock = Clock::System;
     let link = Link::new(&settings.queue, "work")?;
@@ -94,7 +94,6 @@ fn options(args: &WorkArgs) -> Vec<(&'static str, Value)> {
     layers::given([
         ("pace.requests_per_second", args.pace.rate.map(Value::from)),
         ("pace.concurrency", args.pace.concurrency.map(Value::from)),
-        ("audit.dir", layers::path(args.audit.audit_dir.as_ref())),
     ])
 }
 

@@ -200,7 +200,6 @@ async fn read(mut response: Response, clock: &Clock) -> HttpAnswer {
     let text = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
     let mut answer = HttpAnswer {
         status: response.status().as_u16(),
-        is_html: text(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.trim_start().starts_with("text/html")),
         request_id: text("x-acs-request-id"),
         retry_after: text(RETRY_AFTER.as_str())
             .or_else(|| text("x-acs-retry-after"))

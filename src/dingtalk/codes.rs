@@ -1,7 +1,7 @@
 //! The one table of codes: what each code means, why, and what to do about it.
 //!
-//! The table has three kinds of codes: those that DingTalk answers to a close request, those that it answers to a request
-//! for an access token, and our own for a request without a usable answer. To support another DingTalk code, add one row to
+//! The table has four kinds of codes: those that DingTalk answers to a close request, those that it answers to a request
+//! for an access token, those of its older gateway, and our own for a request without a usable answer. To support another DingTalk code, add one row to
 //! [`CODES`]: verdict, reason and hint all come from it.
 //!
 //! Invariant: every code that does not end a meeting has a hint.
@@ -19,6 +19,8 @@ const GATEWAY_PREFIX: &str = "Forbidden.AccessDenied.";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Writer {
     DingTalk,
+    /// DingTalk's older gateway, in `errcode`. Its codes are numbers, which other fields use for other things.
+    OldGateway,
     Ours,
 }
 
@@ -45,6 +47,15 @@ impl Code {
         Self { writer: Writer::DingTalk, names, verdict, reason, hint }
     }
 
+    const fn old_gateway(
+        names: &'static [&'static str],
+        verdict: Verdict,
+        reason: &'static str,
+        hint: &'static str,
+    ) -> Self {
+        Self { writer: Writer::OldGateway, names, verdict: Some(verdict), reason, hint: Some(hint) }
+    }
+
     const fn ours(
         names: &'static [&'static str],
         verdict: Verdict,
@@ -66,6 +77,15 @@ impl Code {
         })
     }
 }
+
+const TOO_FAST: &str = "the rate is above what DingTalk allows: lower pace.requests_per_second";
+
+const MONTH_SPENT: &str = "the month's quota of calls is spent: wait for the next month or raise the plan, then run the same command again";
+
+const GRANT_PERMISSION: &str =
+    "grant the app the permission VideoConference.Conference.Write in DingTalk's developer console";
+
+const CHECK_REGION: &str = "DingTalk refuses a fresh access token too: check dingtalk.base_url (api.dingtalk.io for international accounts, api.dingtalk.com for China) and dingtalk.auth";
 
 /// No connection, so no request was sent.
 const CONNECT_FAILED: Code = Code::ours(
@@ -199,27 +219,25 @@ static CODES: &[Code] = &[
         &["QpsLimitFor*"],
         Some(Verdict::Throttled(Throttle::Second)),
         "rate limit a second",
-        Some("the rate is above what DingTalk allows: lower pace.requests_per_second"),
+        Some(TOO_FAST),
     ),
     Code::dingtalk(
         &["QpmLimitFor*"],
         Some(Verdict::Throttled(Throttle::Minute)),
         "rate limit a minute",
-        Some("the rate is above what DingTalk allows: lower pace.requests_per_second"),
+        Some(TOO_FAST),
     ),
     Code::dingtalk(
         &["ApiCountLimitForOrg"],
         Some(Verdict::Halt),
         "the organisation's quota for the month is spent",
-        Some(
-            "the month's quota of calls is spent: wait for the next month or raise the plan, then run the same command again",
-        ),
+        Some(MONTH_SPENT),
     ),
     Code::dingtalk(
         &["AccessTokenPermissionDenied"],
         Some(Verdict::Halt),
         "the app lacks the permission to close meetings",
-        Some("grant the app the permission VideoConference.Conference.Write in DingTalk's developer console"),
+        Some(GRANT_PERMISSION),
     ),
     Code::dingtalk(
         &["IpNotInWhiteList"],
@@ -233,9 +251,7 @@ static CODES: &[Code] = &[
         &["InvalidAuthentication"],
         Some(Verdict::TokenRefused),
         "the access token is invalid or has expired",
-        Some(
-            "DingTalk refuses a fresh access token too: check dingtalk.base_url (api.dingtalk.io for international accounts, api.dingtalk.com for China) and dingtalk.auth",
-        ),
+        Some(CHECK_REGION),
     ),
     Code::dingtalk(
         &["AuthenticationFailed.MissingParameter"],
@@ -288,6 +304,37 @@ static CODES: &[Code] = &[
             "the suite ticket is stale: DingTalk pushes one about every five hours; write it to dingtalk.suite_ticket_file",
         ),
     ),
+    // The codes of the older gateway, which can come in a 200. They say the same as some of the global codes.
+    Code::old_gateway(
+        &["88", "90002", "90018", "90019"],
+        Verdict::Throttled(Throttle::Second),
+        "rate limit of the older gateway",
+        TOO_FAST,
+    ),
+    Code::old_gateway(
+        &["90020"],
+        Verdict::Halt,
+        "the organisation's quota for the month is spent",
+        MONTH_SPENT,
+    ),
+    Code::old_gateway(
+        &["40001", "40014", "42001"],
+        Verdict::TokenRefused,
+        "the access token is invalid or has expired",
+        CHECK_REGION,
+    ),
+    Code::old_gateway(
+        &["60011"],
+        Verdict::Halt,
+        "the app lacks the permission to close meetings",
+        GRANT_PERMISSION,
+    ),
+    Code::old_gateway(
+        &["-1"],
+        Verdict::Retry,
+        "trouble on DingTalk's side",
+        "DingTalk had trouble: run the same rows again later, or raise retry.max_attempts",
+    ),
     // Our own.
     CONNECT_FAILED,
     CERTIFICATE_UNTRUSTED,
@@ -303,6 +350,11 @@ static CODES: &[Code] = &[
 /// The row of a code in an answer of DingTalk.
 pub(super) fn lookup(code: &str) -> Option<&'static Code> {
     row(code).filter(|row| row.writer == Writer::DingTalk)
+}
+
+/// The row of an `errcode` of DingTalk's older gateway.
+pub(super) fn lookup_errcode(code: i64) -> Option<&'static Code> {
+    row(&code.to_string()).filter(|row| row.writer == Writer::OldGateway)
 }
 
 /// The row of a request that got no reply.
@@ -388,6 +440,17 @@ mod tests {
         for code in ["timeout", "address_banned", "404"] {
             assert!(lookup(code).is_none() && hint(code).is_some(), "{code}");
         }
+        assert!(lookup_errcode(404).is_none());
+    }
+
+    #[test]
+    fn a_number_of_the_older_gateway_is_known_as_an_errcode_alone() {
+        for code in [-1, 88, 90_002, 90_018, 90_019, 90_020, 40_001, 40_014, 42_001, 60_011] {
+            let text = code.to_string();
+            assert!(lookup_errcode(code).is_some() && lookup(&text).is_none(), "{code}");
+            assert!(hint(&text).is_some(), "{code}");
+        }
+        assert!(lookup_errcode(0).is_none() && lookup_errcode(200).is_none());
     }
 
     #[test]

@@ -32,8 +32,6 @@ pub struct HttpAnswer {
     pub body: Vec<u8>,
     /// Whether `body` is whole.
     pub complete: bool,
-    /// Whether the header `content-type` says HTML.
-    pub is_html: bool,
     /// The header `x-acs-request-id`.
     pub request_id: Option<String>,
     /// How long the server asked us to wait: at most [`MAX_SERVER_WAIT`].

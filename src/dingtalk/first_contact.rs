@@ -47,7 +47,9 @@ impl Reachability {
         let body = Body::read(answer);
         if body.is_ban() {
             Self::Banned
-        } else if body.text(&["accessToken", "access_token", "code", "Code"]).is_some() {
+        } else if body.text(&["accessToken", "access_token", "code", "Code"]).is_some()
+            || body.errcodes().any(|code| codes::lookup_errcode(code).is_some())
+        {
             Self::DingTalk(answer.served_at)
         } else if body.errcode() == Some(404) {
             Self::NoSuchApi
@@ -92,6 +94,8 @@ mod tests {
             (400, r#"{"code":"invalidClientIdOrSecret","requestid":"x","message":"x"}"#),
             (403, r#"{"Code":"Forbidden.AccessDenied.IpNotInWhiteList","Message":"x"}"#),
             (500, r#"{"code":"unknownError","message":"x"}"#),
+            (200, r#"{"errcode":90018,"errmsg":"x"}"#),
+            (200, r#"{"errcode":88,"sub_code":"90020","sub_msg":"x"}"#),
         ] {
             assert_eq!(reachability(status, body), Reachability::DingTalk(None), "{body}");
         }

@@ -157,7 +157,7 @@ fn judge(exchange: &Exchange, secrets: &[SecretString]) -> SendResult {
             return SendResult::Failed(RobotError::Unknown(hidden(&no_reply.to_string())));
         }
     };
-    let body = Body::read_json(answer);
+    let body = Body::read(answer);
     let refused = |code: String| {
         let message = body.text(&["errmsg"]).unwrap_or_else(|| "no reason given".into());
         RobotError::Refused { code, message: hidden(&message) }

@@ -50,9 +50,10 @@ impl Hasher {
         Self(Some(Hmac::new_from_slice(key).expect("HMAC takes keys of any length")))
     }
 
-    /// HMAC-SHA-256 under the key in a file. A final line break is no part of the key.
+    /// HMAC-SHA-256 under the key in a file. A byte order mark and a final line break are no part of the key.
     pub fn from_key_file(path: &Path) -> io::Result<Self> {
         let content = std::fs::read(path)?;
+        let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&content);
         match content.trim_ascii_end() {
             [] => Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty")),
             key => Ok(Self::keyed(key)),

@@ -64,7 +64,7 @@ fn print_end(summary: &Summary, run: &StartedRun) {
         printer::out(REHEARSAL);
     }
     printer::out(&display::closing_table(summary));
-    printer::out(&run.folder.display().to_string());
+    printer::out_path(&run.folder);
     for line in display::end_notes(summary) {
         printer::err(&line);
     }

@@ -3,14 +3,15 @@
 //! Invariant: the command names the run by its id. `latest` may be another run by then.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 
 /// The same command without `--fresh`, and with the run's id instead of `latest`.
 pub(crate) fn next_command(run_id: &str, retry_of: Option<&str>) -> String {
-    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
-    continuing(words, run_id, retry_of)
+    continuing(std::env::args_os(), run_id, retry_of)
 }
 
-fn continuing(words: impl Iterator<Item = String>, run_id: &str, retry_of: Option<&str>) -> String {
+fn continuing(words: impl Iterator<Item = OsString>, run_id: &str, retry_of: Option<&str>) -> String {
     let id_after = |option: &str| match option {
         "--resume" => Some(run_id.to_owned()),
         "--retry-failed" => retry_of.map(str::to_owned),
@@ -19,6 +20,10 @@ fn continuing(words: impl Iterator<Item = String>, run_id: &str, retry_of: Optio
     let mut id_of_last_option = None;
     let words = words.filter(|word| word != "--fresh").map(|word| {
         let id = id_of_last_option.take();
+        let word = match word.into_string() {
+            Ok(word) => word,
+            Err(bytes) => return quoted_bytes(bytes.as_bytes()),
+        };
         id_of_last_option = id_after(&word);
         let replaced = match word.split_once('=') {
             Some((option, "latest")) => id_after(option).map(|id| format!("{option}={id}")),
@@ -28,6 +33,16 @@ fn continuing(words: impl Iterator<Item = String>, run_id: &str, retry_of: Optio
         quoted(&replaced.unwrap_or(word))
     });
     words.collect::<Vec<_>>().join(" ")
+}
+
+/// A word that is not UTF-8, as bash and other shells take it: `$'…'` with each byte that is no plain character as its code.
+fn quoted_bytes(word: &[u8]) -> String {
+    let byte = |byte: &u8| match byte {
+        b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
+        b' '..=b'~' => char::from(*byte).to_string(),
+        _ => format!("\\{byte:03o}"),
+    };
+    format!("$'{}'", word.iter().map(byte).collect::<String>())
 }
 
 /// A word in the quotes that a shell needs. Only a NUL cannot be quoted, and no argument of a process has one.
@@ -44,15 +59,28 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
     use super::*;
 
     fn continued(words: &[&str]) -> String {
-        continuing(words.iter().map(|word| (*word).to_owned()), "R2", Some("R1"))
+        continuing(words.iter().map(OsString::from), "R2", Some("R1"))
     }
 
     #[test]
     fn the_command_has_no_fresh_because_that_would_start_another_run() {
         assert_eq!(continued(&["mc", "close", "--fresh", "--yes", "a.csv"]), "mc close --yes a.csv");
+    }
+
+    #[test]
+    fn a_word_that_is_not_text_keeps_its_bytes() {
+        let word: &[u8] = b"au'd\\it \xff\x011\xe4";
+        let mut shell = std::process::Command::new("bash");
+        let printed = shell.arg("-c").arg(format!("printf %s {}", quoted_bytes(word))).output().unwrap();
+        assert_eq!(printed.stdout, word);
+        let words =
+            ["mc", "close"].map(OsString::from).into_iter().chain([OsString::from_vec(b"\xff".into())]);
+        assert_eq!(continuing(words, "R2", None), "mc close $'\\377'");
     }
 
     #[test]

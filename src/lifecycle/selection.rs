@@ -144,5 +144,11 @@ fn sources(run: &PastRun) -> Result<Vec<ListName>, Failure> {
         let problem = format!("run {} read a list from standard input", run.latest.run_id);
         return Err(Failure::new(ExitCode::Usage, problem).hint("pass that list again as INPUT"));
     }
+    // The journal is text, so it cannot hold such a name. The file of the name that it holds is another one.
+    if let Some(list) = sources.iter().find(|list| list.path.to_string_lossy().contains('\u{fffd}')) {
+        let run = &run.latest.run_id;
+        let problem = format!("the name of a list of run {run} is not valid UTF-8: {}", list.path.display());
+        return Err(Failure::new(ExitCode::Usage, problem).hint("give the run's lists again, as INPUT"));
+    }
     Ok(sources)
 }

@@ -9,6 +9,7 @@
 mod broker;
 mod broker_backoff;
 mod monitored;
+mod queue_server;
 mod redis_streams;
 
 pub(crate) use broker::{
@@ -17,4 +18,5 @@ pub(crate) use broker::{
 };
 pub(crate) use broker_backoff::BrokerBackoff;
 pub(crate) use monitored::{MonitoredQueue, OnResult};
+pub(crate) use queue_server::{Eviction, QueueServer};
 pub use redis_streams::{Link, QUOTA_SCRIPT, QuotaHost, RedisQueue, RedisQuota, ScriptReply};

@@ -222,21 +222,18 @@ impl BaseUrl {
     /// Parses a URL that has no path. `http://` is accepted for loopback only: on a network, others could read the
     /// access token.
     pub fn parse(text: &str) -> Result<Self, SettingsError> {
-        let wrong = |expected| SettingsError::Value {
-            key: "dingtalk.base_url",
-            found: format!("{text:?}"),
-            expected,
+        let error = |found, expected| SettingsError::Value { key: "dingtalk.base_url", found, expected };
+        // What stands before an @ can be a password, and what stands behind a ? an access token: neither is shown, also
+        // where the rest is no URL.
+        if text.contains('@') {
+            return Err(error("a URL with a user or password".into(), "expected a URL without them"));
+        }
+        let wrong = |expected| match text.split_once(['?', '#']) {
+            Some((shown, _)) => error(format!("{:?}", format!("{shown}?\u{2026}")), expected),
+            None => error(format!("{text:?}"), expected),
         };
         let url = Url::parse(text.trim())
             .map_err(|_| wrong("expected a URL such as \"https://api.dingtalk.io\""))?;
-        if !url.username().is_empty() || url.password().is_some() {
-            // The error does not show the value, because it holds a password.
-            return Err(SettingsError::Value {
-                key: "dingtalk.base_url",
-                found: "a URL with a user or password".into(),
-                expected: "expected a URL without them",
-            });
-        }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
             return Err(wrong("expected only a scheme and a host, without a path"));
         }
@@ -292,14 +289,32 @@ mod tests {
             "ftp://localhost",
             "api.dingtalk.io",
             "https://api.dingtalk.io/v1.0",
-            "https://api.dingtalk.io?x=1",
             "",
         ] {
             let error = BaseUrl::parse(url).unwrap_err().to_string();
             assert!(error.starts_with(&format!("dingtalk.base_url is {url:?}: ")), "{error}");
         }
-        let error = BaseUrl::parse("https://me:hunter2@api.dingtalk.io").unwrap_err();
-        assert!(!format!("{error}{error:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn no_error_shows_what_may_be_a_password_or_a_token() {
+        for url in [
+            "https://me:hunter2@api.dingtalk.io",
+            "https://me:hunter2@api.dingtalk.io:99999",
+            "https://me:hunter2@",
+            "https://hunter2@api.dingtalk.io:x",
+            "me:hunter2@api.dingtalk.io",
+            "hunter2@api.dingtalk.io",
+            "https://api.dingtalk.io/robot/send?access_token=hunter2",
+            "https://api.dingtalk.io:99999?access_token=hunter2",
+            "https://api.dingtalk.io#hunter2",
+        ] {
+            let error = BaseUrl::parse(url).unwrap_err();
+            assert!(error.to_string().starts_with("dingtalk.base_url is "), "{error}");
+            assert!(!format!("{error}{error:?}{}", error.hint()).contains("hunter2"), "{error}");
+        }
+        let error = BaseUrl::parse("https://api.dingtalk.io?x=1").unwrap_err().to_string();
+        assert!(error.starts_with("dingtalk.base_url is \"https://api.dingtalk.io?\u{2026}\": "), "{error}");
     }
 
     #[test]

@@ -15,6 +15,12 @@ pub(crate) const FILE_VARIABLE: &str = "MEETING_CLOSER_CONFIG";
 /// Variables `MEETING_CLOSER__SECTION__KEY` set a key.
 pub(super) const VARIABLE_PREFIX: &str = "MEETING_CLOSER";
 
+/// The key of the limit that an option sets, too.
+pub(super) const MAX_MEETINGS: &str = "guard.max_meetings";
+
+/// The key of the address that can hold a password.
+pub(super) const QUEUE_URL: &str = "queue.url";
+
 /// Why a configuration is refused.
 #[derive(Debug, Error)]
 pub enum SettingsError {
@@ -40,6 +46,9 @@ pub enum SettingsError {
         /// Starts with "expected", in most errors.
         expected: &'static str,
     },
+    /// The variable's value is not shown, because it can be a secret.
+    #[error("the environment variable {variable} is not valid UTF-8")]
+    NotUtf8 { variable: String },
     /// A required key is empty.
     #[error("{key} is not set, but {needed_for} needs it")]
     Missing {
@@ -71,6 +80,19 @@ impl SettingsError {
             Self::Unreadable { .. } => format!("name a readable file with --config or {FILE_VARIABLE}"),
             Self::Syntax { .. } => {
                 "write values in TOML: text in double quotes, numbers without quotes".into()
+            }
+            Self::Value { key: MAX_MEETINGS, .. } => {
+                "for no limit, leave out --max-meetings, and leave out guard.max_meetings or set it to \"\""
+                    .into()
+            }
+            Self::Value { key: QUEUE_URL, .. } => {
+                "keep the password in a file that queue.password_file names; in \
+                 the address, write a % of it as %25"
+                    .into()
+            }
+            Self::NotUtf8 { .. } => {
+                "write the value in UTF-8, or keep a secret in a file and set the variable that ends in _FILE"
+                    .into()
             }
             Self::Key(_) | Self::Value { .. } => {
                 "config/default.toml lists and explains every key; the environment uses the same names \

@@ -3,6 +3,7 @@
 //! Invariant: no error shows a value, because a value under a wrong key can be a secret.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use config::{Config, ConfigError, Environment, File, FileFormat, Value};
@@ -55,6 +56,25 @@ pub struct Layers {
     pub environment: HashMap<String, String>,
     /// The command's options: `section.key` and value.
     pub options: Vec<(&'static str, Value)>,
+    /// The folder of `--audit-dir`, in place of `audit.dir`. It stands apart because a path need not be text.
+    pub audit_dir: Option<PathBuf>,
+}
+
+/// Those variables of the environment that are ours. A value that is not UTF-8 is an error that names its variable alone.
+pub(crate) fn environment(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<HashMap<String, String>, SettingsError> {
+    let is_ours = |name: &OsString| {
+        let prefix = format!("{VARIABLE_PREFIX}__");
+        let start = name.as_encoded_bytes().get(..prefix.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+    };
+    let text = |(name, value): (OsString, OsString)| match (name.into_string(), value.into_string()) {
+        (Ok(name), Ok(value)) => Ok((name, value)),
+        (Ok(variable), Err(_)) => Err(SettingsError::NotUtf8 { variable }),
+        (Err(name), _) => Err(SettingsError::NotUtf8 { variable: name.to_string_lossy().into_owned() }),
+    };
+    variables.filter(|(name, _)| is_ours(name)).map(text).collect()
 }
 
 #[derive(Deserialize)]
@@ -89,12 +109,16 @@ impl Settings {
         }
         let raw: Raw =
             builder.build().and_then(Config::try_deserialize).map_err(|error| key_error(&error))?;
+        let mut audit = raw.audit.check()?;
+        if let Some(dir) = &layers.audit_dir {
+            audit.dir.clone_from(dir);
+        }
         Ok(Self {
             dingtalk: raw.dingtalk.check()?,
             pace: raw.pace.check()?,
             retry: raw.retry.check()?,
             input: raw.input.check(),
-            audit: raw.audit.check()?,
+            audit,
             guard: raw.guard.check()?,
             queue: raw.queue.check()?,
             notify: raw.notify.check()?,

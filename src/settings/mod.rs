@@ -23,6 +23,7 @@ pub(crate) use dingtalk::{Auth, BaseUrl, DingTalkSettings};
 pub(crate) use error::{FILE_VARIABLE, SettingsError};
 pub(crate) use guard::GuardSettings;
 pub(crate) use input::InputSettings;
+pub(crate) use load::environment;
 pub use load::{DEFAULTS, Layers, Settings};
 pub(crate) use notify::RobotAccess;
 pub use pace::PaceSettings;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::error::SettingsError;
+use super::error::{QUEUE_URL, SettingsError};
 use super::secret::Secret;
 use super::text;
 
@@ -38,7 +39,7 @@ pub struct QueueSettings {
 impl QueueSettings {
     /// The address of the Redis; an error if it is not set. `needed_for` is the command that needs it.
     pub fn needed_url(&self, needed_for: &'static str) -> Result<&SecretString, SettingsError> {
-        self.url.as_ref().ok_or(SettingsError::Missing { key: "queue.url", needed_for })
+        self.url.as_ref().ok_or(SettingsError::Missing { key: QUEUE_URL, needed_for })
     }
 }
 
@@ -89,19 +90,51 @@ impl Raw {
     }
 }
 
+/// The address as a URL parser takes it. An error does not show it, because it can hold a password.
 fn check_url(text: &str) -> Result<SecretString, SettingsError> {
-    match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "redis" | "rediss") && url.has_host() => Ok(text.into()),
+    let encoded = encode_credentials(text);
+    let path = |url: &Url| url.path().trim_start_matches('/').to_owned();
+    match Url::parse(&encoded) {
+        Ok(url)
+            if matches!(url.scheme(), "redis" | "rediss")
+                && url.host_str().is_some_and(|host| !host.is_empty())
+                && url.fragment().is_none()
+                && path(&url).bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            Ok(encoded.into())
+        }
         _ => Err(SettingsError::Value {
-            key: "queue.url",
+            key: QUEUE_URL,
             found: "not the address of a Redis".into(),
-            expected: "expected redis://host:port or rediss://host:port",
+            expected: "expected redis://user:password@host:port/database, or rediss:// for TLS",
         }),
     }
 }
 
+/// Encodes the characters of user and password that would end them: people write a password as it is. The last `@` ends
+/// the password, the first `:` the user. What is encoded already (`%40`) stays.
+fn encode_credentials(text: &str) -> String {
+    let parts = text.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)));
+    let Some((scheme, (credentials, place))) = parts else { return text.to_owned() };
+    let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+    let colon = if credentials.contains(':') { ":" } else { "" };
+    format!("{scheme}://{}{colon}{}@{place}", encoded(user), encoded(password))
+}
+
+fn encoded(text: &str) -> String {
+    let mut parts = text.split('%');
+    let mut encoded = utf8_percent_encode(parts.next().unwrap_or_default(), NON_ALPHANUMERIC).to_string();
+    for part in parts {
+        let is_code = part.get(..2).is_some_and(|code| code.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        encoded.push_str(if is_code { "%" } else { "%25" });
+        encoded.extend(utf8_percent_encode(part, NON_ALPHANUMERIC));
+    }
+    encoded
+}
+
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::settings::tests::load_text;
 
     #[test]
@@ -114,6 +147,37 @@ mod tests {
             "{error}"
         );
         assert!(!format!("{error:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_password_may_be_written_as_it_is_or_encoded() {
+        for (text, expected) in [
+            ("redis://127.0.0.1:6379/2", "redis://127.0.0.1:6379/2"),
+            ("redis://:a#b@/c%?d:e@127.0.0.1:1/", "redis://:a%23b%40%2Fc%25%3Fd%3Ae@127.0.0.1:1/"),
+            ("redis://me:12#34@host", "redis://me:12%2334@host"),
+            ("rediss://m\u{e9}:x y%40z%4@host:1", "rediss://m%C3%A9:x%20y%40z%254@host:1"),
+            ("redis://me@host:1", "redis://me@host:1"),
+            ("redis://[::1]:1?protocol=resp3", "redis://[::1]:1?protocol=resp3"),
+        ] {
+            assert_eq!(encode_credentials(text), expected);
+            assert!(check_url(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_which_a_part_would_be_dropped_is_refused_and_not_shown() {
+        for text in [
+            "redis://hunter2#x",
+            "redis://host:1/hunter2",
+            "redis://host:hunter2",
+            "redis://me:hunter2@",
+            "redis://me:hunter2@host:99999",
+            "redis://",
+            "host:6379",
+        ] {
+            let error = check_url(text).unwrap_err();
+            assert!(!format!("{error}{error:?}{}", error.hint()).contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

@@ -10,6 +10,9 @@ use secrecy::{ExposeSecret, SecretString};
 use super::error::SettingsError;
 use super::text;
 
+/// Editors on Windows write it before the text. It is no part of the secret.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// A secret: its value, or a file that holds the value.
 #[derive(Debug, Clone)]
 pub struct Secret {
@@ -43,7 +46,7 @@ impl Secret {
         }
     }
 
-    /// The current value. A file is read at each call, without its final line break.
+    /// The current value. A file is read at each call, without a byte order mark and its final line break.
     pub fn read(&self) -> Result<SecretString, SettingsError> {
         let path = match &self.place {
             Place::Value(value) => return Ok(value.clone()),
@@ -52,7 +55,7 @@ impl Secret {
         let wrong =
             |problem: String| SettingsError::SecretFile { key: self.key, path: path.clone(), problem };
         let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-        match text.trim() {
+        match text.trim_start_matches(BYTE_ORDER_MARK).trim() {
             "" => Err(wrong("the file is empty".into())),
             value => Ok(value.into()),
         }
@@ -87,8 +90,20 @@ mod tests {
             std::fs::write(file.path(), format!("{value}\n")).unwrap();
             assert_eq!(secret.read().unwrap().expose_secret(), value);
         }
-        std::fs::write(file.path(), "\n").unwrap();
-        assert!(secret.read().unwrap_err().to_string().ends_with("the file is empty"));
+        for empty in ["\n", "\u{feff}\r\n", ""] {
+            std::fs::write(file.path(), empty).unwrap();
+            assert!(secret.read().unwrap_err().to_string().ends_with("the file is empty"), "{empty:?}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_line_breaks_are_no_part_of_a_secret() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let secret = twins("", file.path().to_str().unwrap()).unwrap().unwrap();
+        for text in ["\u{feff}hunter2\r\n", "\u{feff}hunter2", "hunter2\r", "hunter2\r\n\r\n"] {
+            std::fs::write(file.path(), text).unwrap();
+            assert_eq!(secret.read().unwrap().expose_secret(), "hunter2", "{text:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Tests of the layers and of the errors that name a key.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+
 use super::*;
 
 /// The defaults under a configuration file with this text.
@@ -12,7 +15,7 @@ fn load(text: &str, environment: &[(&str, &str)]) -> Result<Settings, SettingsEr
     let file = folder.path().join("settings.toml");
     std::fs::write(&file, text).unwrap();
     let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    Settings::load(&Layers { file: Some(file), environment, options: vec![] })
+    Settings::load(&Layers { file: Some(file), environment, ..Layers::default() })
 }
 
 #[test]
@@ -31,7 +34,7 @@ fn options_override_the_environment_which_overrides_the_file_which_overrides_the
     let layers = Layers {
         environment: environment.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
         options: vec![("pace.requests_per_second", 7.0.into())],
-        file: None,
+        ..Layers::default()
     };
     assert!((Settings::load(&layers).unwrap().pace.requests_per_second - 7.0).abs() < f64::EPSILON);
 }
@@ -66,4 +69,29 @@ fn an_unreadable_file_is_named() {
     let error = Settings::load(&layers).unwrap_err();
     assert!(error.to_string().starts_with("cannot read the configuration file /nowhere/x.toml"));
     assert!(error.hint().contains("--config"));
+}
+
+#[test]
+fn a_variable_of_ours_that_is_not_text_is_named_without_its_value_and_others_are_ignored() {
+    let text = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+    let key = "MEETING_CLOSER__DINGTALK__APP_SECRET";
+    let others =
+        [(text(b"OTHER"), text(b"hunter2\xff")), (text(b"\xff"), text(b"\xff")), (text(b"M"), text(b"x"))];
+    assert!(environment(others.into_iter()).unwrap().is_empty());
+    for name in [key, &key.to_lowercase()] {
+        let pairs = [(text(name.as_bytes()), text(b"hunter2"))];
+        assert_eq!(environment(pairs.into_iter()).unwrap()[name], "hunter2");
+        let error = environment([(text(name.as_bytes()), text(b"hunter2\xff"))].into_iter()).unwrap_err();
+        assert_eq!(error.to_string(), format!("the environment variable {name} is not valid UTF-8"));
+    }
+    let name = text(b"MEETING_CLOSER__\xff");
+    assert!(environment([(name, text(b"hunter2"))].into_iter()).is_err());
+}
+
+#[test]
+fn the_folder_of_an_option_is_taken_as_it_is() {
+    for dir in [OsString::from(" audit "), OsString::from_vec(b"audit\xff".to_vec())] {
+        let layers = Layers { audit_dir: Some(dir.clone().into()), ..Layers::default() };
+        assert_eq!(Settings::load(&layers).unwrap().audit.dir.as_os_str(), dir);
+    }
 }

@@ -11,7 +11,7 @@ use crate::network::tls_front;
 use crate::support::{Closer, CommandOutput, fast_sandbox};
 
 /// The only line about an item.
-fn line<'a>(ran: &'a CommandOutput, about: &str) -> &'a str {
+pub(crate) fn line<'a>(ran: &'a CommandOutput, about: &str) -> &'a str {
     let is_about = |line: &&str| line.get(7..).is_some_and(|rest| rest.starts_with(&format!("{about}: ")));
     let lines: Vec<&str> = ran.stdout.lines().filter(is_about).collect();
     assert_eq!(lines.len(), 1, "{about}: {}", ran.printed());

@@ -173,7 +173,8 @@ async fn check_looks_at_the_queue_only_if_one_is_configured() {
         ran.stdout.lines().find(|line| line.contains("queue: ")).map(str::to_owned)
     };
     assert_eq!(line(&Closer::bare()).await, None);
-    let expected = format!("ok     queue: {STREAM} can be reached and has 1 waiting request");
+    let expected =
+        format!("ok     queue: a trial on {STREAM} did all that a worker does; it has 1 waiting request");
     assert_eq!(line(&Closer::bare().with_queue(&redis)).await, Some(expected));
     let away = line(&Closer::bare().set("QUEUE__URL", "redis://127.0.0.1:1/")).await.unwrap();
     assert!(away.starts_with("wrong  queue: the queue at redis://127.0.0.1:1/0: "), "{away}");

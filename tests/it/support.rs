@@ -179,7 +179,7 @@ pub(crate) fn summary_of(folder: &Path) -> Value {
 }
 
 impl CommandOutput {
-    fn of(output: std::process::Output) -> Self {
+    pub(crate) fn of(output: std::process::Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),

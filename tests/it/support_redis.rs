@@ -34,21 +34,34 @@ pub(crate) struct Pending {
 pub(crate) struct Redis {
     pub(crate) folder: TempDir,
     port: u16,
+    arguments: Vec<String>,
     child: Child,
 }
 
 impl Redis {
     /// Starts a server with an append-only file.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more options of the server.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
         loop {
             let folder = tempfile::tempdir().unwrap();
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let mut redis = Self { child: spawn(folder.path(), port), folder, port };
+            let child = spawn(folder.path(), port, &arguments);
+            let mut redis = Self { folder, port, arguments: arguments.clone(), child };
             // Another process may take the port first.
             if redis.wait_until_up() {
                 return redis;
             }
         }
+    }
+
+    /// The address with these credentials, as a user writes it.
+    pub(crate) fn url_of(&self, credentials: &str) -> String {
+        format!("redis://{credentials}@127.0.0.1:{}/", self.port)
     }
 
     pub(crate) fn url(&self) -> String {
@@ -68,7 +81,7 @@ impl Redis {
 
     /// Starts the stopped server again with its data.
     pub(crate) fn start_again(&mut self) {
-        self.child = spawn(self.folder.path(), self.port);
+        self.child = spawn(self.folder.path(), self.port, &self.arguments);
         assert!(self.wait_until_up(), "it did not start again");
     }
 
@@ -159,11 +172,12 @@ impl Drop for Redis {
     }
 }
 
-fn spawn(folder: &Path, port: u16) -> Child {
+fn spawn(folder: &Path, port: u16, arguments: &[String]) -> Child {
     Command::new("redis-server")
         .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "yes"])
         .arg("--dir")
         .arg(folder)
+        .args(arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

@@ -6,7 +6,7 @@
 //!
 //! DingTalk translates `message`, so no verdict looks at it.
 
-use super::body::{Body, number, one_line};
+use super::body::{Body, CodeField, number, one_line};
 use super::codes::{self, ADDRESS_BANNED, Code, NO_SUCH_API, UNREADABLE_ANSWER};
 use super::exchange::{Exchange, HttpAnswer, NoReply};
 use crate::outcome::{Judgement, ReplyDetails, Throttle, Verdict};
@@ -16,6 +16,7 @@ type Ruling = (Verdict, &'static str);
 
 const PAGE: Ruling = (Verdict::Banned, "a page instead of an answer: this address is banned for a while");
 const TROUBLE: Ruling = (Verdict::Retry, "trouble on DingTalk's side");
+const UNREADABLE: Ruling = (Verdict::Retry, UNREADABLE_ANSWER.reason);
 const FAILURE_IN_SUCCESS: Ruling = (Verdict::Refused, "a failure in an answer with a status of success");
 
 /// Judges the end of one request.
@@ -39,13 +40,13 @@ fn judge_no_reply(no_reply: &NoReply) -> Judgement {
 
 fn judge_answer(answer: &HttpAnswer) -> Judgement {
     let body = Body::read(answer);
-    let (verdict, reason) = decide(answer, &body);
+    let ruling @ (verdict, reason) = decide(answer, &body);
     Judgement {
         verdict,
         reason,
         retry_after: answer.retry_after,
         details: ReplyDetails {
-            code: code_for_people(&body, answer, verdict),
+            code: code_for_people(&body, answer, ruling),
             http_status: Some(answer.status),
             message: message_for_people(&body, answer, reason),
             request_id: body.request_id().or(answer.request_id.clone()).unwrap_or_default(),
@@ -59,6 +60,7 @@ fn decide(answer: &HttpAnswer, body: &Body) -> Ruling {
         return (Verdict::Banned, ADDRESS_BANNED.reason);
     }
     let code = body.code_word().and_then(|code| codes::lookup(&code));
+    let code = code.or_else(|| Some(of_old_gateway(body)?.1));
     match answer.status {
         429 => match code.and_then(ruling) {
             Some(known @ (Verdict::Halt | Verdict::Throttled(_), _)) => known,
@@ -67,7 +69,7 @@ fn decide(answer: &HttpAnswer, body: &Body) -> Ruling {
         407 => (Verdict::Halt, "the proxy wants credentials"),
         200..=299 => match body {
             Body::Html => PAGE,
-            Body::Unreadable => (Verdict::Retry, UNREADABLE_ANSWER.reason),
+            Body::Unreadable => UNREADABLE,
             Body::Json(_) => decide_success(body, code),
         },
         400..=499 if matches!(body, Body::Html) => PAGE,
@@ -81,21 +83,23 @@ fn decide(answer: &HttpAnswer, body: &Body) -> Ruling {
 
 /// A 2xx whose body is a JSON object. It is a success only if its code says so.
 fn decide_success(body: &Body, code: Option<&'static Code>) -> Ruling {
-    match body.code_number() {
-        Some(200) => return (Verdict::Closed, "closed"),
-        Some(500..=599) => return or_by_status(code, TROUBLE),
-        Some(_) => return or_by_status(code, FAILURE_IN_SUCCESS),
-        None => {}
+    match body.code_field() {
+        CodeField::Number(200) if body.is_consistent() => (Verdict::Closed, "closed"),
+        CodeField::Number(200) | CodeField::Unclear => UNREADABLE,
+        CodeField::Number(500..=599) => or_by_status(code, TROUBLE),
+        CodeField::Number(_) | CodeField::Word => or_by_status(code, FAILURE_IN_SUCCESS),
+        CodeField::Missing => match (code.and_then(ruling), body.errcode()) {
+            (Some(known), _) => known,
+            (None, Some(404)) => (Verdict::Halt, NO_SUCH_API.reason),
+            (None, Some(_)) => FAILURE_IN_SUCCESS,
+            (None, None) => UNREADABLE,
+        },
     }
-    if let Some(known) = code.and_then(ruling) {
-        return known;
-    }
-    match body.errcode() {
-        Some(404) => (Verdict::Halt, NO_SUCH_API.reason),
-        Some(_) => FAILURE_IN_SUCCESS,
-        None if body.fields().is_some_and(|fields| fields.contains_key("code")) => FAILURE_IN_SUCCESS,
-        None => (Verdict::Retry, UNREADABLE_ANSWER.reason),
-    }
+}
+
+/// The code of DingTalk's older gateway that the body has, and its row in the table.
+fn of_old_gateway(body: &Body) -> Option<(i64, &'static Code)> {
+    body.errcodes().find_map(|code| Some((code, codes::lookup_errcode(code)?)))
 }
 
 /// What a code means with any status.
@@ -111,17 +115,23 @@ fn or_by_status(code: Option<&Code>, (by_status, reason): Ruling) -> Ruling {
     }
 }
 
-fn code_for_people(body: &Body, answer: &HttpAnswer, verdict: Verdict) -> String {
+fn code_for_people(body: &Body, answer: &HttpAnswer, (verdict, reason): Ruling) -> String {
     if verdict == Verdict::Banned {
         return ADDRESS_BANNED.name().into();
     }
+    if reason == UNREADABLE_ANSWER.reason {
+        return UNREADABLE_ANSWER.name().into();
+    }
     let is_known = |code: &String| codes::lookup(code).and_then(ruling).is_some();
     let known = body.code_word().filter(|code| is_known(code) && verdict != Verdict::Closed);
+    let known = known.or_else(|| Some(of_old_gateway(body)?.0.to_string()));
     let code = known.or_else(|| body.text(&["code", "Code"])).or_else(|| {
         let fields = body.fields()?;
         number(fields.get("code").or(fields.get("errcode"))).map(|code| code.to_string())
     });
-    code.map(|code| one_line(&code)).filter(|code| !code.is_empty()).unwrap_or_else(|| match answer.status {
+    // 200 says that a meeting has ended, so no other verdict may carry it.
+    let says_it = |code: &String| !code.is_empty() && (verdict == Verdict::Closed || code != "200");
+    code.map(|code| one_line(&code)).filter(says_it).unwrap_or_else(|| match answer.status {
         200..=299 => UNREADABLE_ANSWER.name().into(),
         status => format!("http_{status}"),
     })

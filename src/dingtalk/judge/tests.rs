@@ -95,6 +95,7 @@ fn closed_is_a_2xx_with_code_200_and_nothing_else() {
         (200, r#"{"code":500,"cause":"success"}"#),
         (200, r#"{"errcode":0,"errmsg":"ok"}"#),
         (200, r#"{"code":200,"punish":"deny"}"#),
+        (200, r#"{"code":200,"errcode":90018}"#),
         (400, r#"{"code":200,"cause":"sucess"}"#),
         (302, r#"{"code":200,"cause":"sucess"}"#),
         (500, r#"{"code":200,"cause":"sucess"}"#),
@@ -207,8 +208,70 @@ fn a_ban_is_recognised_by_its_body_or_by_a_page() {
         assert_eq!(verdict(status, body), Verdict::Banned, "{status} {body}");
         assert_eq!(code(status, body), "address_banned");
     }
-    let called_html = HttpAnswer { is_html: true, ..answer(200, "blocked") };
-    assert_eq!(judge(&Exchange::Answered(called_html)).verdict, Verdict::Banned);
+    assert_eq!(verdict(200, "\u{feff}<html>"), Verdict::Banned);
+}
+
+#[test]
+fn a_code_that_is_not_exactly_200_leaves_the_state_unknown() {
+    for body in [
+        r#"{"code":"+200"}"#,
+        r#"{"code":"0200","cause":"sucess"}"#,
+        r#"{"code":" 200"}"#,
+        r#"{"code":"200 "}"#,
+        r#"{"code":"200.0"}"#,
+        r#"{"code":"2e2"}"#,
+        r#"{"code":200.0}"#,
+        r#"{"code":200.5}"#,
+        r#"{"code":true}"#,
+        r#"{"code":[200]}"#,
+        r#"{"code":""}"#,
+        r#"{"Code":200}"#,
+        r#"{"code":200,"code":200}"#,
+        r#"{"code":500,"code":200}"#,
+        r#"{"Code":"permissionError","code":200}"#,
+        r#"{"code":400,"cause":"permissionError","cause":"resourceClose"}"#,
+        r#"{"code":200,"errcode":90018}"#,
+        r#"{"code":200,"errcode":"x"}"#,
+    ] {
+        assert_eq!(verdict(200, body), Verdict::Retry, "{body}");
+        assert_eq!(code(200, body), "unreadable_answer", "{body}");
+    }
+    assert_eq!(verdict(200, r#"{"code":200,"errcode":0,"requestid":"a","requestid":"b"}"#), Verdict::Closed);
+}
+
+#[test]
+fn a_200_in_the_body_of_another_status_is_not_the_rows_code() {
+    assert_eq!(code(400, r#"{"code":200,"cause":"sucess"}"#), "http_400");
+    assert_eq!(code(500, r#"{"code":"200"}"#), "http_500");
+}
+
+#[test]
+fn an_errcode_of_the_older_gateway_is_judged_like_the_global_code_of_the_same_meaning() {
+    let throttled = Verdict::Throttled(Throttle::Second);
+    for (body, expected, name) in [
+        (r#"{"errcode":90002,"errmsg":"x"}"#, throttled, "90002"),
+        (r#"{"errcode":90018,"errmsg":"x"}"#, throttled, "90018"),
+        (r#"{"errcode":"90019","errmsg":"x"}"#, throttled, "90019"),
+        (r#"{"errcode":88,"errmsg":"x"}"#, throttled, "88"),
+        (r#"{"errcode":88,"sub_code":"1"}"#, throttled, "88"),
+        (r#"{"errcode":88,"sub_code":"90018"}"#, throttled, "90018"),
+        (r#"{"errcode":88,"sub_code":90020}"#, Verdict::Halt, "90020"),
+        (r#"{"errcode":88,"sub_code":"40014"}"#, Verdict::TokenRefused, "40014"),
+        (r#"{"errcode":88,"sub_code":"60011"}"#, Verdict::Halt, "60011"),
+        (r#"{"errcode":90020}"#, Verdict::Halt, "90020"),
+        (r#"{"errcode":40001}"#, Verdict::TokenRefused, "40001"),
+        (r#"{"errcode":40014}"#, Verdict::TokenRefused, "40014"),
+        (r#"{"errcode":42001}"#, Verdict::TokenRefused, "42001"),
+        (r#"{"errcode":-1}"#, Verdict::Retry, "-1"),
+        (r#"{"errcode":40078}"#, Verdict::Refused, "40078"),
+        (r#"{"errcode":1,"sub_code":"90018"}"#, Verdict::Refused, "1"),
+        (r#"{"code":400,"cause":"90018 rows"}"#, Verdict::Refused, "400"),
+    ] {
+        assert_eq!(verdict(200, body), expected, "{body}");
+        assert_eq!(code(200, body), name, "{body}");
+    }
+    assert_eq!(verdict(403, r#"{"errcode":90018}"#), throttled);
+    assert_eq!(verdict(429, r#"{"errcode":90020}"#), Verdict::Halt);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo,
-    RedisError, ScriptInvocation,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue,
+    IntoConnectionInfo, RedisError, ScriptInvocation,
 };
 use secrecy::ExposeSecret as _;
 use tokio::sync::Mutex;
@@ -16,6 +16,14 @@ use tokio::time::Instant;
 
 use crate::queue::BrokerError;
 use crate::settings::{QueueSettings, Secret, SettingsError};
+
+/// What a script's error says, from version to version, if the user may not run one of its commands.
+const NO_PERMISSION: [&str; 2] = ["The user executing the script can't", "ACL failure in script"];
+
+const CREDENTIALS: &str = "set queue.password_file, and put the user's name into queue.url";
+
+const NO_CLUSTER: &str =
+    "a queue needs all its keys on one server: set queue.url to a Redis that is no cluster";
 
 /// How long to wait for a connection, and for an answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,13 +60,10 @@ impl Link {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let url = settings.needed_url(needed_for)?;
         let connection_info =
-            url.expose_secret().into_connection_info().map_err(|error| SettingsError::Value {
+            url.expose_secret().into_connection_info().map_err(|_| SettingsError::Value {
                 key: "queue.url",
-                found: format!(
-                    "not the address of a Redis ({})",
-                    error.detail().unwrap_or("it cannot be read")
-                ),
-                expected: "redis://user:password@host:port/database is expected",
+                found: "not the address of a Redis".into(),
+                expected: "expected redis://user:password@host:port/database, or rediss:// for TLS",
             })?;
         if connection_info.redis_settings().password().is_some() && settings.password.is_some() {
             return Err(SettingsError::Value {
@@ -131,7 +136,22 @@ impl Link {
         on: &mut Connected,
         script: &ScriptInvocation<'_>,
     ) -> Result<T, BrokerError> {
-        match script.invoke_async(&mut on.connection).await {
+        let result = script.invoke_async(&mut on.connection).await;
+        self.checked(on, result).await
+    }
+
+    /// Runs a command. An error has the same consequences.
+    pub(super) async fn query<T: FromRedisValue>(
+        &self,
+        on: &mut Connected,
+        command: &Cmd,
+    ) -> Result<T, BrokerError> {
+        let result = command.query_async(&mut on.connection).await;
+        self.checked(on, result).await
+    }
+
+    async fn checked<T>(&self, on: &Connected, result: Result<T, RedisError>) -> Result<T, BrokerError> {
+        match result {
             Ok(value) => Ok(value),
             Err(error) => {
                 let refuses_script_alone =
@@ -145,6 +165,11 @@ impl Link {
         }
     }
 
+    /// The error for a server that is part of a cluster.
+    pub(super) fn cluster(&self) -> BrokerError {
+        self.error("it is a Redis Cluster (cluster_enabled is 1)".into(), Some(NO_CLUSTER))
+    }
+
     fn refused(&self, error: &RedisError) -> BrokerError {
         let hint = match code(error).as_deref() {
             Some("OOM") => Some("Redis has no memory left: raise its maxmemory, or delete other data in it"),
@@ -152,9 +177,15 @@ impl Link {
             Some("WRONGTYPE") => {
                 Some("a key of the queue has another type: check queue.stream and queue.dead_letter_stream")
             }
-            Some("NOAUTH" | "WRONGPASS") => {
-                Some("set queue.password_file, and put the user's name into queue.url")
-            }
+            Some("MISCONF") => Some(
+                "Redis cannot save to its disk, and refuses writes until it can: free disk space; its log gives the reason",
+            ),
+            Some("NOREPLICAS") => Some(
+                "too few replicas are connected (min-replicas-to-write): start them again, or lower that number",
+            ),
+            Some("CROSSSLOT" | "MOVED" | "ASK" | "CLUSTERDOWN") => Some(NO_CLUSTER),
+            Some("NOAUTH" | "WRONGPASS") => Some(CREDENTIALS),
+            None if error.kind() == ErrorKind::AuthenticationFailed => Some(CREDENTIALS),
             Some("NOPERM") => {
                 Some("allow the Redis user to run scripts, every command on the queue's keys, XINFO and INFO")
             }
@@ -163,7 +194,16 @@ impl Link {
         let is_transient = error.is_io_error()
             || matches!(
                 code(error).as_deref(),
-                Some("LOADING" | "BUSY" | "MASTERDOWN" | "READONLY" | "TRYAGAIN" | "OOM" | "MISCONF")
+                Some(
+                    "LOADING"
+                        | "BUSY"
+                        | "MASTERDOWN"
+                        | "READONLY"
+                        | "TRYAGAIN"
+                        | "OOM"
+                        | "MISCONF"
+                        | "NOREPLICAS"
+                )
             );
         BrokerError { is_transient, ..self.error(error.to_string(), hint) }
     }
@@ -177,6 +217,9 @@ impl Link {
 /// `Error running script (call to f_…): @user_script:16: @user_script: 16: -OOM command not allowed …`.
 fn code(error: &RedisError) -> Option<String> {
     let text = error.detail().unwrap_or_default();
+    if NO_PERMISSION.iter().any(|words| text.contains(words)) {
+        return Some("NOPERM".to_owned());
+    }
     match text.rsplit_once(": -") {
         Some((before, refusal)) if before.starts_with("Error running script") => {
             refusal.split_whitespace().next().map(str::to_owned)
@@ -224,6 +267,16 @@ mod tests {
             ),
             "OOM"
         );
+        for text in [
+            "NOPERM this user has no permissions to run the 'info' command",
+            "ERR The user executing the script can't run this command or subcommand script: f0, on @user_script:10.",
+            "ERR Error running script (call to f_1): @user_script:9: @user_script: 9: The user executing the script \
+             can't access at least one of the keys mentioned in the command arguments",
+            "ERR ACL failure in script: User robot has no permissions to run the 'xadd' command script: f0, on \
+             @user_script:10.",
+        ] {
+            assert_eq!(refusal(text), "NOPERM", "{text}");
+        }
         assert_eq!(refusal("WRONGTYPE Operation against a key: -x"), "WRONGTYPE");
     }
 }

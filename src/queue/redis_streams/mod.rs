@@ -13,6 +13,7 @@ mod link;
 mod quota;
 mod redis_queue;
 mod scripts;
+mod trial;
 
 pub use link::Link;
 pub use quota::{QuotaHost, RedisQuota, ScriptReply};

@@ -16,7 +16,7 @@ use crate::queue::BrokerError;
 use crate::settings::PaceSettings;
 
 /// The quota's key. Workers that use the same Redis database share one quota.
-const KEY: &str = "meeting-closer:quota";
+pub(super) const KEY: &str = "meeting-closer:quota";
 
 /// What the script returns. The comment at its top describes the values.
 #[derive(Debug, Clone, PartialEq)]

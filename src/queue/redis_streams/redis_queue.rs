@@ -96,6 +96,30 @@ impl RedisQueue {
         }
     }
 
+    /// Another queue on the same Redis, empty, whose keys begin with the stream's name and this one.
+    pub(super) fn beside(&self, name: &str) -> Self {
+        let stream = format!("{}:{name}", self.stream);
+        Self {
+            link: self.link.clone(),
+            waiting: format!("{stream}:waiting"),
+            delivered_at: format!("{stream}:since"),
+            server: format!("{stream}:server"),
+            dead: format!("{stream}:dead"),
+            group: self.group.clone(),
+            stream,
+            worker: name.to_owned(),
+            claim_after: self.claim_after,
+            clock: self.clock.clone(),
+            join_state: Mutex::default(),
+            on_reconnection: None,
+        }
+    }
+
+    /// The stream, the dead-letter stream, and the three hashes beside the stream.
+    pub(super) fn keys(&self) -> [&str; 5] {
+        [&self.stream, &self.dead, &self.waiting, &self.delivered_at, &self.server]
+    }
+
     /// Calls `call` after each reconnection, before anything else is sent on the new connection. Meanwhile the queue may have
     /// delivered this worker's entries to other workers.
     #[must_use]

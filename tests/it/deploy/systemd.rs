@@ -124,7 +124,7 @@ fn settings(unit: &str) -> Settings {
     let environment = environment.iter().map(|pair| pair.split_once('=').unwrap());
     let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let file = Some(repository("deploy/systemd/settings.toml"));
-    Settings::load(&Layers { file, environment, options: vec![] }).unwrap()
+    Settings::load(&Layers { file, environment, ..Layers::default() }).unwrap()
 }
 
 /// Runs a service's command as the service manager would, but against a stand-in and in a temporary folder.

@@ -15,6 +15,7 @@ async fn a_wrong_command_line_is_refused_with_a_suggestion() {
         ("value_of_an_option_is_missing", &["close", "list.csv", "--exclude"]),
         ("rate_is_no_number", &["close", "--rate", "fast", "list.csv"]),
         ("max_meetings_is_negative", &["close", "--max-meetings=-1", "list.csv"]),
+        ("max_meetings_is_zero", &["close", "--yes", "--max-meetings", "0", "list.csv"]),
         ("progress_is_unknown", &["close", "--progress", "loud", "list.csv"]),
         ("log_format_is_unknown", &["close", "--log-format", "xml", "list.csv"]),
         ("quiet_and_verbose", &["close", "-q", "-v", "list.csv"]),
