@@ -17,12 +17,12 @@ pub struct AuditSettings {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Raw {
+pub(super) struct RawAudit {
     dir: String,
     hmac_key_file: String,
 }
 
-impl Raw {
+impl RawAudit {
     pub(super) fn check(self) -> Result<AuditSettings, SettingsError> {
         let dir = text::optional_path(&self.dir)
             .ok_or(SettingsError::Missing { key: "audit.dir", needed_for: "every run" })?;

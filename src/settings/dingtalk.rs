@@ -81,7 +81,7 @@ struct Credentials {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Raw {
+pub(super) struct RawDingTalk {
     base_url: String,
     auth: String,
     app_key: String,
@@ -100,7 +100,7 @@ pub(super) struct Raw {
     ca_file: String,
 }
 
-impl Raw {
+impl RawDingTalk {
     pub(super) fn check(self) -> Result<DingTalkSettings, SettingsError> {
         Ok(DingTalkSettings {
             base_url: BaseUrl::parse(&self.base_url)?,

@@ -17,12 +17,12 @@ pub struct GuardSettings {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Raw {
+pub(super) struct RawGuard {
     max_meetings: String,
     deadline: String,
 }
 
-impl Raw {
+impl RawGuard {
     pub(super) fn check(self) -> Result<GuardSettings, SettingsError> {
         let max_meetings = text::optional(&self.max_meetings).map(most_meetings).transpose()?;
         Ok(GuardSettings {

@@ -14,12 +14,12 @@ pub struct InputSettings {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Raw {
+pub(super) struct RawInput {
     conference_id_column: String,
     union_id_column: String,
 }
 
-impl Raw {
+impl RawInput {
     pub(super) fn check(self) -> InputSettings {
         InputSettings {
             conference_id_column: text::optional(&self.conference_id_column).map(str::to_owned),

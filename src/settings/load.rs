@@ -79,16 +79,16 @@ pub(crate) fn environment(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Raw {
-    dingtalk: dingtalk::Raw,
-    pace: pace::Raw,
-    retry: retry::Raw,
-    input: input::Raw,
-    audit: audit::Raw,
-    guard: guard::Raw,
-    queue: queue::Raw,
-    notify: notify::Raw,
-    metrics: metrics::Raw,
+struct RawSettings {
+    dingtalk: dingtalk::RawDingTalk,
+    pace: pace::RawPace,
+    retry: retry::RawRetry,
+    input: input::RawInput,
+    audit: audit::RawAudit,
+    guard: guard::RawGuard,
+    queue: queue::RawQueue,
+    notify: notify::RawNotify,
+    metrics: metrics::RawMetrics,
 }
 
 impl Settings {
@@ -107,7 +107,7 @@ impl Settings {
         for (key, value) in &layers.options {
             builder = builder.set_override(*key, value.clone()).map_err(|error| key_error(&error))?;
         }
-        let raw: Raw =
+        let raw: RawSettings =
             builder.build().and_then(Config::try_deserialize).map_err(|error| key_error(&error))?;
         let mut audit = raw.audit.check()?;
         if let Some(dir) = &layers.audit_dir {

@@ -18,12 +18,12 @@ pub struct MetricsSettings {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Raw {
+pub(super) struct RawMetrics {
     listen: String,
     textfile: String,
 }
 
-impl Raw {
+impl RawMetrics {
     pub(super) fn check(self) -> Result<MetricsSettings, SettingsError> {
         let listen =
             text::optional(&self.listen).map(str::parse).transpose().map_err(|_| SettingsError::Value {

@@ -84,7 +84,7 @@ fn check_webhook(webhook: &str) -> Result<bool, SettingsError> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Raw {
+pub(super) struct RawNotify {
     robot_webhook: SecretString,
     robot_webhook_file: String,
     robot_secret: SecretString,
@@ -92,7 +92,7 @@ pub(super) struct Raw {
     when: String,
 }
 
-impl Raw {
+impl RawNotify {
     pub(super) fn check(self) -> Result<NotifySettings, SettingsError> {
         Ok(NotifySettings {
             robot_webhook: Secret::from_twins(

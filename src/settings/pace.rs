@@ -34,7 +34,7 @@ impl PaceSettings {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Raw {
+pub(super) struct RawPace {
     requests_per_second: f64,
     burst: i64,
     concurrency: i64,
@@ -46,7 +46,7 @@ pub(super) struct Raw {
 /// A higher number is a typing error. With DingTalk's highest known rate, only answers that take minutes could need it.
 const MAX_CONCURRENCY: usize = 10_000;
 
-impl Raw {
+impl RawPace {
     pub(super) fn check(self) -> Result<PaceSettings, SettingsError> {
         let burst =
             u32::try_from(self.burst).ok().and_then(NonZeroU32::new).ok_or_else(|| SettingsError::Value {

@@ -45,7 +45,7 @@ impl QueueSettings {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Raw {
+pub(super) struct RawQueue {
     url: String,
     password: SecretString,
     password_file: String,
@@ -56,7 +56,7 @@ pub(super) struct Raw {
     rotate_mib: i64,
 }
 
-impl Raw {
+impl RawQueue {
     pub(super) fn check(self) -> Result<QueueSettings, SettingsError> {
         let url = text::optional(&self.url).map(check_url).transpose()?;
         let name = |key, value: &str| {

@@ -23,7 +23,7 @@ pub struct RetrySettings {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Raw {
+pub(super) struct RawRetry {
     max_attempts: i64,
     initial_interval: String,
     multiplier: f64,
@@ -31,7 +31,7 @@ pub(super) struct Raw {
     budget: i64,
 }
 
-impl Raw {
+impl RawRetry {
     pub(super) fn check(self) -> Result<RetrySettings, SettingsError> {
         let initial_interval = text::duration("retry.initial_interval", &self.initial_interval)?;
         let max_interval = text::duration("retry.max_interval", &self.max_interval)?;
