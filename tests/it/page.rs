@@ -97,7 +97,7 @@ async fn hostile_text_stays_text_and_the_page_can_be_searched_by_keyboard() {
         assert_eq!(rows_shown(&browser).await, 29);
         press(&browser, Key::Tab).await;
         press(&browser, Key::Right).await;
-        assert_eq!(ask::<String>(&browser, "document.activeElement.value").await, "eye");
+        assert_eq!(ask::<String>(&browser, "document.activeElement.value").await, "attention");
         assert_eq!((rows_shown(&browser).await, &*count(&browser).await), (9, "9 of 29 rows"));
         // The script's rows say what the page's own say.
         let cells = |body: &str| {
