@@ -26,7 +26,7 @@ fn main() {
         assert_eq!(history.rows_done(), OUTCOMES);
     });
     timed("verify", || {
-        assert_eq!(verify(&path, Hasher::PLAIN).expect("a whole journal").rows, OUTCOMES);
+        assert_eq!(verify(&path, Hasher::PLAIN, None).expect("a whole journal").rows, OUTCOMES);
     });
     timed("report", || {
         write_reports(folder.path(), Hasher::PLAIN).expect("reports");

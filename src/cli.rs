@@ -276,7 +276,8 @@ pub struct RequeueArgs {
 const VERIFY_HELP: &str = "\
 Exit codes:
   0  the journal is whole
-  1  the journal is broken; the output names the first bad record
+  1  the journal is broken or its end is missing, or the run is unfinished;
+     the output names the first bad record, or counts the missing ones
   2  the journal cannot be read";
 
 /// `report` and `verify`.

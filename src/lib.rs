@@ -69,9 +69,9 @@ pub use clock::Clock;
 pub use dingtalk::{AccessToken, Api, Exchange, HttpAnswer, HttpApi, NoReply, TokenError, TokenGrant, hint};
 pub use events::{Observe, Observers, RunEvent};
 pub use journal::{
-    AttemptStarted, Chain, EndReason, FileStorage, Hasher, Journal, JournalEntry, ListRecord, OutcomeRecord,
-    PaceTotals, Reader, Record, RowCounts, RunFinished, RunStarted, Storage, Timeline, Totals, recover,
-    verify,
+    AttemptStarted, Chain, EndReason, FileStorage, Hasher, Journal, JournalEntry, KnownHead, ListRecord,
+    OutcomeRecord, PaceTotals, Reader, Record, RowCounts, RunFinished, RunStarted, Storage, Timeline, Totals,
+    recover, verify,
 };
 pub use lists::{ListError, TriagedRow};
 pub use meeting::{CloseRequest, ConferenceId, Origin, UnionId};

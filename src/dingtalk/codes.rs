@@ -157,6 +157,25 @@ pub(super) const CREDENTIAL_UNREADABLE: Code = Code::ours(
     "a run reads the files of credentials again for each access token: keep them in place and readable while it lasts",
 );
 
+/// What to do about a refusal that says no more than its status.
+pub(crate) const UNKNOWN_REFUSAL_HINT: &str = "check dingtalk.base_url, the proxy, and the app's permissions in DingTalk's developer console; if DingTalk refuses only these meetings, name them in a list for --exclude";
+
+/// The statuses with which servers and proxies refuse a caller or a path.
+const UNKNOWN_REFUSAL: Code = Code::ours(
+    &["http_401", "http_403", "http_404", "http_405"],
+    Verdict::Refused,
+    "a refusal without a code",
+    UNKNOWN_REFUSAL_HINT,
+);
+
+/// The gateway knows no such call. It may mean the path or the version, and then every row gets it.
+pub(super) const INVALID_ACTION: Code = Code::dingtalk(
+    &["InvalidAction.NotFound"],
+    Some(Verdict::Refused),
+    "DingTalk knows no such call",
+    Some("the address may be no DingTalk API: check dingtalk.base_url and the proxy"),
+);
+
 /// The table.
 static CODES: &[Code] = &[
     // The codes of the page "Close a video meeting".
@@ -259,6 +278,7 @@ static CODES: &[Code] = &[
         "the access token did not arrive",
         Some("something between this machine and DingTalk removes a header: check the proxy"),
     ),
+    INVALID_ACTION,
     // The codes of a request for an access token. The status says whether the next request can succeed.
     Code::dingtalk(
         &["invalidClientIdOrSecret"],
@@ -345,6 +365,7 @@ static CODES: &[Code] = &[
     NO_SUCH_API,
     UNUSABLE_TOKEN,
     CREDENTIAL_UNREADABLE,
+    UNKNOWN_REFUSAL,
 ];
 
 /// The row of a code in an answer of DingTalk.

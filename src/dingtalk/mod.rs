@@ -10,18 +10,21 @@ mod exchange;
 mod first_contact;
 mod judge;
 mod robot;
+mod suspect;
 mod token_grant;
 mod token_keeper;
 
 use std::future::Future;
 
 pub use client::HttpApi;
+pub(crate) use codes::UNKNOWN_REFUSAL_HINT;
 pub use codes::hint;
 pub(crate) use codes::says_ended;
 pub use exchange::{Exchange, HttpAnswer, NoReply};
 pub(crate) use first_contact::{FirstContact, Reachability};
 pub(crate) use judge::judge;
 pub(crate) use robot::{Message, Robot};
+pub(crate) use suspect::may_concern_every_row;
 pub use token_grant::{TokenError, TokenGrant};
 pub use token_keeper::AccessToken;
 pub(crate) use token_keeper::{TokenKeeper, TokenSupply};

@@ -1,6 +1,7 @@
-//! The hash chain: an altered, missing or swapped record breaks it.
+//! The hash chain: an altered or swapped record breaks it, and so does a missing one that has others behind it.
 //!
-//! With a key the hashes are HMACs. Without the key, no one can write a new chain that verifies.
+//! With a key the hashes are HMACs. Without the key, no one can write a record that verifies. But anyone can cut off the end,
+//! and what is left verifies: only the head hash, kept elsewhere, shows that.
 //!
 //! Invariant: [`Hasher::check`] accepts only lines that [`Chain::seal`] wrote under the same key, byte for byte.
 

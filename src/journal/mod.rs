@@ -4,7 +4,8 @@
 //! `hash` is the hex SHA-256 of the line without `,"hash":"…"`. The hashed text holds `prev`, the hash of the line before
 //! (64 zeros in the first line). So `jq -cS 'del(.hash)'` restores the hashed text, and `sha256sum` checks it.
 //!
-//! With `audit.hmac_key_file` the hashes are HMAC-SHA-256 under that key.
+//! With `audit.hmac_key_file` the hashes are HMAC-SHA-256 under that key: then only who has the key can write records that
+//! verify. Records that are cut off at the end leave a chain that verifies, with a key or without.
 //!
 //! Invariant: when [`Journal::append`] returns, the operating system has the record. When [`Journal::sync`] returns, the
 //! record is on the disk. After a failure the journal takes no more records.
@@ -46,7 +47,7 @@ pub(crate) use runs::{DIGITS_IN_ID, PastRun, RunsError, find_run, runs_of_the_sa
 pub use storage::{FileStorage, Storage};
 pub use timeline::Timeline;
 pub(crate) use timeline::{MAX_SPANS, Span};
-pub use verify::verify;
+pub use verify::{KnownHead, verify};
 pub(crate) use verify::{Reconciliation, Verified, VerifyError};
 pub use writer::Journal;
 pub(crate) use writer::{Durability, JournalError};

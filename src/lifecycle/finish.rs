@@ -47,11 +47,16 @@ pub(crate) fn finish(end: &RunEnd, run: &StartedRun, clock: &Clock) -> Finished 
         report::write_reports(&run.folder, run.hasher.clone()).inspect_err(|_| print_next_command(run))?;
     print_end(&summary, run);
     // If the run was halted before its first request, no row has the code, and the table has no hint for it.
-    if let Some(Stop::Halted(details)) = &end.stop
-        && !summary.codes.contains_key(&details.code)
-        && let Some(advice) = dingtalk::hint(&details.code)
-    {
-        printer::err(&format!("hint: {}: {advice}", details.code));
+    // Nor has it one for a code that is not known.
+    if let Some(Stop::Halted(details)) = &end.stop {
+        let is_told = |_: &&str| !summary.codes.contains_key(&details.code);
+        let advice = match dingtalk::hint(&details.code) {
+            Some(advice) => Some(advice).filter(is_told),
+            None => Some(dingtalk::UNKNOWN_REFUSAL_HINT),
+        };
+        if let Some(advice) = advice {
+            printer::err(&format!("hint: {}: {advice}", details.code));
+        }
     }
     if end.stop.is_some() {
         print_next_command(run);

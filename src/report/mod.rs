@@ -8,13 +8,14 @@ pub(crate) mod rate_text;
 mod report_file;
 mod summary;
 
+use std::io;
 use std::path::Path;
 
 pub(crate) use report_file::ReportError;
 pub(crate) use summary::Summary;
 
 use self::report_file::write_atomically;
-use crate::journal::{Hasher, Reader, RunIndex};
+use crate::journal::{Hasher, KnownHead, Reader, RunIndex};
 
 /// The audit report's name in a run's folder.
 pub(crate) const AUDIT_CSV: &str = "audit.csv";
@@ -37,10 +38,14 @@ pub fn write_reports(folder: &Path, hasher: Hasher) -> Result<Summary, ReportErr
 
 /// Whether a run's folder has the reports of a journal that ends with this hash. The summary is written last.
 pub(crate) fn are_made(folder: &Path, head_hash: &str) -> bool {
-    #[derive(serde::Deserialize)]
-    struct SummaryHead {
-        head_hash: String,
+    known_head(folder).is_ok_and(|known| known.is_some_and(|known| known.head_hash == head_hash))
+}
+
+/// What the summary in a run's folder says about the journal's end. None where there is no summary.
+pub(crate) fn known_head(folder: &Path) -> io::Result<Option<KnownHead>> {
+    match std::fs::read(folder.join(SUMMARY_JSON)) {
+        Ok(summary) => Ok(Some(serde_json::from_slice(&summary)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
-    let summary = std::fs::read(folder.join(SUMMARY_JSON)).unwrap_or_default();
-    serde_json::from_slice(&summary).is_ok_and(|written: SummaryHead| written.head_hash == head_hash)
 }

@@ -49,7 +49,7 @@ pub struct Summary {
     pub lists: Vec<ListRecord>,
     /// Records in the journal.
     pub records: u64,
-    /// The last record's hash. A copy kept elsewhere proves the whole journal.
+    /// The last record's hash. A copy kept elsewhere proves the whole journal, its end included.
     pub head_hash: String,
 }
 

@@ -165,6 +165,70 @@ async fn an_answer_that_every_row_would_get_halts_the_run_after_a_few_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_without_a_known_code_for_every_row_halts_the_run_after_a_few_calls() {
+    for (reply, code) in [
+        (Reply::raw(403, ""), "http_403"),
+        (Reply::raw(401, "{}"), "http_401"),
+        (Reply::failure(404, "InvalidAction.NotFound", "no such action"), "InvalidAction.NotFound"),
+        (Reply::failure(403, "somethingNew", "new"), "somethingNew"),
+        (Reply::raw(302, "").header("location", "/login"), "http_302"),
+    ] {
+        let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+        let closer = Closer::at(&sandbox).set("PACE__CONCURRENCY", "4");
+        let names: Vec<String> = (0..50).map(|n| format!("m{n}")).collect();
+        closer.list(names.iter().map(String::as_str));
+        for name in &names {
+            sandbox.script(name, [reply.clone()]);
+        }
+        let ran = closer.close().await;
+        let (calls, summary) = (sandbox.statistics().close_calls, closer.summary());
+        assert_eq!(ran.code, 3, "{}", ran.printed());
+        assert!((5..=5 + 4).contains(&calls), "{calls}");
+        assert_eq!(
+            (&summary["reason"], &summary["outcomes"]["not_attempted"]),
+            (&"halted".into(), &50.into())
+        );
+        assert_eq!(summary["codes"][code], calls, "{summary}");
+        assert!(ran.stderr.contains(&format!("hint: {code}")), "{}", ran.printed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_halted_for_an_unknown_refusal_asks_the_refused_rows_again_when_it_continues() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = Closer::at(&sandbox).set("PACE__CONCURRENCY", "1");
+    let names: Vec<String> = (0..50).map(|n| format!("m{n}")).collect();
+    closer.list(names.iter().map(String::as_str));
+    for name in &names[..5] {
+        sandbox.script(name, [Reply::raw(403, "")]);
+    }
+    let halted = closer.close().await;
+    assert_eq!((halted.code, sandbox.statistics().close_calls), (3, 5), "{}", halted.printed());
+    let continued = closer.close().await;
+    assert_eq!(continued.code, 0, "{}", continued.printed());
+    let statistics = sandbox.statistics();
+    assert_eq!((statistics.close_calls, statistics.closed), (55, 50));
+    assert_eq!(closer.summary()["outcomes"]["closed"], 50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_whose_refusal_has_no_known_code_fail_where_other_rows_are_closed() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = Closer::at(&sandbox).set("PACE__CONCURRENCY", "1");
+    for refused in [&["a", "b", "c", "d"][..], &["x", "y", "z"]] {
+        closer.list(refused.iter().copied().chain(["open"].into_iter().filter(|_| refused.len() == 4)));
+        for name in refused {
+            sandbox.script(name, [Reply::raw(403, "")]);
+        }
+        let ran = closer.run(&["close", "--yes", "--run-id", refused[0], "list.csv"]).await;
+        let summary = crate::support::summary_of(&closer.folder.path().join("audit").join(refused[0]));
+        assert_eq!(ran.code, 1, "{}", ran.printed());
+        assert_eq!(summary["outcomes"]["failed"], refused.len());
+        assert_eq!(summary["calls"], summary["rows_in"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_ban_pauses_the_run_until_the_ban_ends() {
     let mut settings = fast_sandbox();
     settings.quotas.address = Some((20, std::time::Duration::from_secs(20)));

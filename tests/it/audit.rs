@@ -1,6 +1,7 @@
 //! The files of a run: complete, private, verifiable.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use meeting_closer::{Chain, FileStorage, Hasher, Journal, Reader, Record, Reply, Sandbox};
 
@@ -142,30 +143,122 @@ async fn a_key_hashes_the_journal_and_is_in_no_file() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn jq_and_sha256sum_can_check_the_chain() {
-    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
-    let closer = Closer::at(&sandbox);
+/// Runs README's check of the hash chain. Returns its exit code, and what it prints.
+fn readmes_check(files: &[&Path]) -> (i32, String) {
+    let readme = include_str!("../../README.md");
+    let script = readme.split("```sh\n").find(|block| block.contains("hashlib")).unwrap();
+    let files: Vec<String> = files.iter().map(|file| format!("'{}'", file.display())).collect();
+    let script = script.split("```").next().unwrap().replace("\"JOURNAL\"", &files.join(" "));
+    let checked = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+    let printed = [checked.stdout, checked.stderr].concat();
+    (checked.status.code().unwrap(), String::from_utf8(printed).unwrap())
+}
+
+/// Makes a run of ids that are hard to write, under a key if there is one. Returns its journal.
+async fn journal_of_a_run(closer: &Closer) -> std::path::PathBuf {
     closer.file(
         "list.csv",
         "conferenceId,unionId\na,会议\n\"b\u{7f}\",host\n\"say \"\"hi\"\" \u{1f600}/\\\",host\n",
     );
     closer.close().await;
-    let journal = closer.run_folder().join("journal.jsonl");
-    let readme = include_str!("../../README.md");
-    let script = readme.split("```sh\n").find(|block| block.contains("sha256sum")).unwrap();
-    let script = script.split("```").next().unwrap().replace("JOURNAL", &journal.display().to_string());
-    let check = || std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
-    let checked = check();
-    assert_eq!(
-        String::from_utf8_lossy(&checked.stdout),
-        "whole\n",
-        "{}",
-        String::from_utf8_lossy(&checked.stderr)
-    );
+    closer.run_folder().join("journal.jsonl")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readmes_check_finds_a_whole_journal_whole_with_and_without_a_key() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    for key in ["", "key"] {
+        let closer = Closer::at(&sandbox).set("AUDIT__HMAC_KEY_FILE", key);
+        let key_file = closer.file("key", "hunter2\n");
+        let journal = journal_of_a_run(&closer).await;
+        let summary = closer.summary();
+        let whole = format!(
+            "whole: {} records, head hash {}\n",
+            summary["records"],
+            summary["head_hash"].as_str().unwrap()
+        );
+        let without = readmes_check(&[&journal]);
+        let with = readmes_check(&[&journal, &key_file]);
+        let (right, wrong) = if key.is_empty() { (without, with) } else { (with, without) };
+        assert_eq!(right, (0, whole));
+        assert_eq!(wrong, (1, "broken at record 1: its hash does not match its content\n".into()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readmes_check_refuses_a_missing_empty_cut_or_altered_journal_and_names_the_record() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = Closer::at(&sandbox);
+    let journal = journal_of_a_run(&closer).await;
     let text = std::fs::read_to_string(&journal).unwrap();
-    std::fs::write(&journal, text.replacen("\"attempt\":1", "\"attempt\":2", 1)).unwrap();
-    assert!(String::from_utf8_lossy(&check().stdout).starts_with("broken at record "), "{script}");
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let last = lines.len();
+    assert!(last > 5);
+    let after = |count: usize| lines[..count].concat();
+    let cases = [
+        (String::new(), "broken at record 1: the journal is empty".to_owned()),
+        (text[..text.len() - 1].into(), format!("broken at record {last}: its line is incomplete")),
+        (after(2) + &lines[2][..9], "broken at record 3: its line is incomplete".into()),
+        (after(3), "unfinished: 3 records, head hash ".into()),
+        (
+            text.replacen("\"attempt\":1", "\"attempt\":2", 1),
+            "broken at record 2: its hash does not match its content".into(),
+        ),
+        (
+            [&lines[..1], &lines[2..]].concat().concat(),
+            "broken at record 2: it does not follow the record before it".into(),
+        ),
+        (lines[1..].concat(), "broken at record 1: it does not follow the record before it".into()),
+        (after(1).repeat(2), "broken at record 2: it does not follow the record before it".into()),
+        ("no journal\n".into(), "broken at record 1: its hash does not match its content".into()),
+    ];
+    for (content, expected) in cases {
+        std::fs::write(&journal, content).unwrap();
+        let (code, printed) = readmes_check(&[&journal]);
+        assert!(code == 1 && printed.starts_with(&expected), "{code} {printed} {expected}");
+    }
+    std::fs::remove_file(&journal).unwrap();
+    let (code, printed) = readmes_check(&[&journal]);
+    assert!(code == 1 && printed.starts_with("broken at record 1: FileNotFoundError"), "{code} {printed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_compares_the_journal_with_its_summary() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = Closer::at(&sandbox).set("AUDIT__HMAC_KEY_FILE", "key");
+    closer.file("key", "hunter2\n");
+    let journal = journal_of_a_run(&closer).await;
+    let summary = closer.run_folder().join("summary.json");
+    let (text, summed) =
+        (std::fs::read_to_string(&journal).unwrap(), std::fs::read_to_string(&summary).unwrap());
+    let records = text.lines().count();
+    let write = |journal_text: &str, summary_text: Option<&str>| {
+        std::fs::write(&journal, journal_text).unwrap();
+        match summary_text {
+            Some(text) => std::fs::write(&summary, text).unwrap(),
+            None => std::fs::remove_file(&summary).unwrap(),
+        }
+    };
+    let cut: String = text.split_inclusive('\n').take(records - 2).collect();
+    let head = closer.summary()["head_hash"].as_str().unwrap().to_owned();
+    let other = summed.replace(&head, &"0".repeat(64));
+    for (journal_text, summary_text, expected) in [
+        (
+            &cut,
+            Some(&summed),
+            format!("the end was cut off: the summary counts {records} records, and 2 of them are missing"),
+        ),
+        (&cut, None, "the run is unfinished: no run_finished record ends its journal".into()),
+        (&text, Some(&other), format!("record {records}: its hash is not the head hash in the summary")),
+        (&text, Some(&cut), "summary.json: missing field `records`".into()),
+    ] {
+        write(journal_text, summary_text.map(String::as_str));
+        let ran = closer.run(&["verify", "latest"]).await;
+        assert!(ran.code == 1 && ran.stderr.contains(&expected), "{expected}: {}", ran.printed());
+    }
+    write(&text, None);
+    let ran = closer.run(&["verify", "latest"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.printed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -233,7 +326,7 @@ async fn verify_detects_a_rewritten_chain_with_another_outcome_or_total() {
             journal.append(&record, entries[0].at).unwrap();
         }
         journal.sync().unwrap();
-        meeting_closer::verify(&path, Hasher::PLAIN).map_err(|error| error.to_string())
+        meeting_closer::verify(&path, Hasher::PLAIN, None).map_err(|error| error.to_string())
     };
     let records: Vec<Record> = entries.iter().map(|entry| entry.record.clone()).collect();
     assert!(write(records.clone()).is_ok());

@@ -2,20 +2,25 @@
 //!
 //! The pace decides whether a request may be sent at all. Its decision comes in as an [`Admission`] and as [`Pauses`].
 //!
-//! Invariant: a row is in exactly one place (in flight, in the [`JobQueue`], or ended). A row that another worker may have is
+//! Invariant: a row is in exactly one place (in flight, in the [`JobQueue`], held with the [`SameRefusals`], or ended). A row that another worker may have is
 //! never asked for.
 
+mod held_rows;
+mod same_refusals;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
 use tokio::time::Instant;
 
+use self::same_refusals::SameRefusals;
 use super::job_queue::{JobQueue, Turn};
 use super::{Job, Lease, Stop};
+use crate::dingtalk::may_concern_every_row;
 use crate::outcome::{Judgement, OutcomeKind, ReplyDetails, Throttle, Verdict};
 use crate::pace::{Admission, OutageStep, Pauses, ProbeFor};
 use crate::retry::{Budget, Cause, GiveUp, RetryPolicy, Wait};
@@ -34,6 +39,9 @@ pub(super) struct Dispatcher {
     random: Rng,
     in_flight: usize,
     rows: JobQueue,
+    refusals: SameRefusals,
+    /// Rows that were held, and failed.
+    failed: VecDeque<Job>,
     stop: Option<Stop>,
 }
 
@@ -57,6 +65,8 @@ pub(super) enum AfterAttempt {
     Retry(Duration),
     /// The row is asked again, and this attempt costs it nothing.
     Repeat,
+    /// The row is held until it is clear whether every row gets its refusal: [`Dispatcher::take_failed`] may return it.
+    Held,
 }
 
 /// What becomes of a row after an attempt, and whether the attempt counts against `retry.max_attempts`.
@@ -66,9 +76,11 @@ struct Decision {
     counts: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 enum Then {
     End(OutcomeKind),
+    /// Wait until it is clear whether every row gets this refusal.
+    Hold,
     /// Ask again after a backoff.
     Retry(Duration),
     /// Ask again when a probe may leave.
@@ -96,6 +108,8 @@ impl Dispatcher {
             random: Rng::with_seed(seed),
             in_flight: 0,
             rows: JobQueue::default(),
+            refusals: SameRefusals::default(),
+            failed: VecDeque::new(),
             stop: None,
         }
     }
@@ -117,7 +131,9 @@ impl Dispatcher {
             Admission::Go => self.concurrency,
             Admission::Probe(_) => 1,
         };
-        if self.stop.is_some() || self.in_flight >= most_in_flight {
+        // Where enough rows got the same refusal, the answers of the requests in flight decide.
+        let is_deciding = self.refusals.of_every_row().is_some();
+        if self.stop.is_some() || is_deciding || self.in_flight >= most_in_flight {
             return Next::Wait(None);
         }
         let new_first = probes_with_a_new_row(admission);
@@ -162,8 +178,18 @@ impl Dispatcher {
         let Decision { then, counts } = self.decide(&mut job, judgement, pauses, now);
         // The one place where an attempt is counted.
         job.attempts += u32::from(counts);
+        let after = self.place(job, then, now);
+        self.halt_if_every_row_is_refused();
+        after
+    }
+
+    fn place(&mut self, job: Job, then: Then, now: Instant) -> AfterAttempt {
         match then {
             Then::End(kind) => AfterAttempt::Ended(job, kind),
+            Then::Hold => {
+                self.failed.extend(self.refusals.hold(job, now));
+                AfterAttempt::Held
+            }
             // A run that has stopped sends no new request.
             Then::Retry(_) | Then::AwaitProbe(_) | Then::Repeat if self.stop.is_some() => {
                 AfterAttempt::Ended(job, OutcomeKind::NotAttempted)
@@ -190,6 +216,12 @@ impl Dispatcher {
         pauses: &mut Pauses,
         now: Instant,
     ) -> Decision {
+        if may_concern_every_row(judgement) {
+            return Then::Hold.counted();
+        }
+        if same_refusals::is_another_answer(judgement.verdict) {
+            self.failed.extend(self.refusals.release());
+        }
         match judgement.verdict {
             Verdict::Closed => self.ended(OutcomeKind::Closed),
             Verdict::AlreadyEnded => self.ended(OutcomeKind::AlreadyClosed),
@@ -321,7 +353,7 @@ impl Dispatcher {
 
     /// Whether every row has its outcome.
     pub(super) fn is_idle(&self) -> bool {
-        self.in_flight == 0 && self.rows.is_empty()
+        self.is_quiet() && self.refusals.is_empty() && self.failed.is_empty()
     }
 
     /// Requests in flight.
@@ -331,7 +363,7 @@ impl Dispatcher {
 
     /// A row that is not in flight, for a run that has stopped.
     pub(super) fn take_leftover(&mut self) -> Option<Job> {
-        self.rows.take_any()
+        self.refusals.pop().or_else(|| self.rows.take_any())
     }
 
     /// A lease in doubt. When it changes, its row may go.

@@ -56,6 +56,7 @@ impl<A: Api> Runner<'_, A> {
 
     /// The run has stopped: every row that waits gets its outcome.
     pub(super) fn end_waiting_rows(&mut self) -> Result<(), Break> {
+        self.end_failed_rows()?;
         while let Some(job) = self.dispatcher.take_leftover() {
             let job = self.dispatcher.with_stop_reason(job);
             self.end_row(job, OutcomeKind::NotAttempted)?;

@@ -165,6 +165,7 @@ impl<'a, A: Api> Runner<'a, A> {
             if self.grace_until.is_some_and(|until| until <= now) {
                 self.abandon_in_flight(now)?;
             }
+            self.end_failed_rows()?;
             if self.is_finished() {
                 return Ok(());
             }
@@ -175,11 +176,13 @@ impl<'a, A: Api> Runner<'a, A> {
                 Some(NotYet::Unknown) => (None, true),
             };
             // The last row may have ended because another worker has it.
+            self.end_failed_rows()?;
             if self.is_finished() {
                 return Ok(());
             }
             let in_doubt = self.dispatcher.lease_in_doubt();
-            let wake = [look_again, self.parts.deadline, self.grace_until].into_iter().flatten().min();
+            let wakes = [look_again, self.parts.deadline, self.grace_until, self.dispatcher.held_until()];
+            let wake = wakes.into_iter().flatten().min();
             let clock = self.parts.clock.clone();
             tokio::select! {
                 biased;
@@ -319,7 +322,7 @@ impl<'a, A: Api> Runner<'a, A> {
         self.report_dispatchers_stop(was_running);
         match after {
             AfterAttempt::Ended(job, kind) => self.end_row(job, kind),
-            AfterAttempt::Repeat => Ok(()),
+            AfterAttempt::Repeat | AfterAttempt::Held => Ok(()),
             AfterAttempt::Retry(wait) => {
                 self.report(&RunEvent::RetryPlanned {
                     request: &request,
@@ -348,6 +351,14 @@ impl<'a, A: Api> Runner<'a, A> {
                 let unasked = Outcome::unasked(origin, cells, kind, reason, at);
                 self.record(&Outcome { attempts, first_attempt_at, ..unasked })?;
             }
+        }
+        Ok(())
+    }
+
+    /// Ends the rows that were held for their refusal, and failed.
+    fn end_failed_rows(&mut self) -> Result<(), Break> {
+        while let Some(job) = self.dispatcher.take_failed(self.rows_open, self.parts.clock.now()) {
+            self.end_row(job, OutcomeKind::Failed)?;
         }
         Ok(())
     }

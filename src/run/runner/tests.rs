@@ -395,3 +395,48 @@ async fn a_row_that_is_taken_over_while_it_waits_is_not_retried_and_may_end_the_
     );
     assert_eq!((end.totals.calls, end.taken_over), (1, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_every_row_gets_halts_the_run_after_a_few_calls_and_no_row_fails() {
+    for (settings, most) in [("[pace]\nconcurrency = 1", 5), ("", 5 + 16)] {
+        let mut test_run = TestRun::of(&names(200));
+        test_run.settings = settings;
+        for name in names(200) {
+            test_run = test_run.script(name, [answer(403, "")]);
+        }
+        let (end, observed, _) = test_run.play().await;
+        assert!(matches!(&end.stop, Some(Stop::Halted(details)) if details.code == "http_403"), "{end:?}");
+        assert!((5..=most).contains(&end.totals.calls), "{}", end.totals.calls);
+        assert_eq!(observed.outcomes.len(), 200);
+        assert!(observed.outcomes.iter().all(|o| o.kind == OutcomeKind::NotAttempted));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_of_a_few_rows_fail_those_rows_alone_wherever_they_stand() {
+    for (first, step) in [(0, 1), (50, 1), (196, 1), (3, 9)] {
+        let mut test_run = TestRun::of(&names(200));
+        for name in names(200).into_iter().skip(first).step_by(step).take(4) {
+            test_run = test_run.script(name, [failure(404, "InvalidAction.NotFound")]);
+        }
+        let (end, observed, _) = test_run.play().await;
+        let count = |kind| observed.outcomes.iter().filter(|o| o.kind == kind).count();
+        assert!(end.stop.is_none(), "{:?}", end.stop);
+        assert_eq!((count(OutcomeKind::Closed), count(OutcomeKind::Failed)), (196, 4));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_held_when_its_only_companion_is_taken_over_fails_and_the_run_ends() {
+    let mut test_run = TestRun::of(&["a", "b"]).script("a", [answer(403, "")]);
+    let [held, lost] = leases(Duration::from_secs(30));
+    test_run.leases = vec![held, lost.clone()];
+    lost.doubt();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        lost.lose();
+    });
+    let (end, observed, _) = test_run.play().await;
+    assert_eq!(observed.brief(), [("a", OutcomeKind::Failed, 1), ("b", OutcomeKind::NotAttempted, 0)]);
+    assert!(end.stop.is_none());
+}

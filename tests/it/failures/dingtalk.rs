@@ -41,6 +41,24 @@ async fn an_answer_that_every_row_would_get_halts_the_run_with_a_reason_and_a_hi
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_same_unknown_refusal_of_five_rows_halts_the_run_with_a_reason_and_a_hint() {
+    for (name, reply) in [
+        ("every_row_is_refused_without_a_code", Reply::raw(403, "")),
+        ("every_row_is_refused_with_a_new_code", Reply::failure(403, "somethingNew", "said by DingTalk")),
+        ("call_is_unknown", Reply::failure(404, "InvalidAction.NotFound", "said by DingTalk")),
+    ] {
+        let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+        let closer = configured(&sandbox);
+        let meetings = ["a", "b", "c", "d", "e", "f"];
+        closer.list(meetings);
+        for meeting in meetings {
+            sandbox.script(meeting, [reply.clone()]);
+        }
+        assert_failure(name, &closer, &CLOSE).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_run_without_an_access_token_halts() {
     let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
     assert_failure(

@@ -108,6 +108,23 @@ async fn every_command_refuses_an_altered_journal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_journal_without_its_end_is_refused() {
+    let sandbox = slow_sandbox().await;
+    let closer = unfinished(&sandbox).await;
+    let text = std::fs::read_to_string(journal(&closer)).unwrap();
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    std::fs::write(journal(&closer), lines[..lines.len() - 1].concat()).unwrap();
+    assert_failure("journal_is_cut_off", &closer, &["verify", "one"]).await;
+    let summary = closer.folder.path().join("audit/one/summary.json");
+    std::fs::write(&summary, "{}").unwrap();
+    assert_failure("summary_is_altered", &closer, &["verify", "one"]).await;
+    std::fs::remove_file(&summary).unwrap();
+    assert_failure("run_is_unfinished", &closer, &["verify", "one"]).await;
+    std::fs::write(journal(&closer), text.trim_end()).unwrap();
+    assert_failure("journal_is_torn", &closer, &["verify", "one"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_journal_under_another_key_is_broken() {
     let sandbox = slow_sandbox().await;
     let closer = unfinished(&sandbox).await;

@@ -1,5 +1,6 @@
 //! The dispatcher, event by event, at instants that each test chooses. `pace/pauses` has the tests of the pauses alone.
 
+mod refusals;
 mod trouble;
 
 use super::*;
