@@ -85,19 +85,22 @@ pub enum OutcomeKind {
     Duplicate,
     /// The exclusion list names it.
     Excluded,
+    /// It stood in an earlier version of the run's lists, and was taken off. No further request is sent for it.
+    Withdrawn,
     /// The run ended first.
     NotAttempted,
 }
 
 impl OutcomeKind {
     /// All outcomes, in the order in which people read them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Closed,
         Self::AlreadyClosed,
         Self::Failed,
         Self::Invalid,
         Self::Duplicate,
         Self::Excluded,
+        Self::Withdrawn,
         Self::NotAttempted,
     ];
 
@@ -110,6 +113,7 @@ impl OutcomeKind {
             Self::Invalid => "invalid",
             Self::Duplicate => "duplicate",
             Self::Excluded => "excluded",
+            Self::Withdrawn => "withdrawn",
             Self::NotAttempted => "not_attempted",
         }
     }
@@ -118,6 +122,15 @@ impl OutcomeKind {
 impl fmt::Display for OutcomeKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// Whether a row without a final outcome may have ended its meeting: a request was sent, and no answer says that it did nothing.
+/// `http_status` is that of the last answer. What became of earlier requests is not known any more.
+pub(crate) const fn is_in_doubt(attempts: u32, http_status: Option<u16>) -> bool {
+    match (attempts, http_status) {
+        (0, _) | (1, Some(400..=499)) => false,
+        (1.., _) => true,
     }
 }
 
@@ -187,5 +200,25 @@ impl Outcome {
     pub fn duration_ms(&self) -> Option<u64> {
         let first = self.first_attempt_at?;
         u64::try_from(self.finished_at.duration_since(first).as_millis()).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_in_doubt;
+
+    #[test]
+    fn only_a_single_request_that_was_refused_leaves_no_doubt() {
+        for (attempts, http_status, expected) in [
+            (0, None, false),
+            (0, Some(403), false),
+            (1, Some(403), false),
+            (1, None, true),
+            (1, Some(500), true),
+            (1, Some(200), true),
+            (2, Some(403), true),
+        ] {
+            assert_eq!(is_in_doubt(attempts, http_status), expected, "{attempts} {http_status:?}");
+        }
     }
 }

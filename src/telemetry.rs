@@ -122,6 +122,7 @@ impl Observe for RunLog {
                 | OutcomeKind::AlreadyClosed
                 | OutcomeKind::Duplicate
                 | OutcomeKind::Excluded
+                | OutcomeKind::Withdrawn
                 | OutcomeKind::NotAttempted => {
                     debug!(run_id, row = %outcome.origin, conference_id = outcome.conference_id, "{}", outcome.kind);
                 }

@@ -29,7 +29,7 @@ pub(crate) struct Contact {
 /// The findings of a first contact.
 pub(crate) fn contact(contact: &Contact) -> Vec<Finding> {
     let Contact { address, auth, found, sent_at, answered_at } = contact;
-    let mut findings = vec![reached(address, &found.reachability)];
+    let mut findings = vec![reached(address, found)];
     if let Reachability::DingTalk(served_at) = &found.reachability {
         findings.push(match served_at {
             Some(served_at) => clock(ahead(*sent_at, *answered_at, *served_at)),
@@ -44,8 +44,11 @@ pub(crate) fn contact(contact: &Contact) -> Vec<Finding> {
     findings
 }
 
-fn reached(address: &str, reachability: &Reachability) -> Finding {
+fn reached(address: &str, FirstContact { reachability, is_sandbox, .. }: &FirstContact) -> Finding {
     let found = match reachability {
+        Reachability::DingTalk(_) if *is_sandbox => {
+            format!("{address} answers: it is the sandbox, and closes no real meeting")
+        }
         Reachability::DingTalk(_) => format!("{address} answers"),
         Reachability::NoSuchApi => format!("{address} answers, and has no API for access tokens"),
         Reachability::Banned => format!("{address} has banned this address for five minutes"),
@@ -119,7 +122,7 @@ mod tests {
     }
 
     fn lines(reachability: Reachability, token: Option<Result<TokenGrant, TokenError>>) -> Vec<String> {
-        let found = FirstContact { reachability, token };
+        let found = FirstContact { reachability, is_sandbox: false, token };
         let made = Contact {
             address: "https://api.dingtalk.io".into(),
             auth: Some("internal_app"),

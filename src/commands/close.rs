@@ -11,11 +11,11 @@ use super::layers;
 use crate::cli::{CloseArgs, ProgressArg};
 use crate::clock::Clock;
 use crate::dingtalk::HttpApi;
-use crate::display::{Progress, ProgressMode};
+use crate::display::{self, Progress, ProgressMode};
 use crate::events::Observers;
 use crate::exit::{ExitCode, Failure};
 use crate::lifecycle::{
-    self, Feed, LONGEST_OUTAGE, REHEARSAL, Selection, StartedRun, after, guard, preview, signals,
+    self, Feed, LONGEST_OUTAGE, REHEARSAL, Remainder, Selection, StartedRun, after, guard, preview, signals,
 };
 use crate::metrics::Metrics;
 use crate::pace::Pacer;
@@ -42,7 +42,9 @@ pub(super) async fn run(
     }
     guard::check_max_meetings(&selection.survey, &settings)?;
     if args.dry_run {
-        return Ok(preview::dry_run_of_close(&selection.survey, &settings, args.sandbox));
+        let is_rehearsal = args.sandbox.then_some(true);
+        let outlook = lifecycle::look_ahead(&args, &settings, &selection, &hasher, is_rehearsal)?;
+        return Ok(preview::dry_run_of_close(&selection.survey, &outlook, &settings, args.sandbox));
     }
     let clock = Clock::System;
     let (sandbox, auth) = dingtalk(&args, &mut settings).await?;
@@ -50,21 +52,28 @@ pub(super) async fn run(
         // The message after the run reads these settings again. An error in them must come before anything is called.
         settings.notify.robot()?;
     }
-    let api = HttpApi::new(&settings.dingtalk, auth, settings.pace.concurrency, clock.clone())?;
-    guard::confirm_close(&args, &selection.survey, &settings)?;
-    let (started, feed) = lifecycle::start(&args, &settings, selection, &hasher, &clock)?;
-    let mut rows_done = 0;
+    let mut api = HttpApi::new(&settings.dingtalk, auth, settings.pace.concurrency, clock.clone())?;
+    let is_rehearsal = lifecycle::is_rehearsal(&settings, &api).await;
+    api.expect_sandbox(is_rehearsal);
+    let outlook = lifecycle::look_ahead(&args, &settings, &selection, &hasher, Some(is_rehearsal))?;
+    guard::confirm_close(&args, &selection.survey, &outlook, &settings, is_rehearsal)?;
+    let (started, feed) = lifecycle::start(&args, &settings, selection, &hasher, is_rehearsal, &clock)?;
+    let (mut rows_done, mut rows) = (0, total);
     if started.is_continued {
-        rows_done = total - feed.rows_left()?;
-        printer::err(&format!("continuing run {}: {rows_done} of {total} rows done", started.run_id));
+        let Remainder { rows: left, withdrawn, .. } = feed.remainder()?;
+        (rows_done, rows) = (total - left, total + withdrawn);
+        let withdrawn = display::withdrawn(withdrawn);
+        printer::err(&format!(
+            "continuing run {}: {rows_done} of {total} rows done{withdrawn}",
+            started.run_id
+        ));
     }
     let signals = signals::listen()?;
-    let is_rehearsal = lifecycle::is_rehearsal(&settings);
     let mode = progress_mode(args.progress);
-    let progress = Progress::start(mode, (rows_done, total), is_rehearsal, terminal, &clock);
+    let progress = Progress::start(mode, (rows_done, rows), is_rehearsal, terminal, &clock);
     // The span marks every log line of a rehearsal.
     let span = if is_rehearsal { info_span!("sandbox") } else { Span::none() };
-    let parts = CloseParts { settings, clock, api, sandbox, started, feed, signals, progress };
+    let parts = CloseParts { settings, clock, api, sandbox, started, feed, signals, progress, is_rehearsal };
     close(parts).instrument(span).await
 }
 
@@ -78,12 +87,12 @@ struct CloseParts {
     feed: Feed,
     signals: tokio::sync::mpsc::Receiver<Signal>,
     progress: Progress,
+    is_rehearsal: bool,
 }
 
 /// Does the started run, and what follows it.
 async fn close(parts: CloseParts) -> Result<ExitCode, Failure> {
-    let CloseParts { settings, clock, api, sandbox, started, feed, signals, progress } = parts;
-    let is_rehearsal = lifecycle::is_rehearsal(&settings);
+    let CloseParts { settings, clock, api, sandbox, started, feed, signals, progress, is_rehearsal } = parts;
     let metrics = Arc::new(Metrics::new(settings.pace.requests_per_second));
     let mut observer = Observers(vec![
         Box::new(RunLog::new(&started.run_id)),

@@ -8,7 +8,8 @@ use super::layers;
 use crate::cli::EnqueueArgs;
 use crate::clock::Clock;
 use crate::exit::{ExitCode, Failure};
-use crate::lifecycle::{guard, preview};
+use crate::lifecycle::guard;
+use crate::lifecycle::preview::{self, InvalidRows};
 use crate::lists::{Exclusions, ListName, Lists, Triage, TriagedRow};
 use crate::printer;
 use crate::queue::{Added, BrokerError, Link, RedisQueue};
@@ -20,7 +21,8 @@ pub(super) async fn run(args: EnqueueArgs, config: Option<PathBuf>) -> Result<Ex
     let inputs = ListName::all(&args.inputs, args.workbooks.sheet.as_deref())?;
     let lists = Lists::open(&inputs, &settings.input)?;
     let exclusions = guard::exclusions(args.guards.exclude.as_deref(), &settings)?;
-    let survey = preview::survey(&lists, exclusions.clone())?;
+    let named = if args.dry_run { InvalidRows::All } else { InvalidRows::BEFORE_A_QUESTION };
+    let survey = preview::survey(&lists, &exclusions, named)?;
     guard::check_max_meetings(&survey, &settings)?;
     if args.dry_run {
         return Ok(preview::dry_run_of_enqueue(&survey));

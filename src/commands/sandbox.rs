@@ -50,6 +50,7 @@ fn settings(args: &SandboxArgs, faults: Vec<Fault>) -> SandboxSettings {
             month: (args.month_quota > 0).then_some(args.month_quota),
         },
         token_lifetime: args.token_lifetime,
+        says_so: !args.no_header,
         keep_calls: false,
     }
 }

@@ -67,7 +67,11 @@ fn unfinished(path: &Path) -> Failure {
 /// Compares the outcomes with the rows of the lists.
 fn reconcile(verified: Verified, lists: &Lists) -> Result<(), Failure> {
     let reconciliation = verified.reconcile(lists.rows())?;
-    let Reconciliation { rows, without, first_without, surplus, of_other_rows } = &reconciliation;
+    let Reconciliation { rows, without, first_without, surplus, withdrawn, of_other_rows } = &reconciliation;
+    if *withdrawn > 0 {
+        let rows = count(*withdrawn, "row");
+        printer::err(&format!("note: {rows} taken off the lists while the run was unfinished (withdrawn)"));
+    }
     if *of_other_rows > 0 {
         printer::err(&format!(
             "note: {} for rows that are not in these lists",

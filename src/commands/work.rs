@@ -25,9 +25,12 @@ pub(super) async fn run(args: WorkArgs, config: Option<PathBuf>) -> Result<ExitC
     let clock = Clock::System;
     let link = Link::new(&settings.queue, "work")?;
     let auth = settings.dingtalk.auth()?;
-    let api = Arc::new(HttpApi::new(&settings.dingtalk, auth, settings.pace.concurrency, clock.clone())?);
+    let mut api = HttpApi::new(&settings.dingtalk, auth, settings.pace.concurrency, clock.clone())?;
     let audit_dir = &settings.audit.dir;
     journal::lock_audit_dir(audit_dir).map_err(|error| lifecycle::audit_not_writable(audit_dir, &error))?;
+    let is_rehearsal = lifecycle::is_rehearsal(&settings, &api).await;
+    api.expect_sandbox(is_rehearsal);
+    let api = Arc::new(api);
     let mut signals = lifecycle::signals::listen()?;
 
     let (concurrency, per_second) = (settings.pace.concurrency, settings.pace.requests_per_second);
@@ -74,6 +77,7 @@ pub(super) async fn run(args: WorkArgs, config: Option<PathBuf>) -> Result<ExitC
         hasher,
         clock,
         api,
+        is_rehearsal,
         queue,
         quota,
         leases,

@@ -15,7 +15,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::exchange::{Exchange, HttpAnswer, MAX_BODY_BYTES, NoReply, parse_date, parse_retry_after};
+use super::exchange::{
+    Exchange, HttpAnswer, MAX_BODY_BYTES, NoReply, SANDBOX_HEADER, parse_date, parse_retry_after,
+};
 use super::first_contact::{FirstContact, Reachability};
 use super::token_grant::{TokenError, TokenGrant, read_grant};
 use super::token_keeper::AccessToken;
@@ -40,6 +42,8 @@ pub struct HttpApi {
     base_url: BaseUrl,
     auth: Auth,
     clock: Clock,
+    /// Whether the stand-in must answer, or must not. `None`: either may.
+    is_rehearsal: Option<bool>,
 }
 
 /// Why no client could be made.
@@ -84,7 +88,32 @@ impl HttpApi {
         clock: Clock,
     ) -> Result<Self, ClientError> {
         let client = http_client(settings, settings.base_url.is_loopback(), concurrency)?;
-        Ok(Self { client, base_url: settings.base_url.clone(), auth, clock })
+        Ok(Self { client, base_url: settings.base_url.clone(), auth, clock, is_rehearsal: None })
+    }
+
+    /// Accepts only answers of the stand-in in a rehearsal, and only other answers in a real run. So a rehearsal never counts
+    /// as real, and a real run never as a rehearsal, even if another server takes over the address.
+    pub fn expect_sandbox(&mut self, is_rehearsal: bool) {
+        self.is_rehearsal = Some(is_rehearsal);
+    }
+
+    /// Whether the stand-in answers at this address. The request has no token, names no meeting and is not metered.
+    pub async fn is_answered_by_sandbox(&self) -> bool {
+        is_sandbox(&self.exchange(self.client.get(self.base_url.join("/"))).await)
+    }
+
+    fn check_server(&self, exchange: Exchange) -> Exchange {
+        match (&exchange, self.is_rehearsal) {
+            (Exchange::Answered(answer), Some(expected)) if answer.is_sandbox != expected => {
+                let other = if expected {
+                    "a server that is not the sandbox answered, and this run is a rehearsal"
+                } else {
+                    "the sandbox answered, and this run is not a rehearsal"
+                };
+                Exchange::NoReply(NoReply::WrongServer(other))
+            }
+            (Exchange::Answered(_) | Exchange::NoReply(_), _) => exchange,
+        }
     }
 
     async fn exchange(&self, request: RequestBuilder) -> Exchange {
@@ -97,11 +126,19 @@ impl HttpApi {
         Ok(match self.request_token().await? {
             TokenReply::Answered { exchange, sent } => {
                 let token = Some(read_grant(&exchange, &sent));
-                FirstContact { reachability: Reachability::of(&exchange), token }
+                FirstContact {
+                    reachability: Reachability::of(&exchange),
+                    is_sandbox: self.base_url.is_loopback() && is_sandbox(&exchange),
+                    token,
+                }
             }
             TokenReply::Elsewhere(_) => {
                 let exchange = self.post(INTERNAL_TOKEN_PATH, &json!({})).await;
-                FirstContact { reachability: Reachability::of(&exchange), token: None }
+                FirstContact {
+                    reachability: Reachability::of(&exchange),
+                    is_sandbox: self.base_url.is_loopback() && is_sandbox(&exchange),
+                    token: None,
+                }
             }
         })
     }
@@ -147,6 +184,10 @@ impl HttpApi {
         };
         Ok(TokenReply::Answered { exchange: self.post(&path, &body).await, sent })
     }
+}
+
+fn is_sandbox(exchange: &Exchange) -> bool {
+    matches!(exchange, Exchange::Answered(answer) if answer.is_sandbox)
 }
 
 /// The reply to a request for an access token.
@@ -200,6 +241,7 @@ async fn read(mut response: Response, clock: &Clock) -> HttpAnswer {
     let text = |name: &str| response.headers().get(name)?.to_str().ok().map(str::to_owned);
     let mut answer = HttpAnswer {
         status: response.status().as_u16(),
+        is_sandbox: response.headers().contains_key(SANDBOX_HEADER),
         request_id: text("x-acs-request-id"),
         retry_after: text(RETRY_AFTER.as_str())
             .or_else(|| text("x-acs-retry-after"))
@@ -232,7 +274,7 @@ impl super::Api for HttpApi {
         headers.insert(CONTENT_TYPE, "application/json".parse().expect("a valid header"));
         headers.insert(ACCEPT, "application/json".parse().expect("a valid header"));
         let url = self.base_url.join(&close_path(request));
-        self.exchange(self.client.delete(url).headers(headers)).await
+        self.check_server(self.exchange(self.client.delete(url).headers(headers)).await)
     }
 
     async fn fetch_token(&self) -> Result<TokenGrant, TokenError> {

@@ -103,6 +103,13 @@ const CERTIFICATE_UNTRUSTED: Code = Code::ours(
     "install the system's certificates (ca-certificates), or name the authority of a company's own proxy in dingtalk.ca_file; a wrong clock makes good certificates look expired",
 );
 
+const WRONG_SERVER: Code = Code::ours(
+    &["wrong_server"],
+    Verdict::Halt,
+    "another server answers at this address now",
+    "find out which server answers at dingtalk.base_url; continue a rehearsal with the sandbox, and a real run with DingTalk",
+);
+
 const TIMEOUT: Code = Code::ours(
     &["timeout"],
     Verdict::Retry,
@@ -359,6 +366,7 @@ static CODES: &[Code] = &[
     CONNECT_FAILED,
     CERTIFICATE_UNTRUSTED,
     TIMEOUT,
+    WRONG_SERVER,
     CONNECTION_LOST,
     UNREADABLE_ANSWER,
     ADDRESS_BANNED,
@@ -383,6 +391,7 @@ pub(super) const fn of_no_reply(no_reply: &NoReply) -> &'static Code {
     match no_reply {
         NoReply::NoConnection(_) => &CONNECT_FAILED,
         NoReply::Untrusted(_) => &CERTIFICATE_UNTRUSTED,
+        NoReply::WrongServer(_) => &WRONG_SERVER,
         NoReply::Timeout => &TIMEOUT,
         NoReply::Broken(_) => &CONNECTION_LOST,
     }

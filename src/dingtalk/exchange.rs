@@ -14,6 +14,9 @@ pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
 /// a wrong header cannot stop a run for a day.
 pub(super) const MAX_SERVER_WAIT: Duration = Duration::from_mins(5);
 
+/// The header by which the stand-in says that it is not DingTalk.
+pub(crate) const SANDBOX_HEADER: &str = "x-meeting-closer-sandbox";
+
 /// The end of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exchange {
@@ -32,6 +35,8 @@ pub struct HttpAnswer {
     pub body: Vec<u8>,
     /// Whether `body` is whole.
     pub complete: bool,
+    /// Whether the answer says that it comes from the stand-in: the header [`SANDBOX_HEADER`].
+    pub is_sandbox: bool,
     /// The header `x-acs-request-id`.
     pub request_id: Option<String>,
     /// How long the server asked us to wait: at most [`MAX_SERVER_WAIT`].
@@ -49,6 +54,9 @@ pub enum NoReply {
     /// The server could not prove that it is DingTalk, so no request was sent.
     #[error("the certificate is not trusted: {0}")]
     Untrusted(String),
+    /// The stand-in answered in a real run, or another server in a rehearsal. What it did with the request is unknown.
+    #[error("{0}")]
+    WrongServer(&'static str),
     /// The request may have arrived, but no answer came in time.
     #[error("no answer in time")]
     Timeout,

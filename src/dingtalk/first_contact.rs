@@ -14,6 +14,8 @@ use super::token_grant::{TokenError, TokenGrant};
 pub struct FirstContact {
     /// Who answered.
     pub reachability: Reachability,
+    /// Whether the stand-in answered.
+    pub is_sandbox: bool,
     /// The access token, or why there is none. `None` if access tokens are fetched elsewhere.
     pub token: Option<Result<TokenGrant, TokenError>>,
 }

@@ -20,6 +20,7 @@ pub use client::HttpApi;
 pub(crate) use codes::UNKNOWN_REFUSAL_HINT;
 pub use codes::hint;
 pub(crate) use codes::says_ended;
+pub(crate) use exchange::SANDBOX_HEADER;
 pub use exchange::{Exchange, HttpAnswer, NoReply};
 pub(crate) use first_contact::{FirstContact, Reachability};
 pub(crate) use judge::judge;

@@ -153,7 +153,7 @@ fn judge(exchange: &Exchange, secrets: &[SecretString]) -> SendResult {
         Exchange::NoReply(no_reply @ (NoReply::NoConnection(_) | NoReply::Untrusted(_))) => {
             return SendResult::Again(RobotError::Unreachable(hidden(&no_reply.to_string())));
         }
-        Exchange::NoReply(no_reply @ (NoReply::Timeout | NoReply::Broken(_))) => {
+        Exchange::NoReply(no_reply @ (NoReply::WrongServer(_) | NoReply::Timeout | NoReply::Broken(_))) => {
             return SendResult::Failed(RobotError::Unknown(hidden(&no_reply.to_string())));
         }
     };

@@ -8,6 +8,8 @@ mod progress;
 mod queue_table;
 
 pub(crate) use closing_table::{closing_table, end_notes};
-pub(crate) use preview::{contents, forecast, remarks};
+pub(crate) use preview::{
+    contents, exclusions, forecast, invalid_row, more_invalid_rows, remarks, withdrawn,
+};
 pub(crate) use progress::{Progress, ProgressMode};
 pub(crate) use queue_table::queue_table;

@@ -4,7 +4,7 @@
 //!
 //! - A row of a list is what it says (conference id and union id), never its line. An entry of a queue is a row of its own,
 //!   whatever it says.
-//! - `not_attempted` leaves a row open. The next outcome of the same row replaces it.
+//! - `not_attempted` and `withdrawn` leave a row open. The next outcome of the same row replaces them.
 //! - `duplicate` and `invalid` replace nothing: each is the outcome of one more row that says the same.
 //! - DingTalk's final answer (`closed`, `already_closed`, `failed`) ends a row, once.
 //!
@@ -67,7 +67,7 @@ pub(crate) enum RowEffect {
 impl RowEffect {
     pub(crate) const fn of(kind: OutcomeKind) -> Self {
         match kind {
-            OutcomeKind::NotAttempted => Self::LeavesOpen,
+            OutcomeKind::NotAttempted | OutcomeKind::Withdrawn => Self::LeavesOpen,
             OutcomeKind::Closed | OutcomeKind::AlreadyClosed | OutcomeKind::Failed => Self::Ends,
             OutcomeKind::Excluded => Self::Excludes,
             OutcomeKind::Duplicate | OutcomeKind::Invalid => Self::StandsBeside,
@@ -75,7 +75,7 @@ impl RowEffect {
     }
 }
 
-/// The rows whose last outcome is `not_attempted`, with what the reader of the journal keeps about each.
+/// The rows whose last outcome leaves them open, with what the reader of the journal keeps about each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OpenRows<T>(FingerprintMap<T>);
 
@@ -86,8 +86,8 @@ impl<T> Default for OpenRows<T> {
 }
 
 impl<T> OpenRows<T> {
-    /// Takes in the row's next outcome. `record` receives what was kept about the `not_attempted` outcome that this one
-    /// replaces, if it replaces one. What `record` returns is kept while the row is open.
+    /// Takes in the row's next outcome. `record` receives what was kept about the outcome that this one replaces,
+    /// if it replaces one. What `record` returns is kept while the row is open.
     pub(crate) fn learn(&mut self, row: Fingerprint, kind: OutcomeKind, record: impl FnOnce(Option<T>) -> T) {
         match RowEffect::of(kind) {
             RowEffect::LeavesOpen => match self.0.entry(row) {
@@ -150,13 +150,17 @@ mod tests {
     }
 
     #[test]
-    fn the_next_outcome_of_a_row_replaces_not_attempted_and_nothing_else() {
-        use OutcomeKind::{AlreadyClosed, Closed, Excluded, Failed, NotAttempted};
+    fn the_next_outcome_of_a_row_replaces_an_open_one_and_nothing_else() {
+        use OutcomeKind::{AlreadyClosed, Closed, Excluded, Failed, NotAttempted, Withdrawn};
         for kind in [Closed, AlreadyClosed, Failed, Excluded] {
             assert_eq!(replaced(&[NotAttempted, kind]), [None, Some(0)], "{kind:?}");
             assert_eq!(replaced(&[kind, kind]), [None, None], "{kind:?}");
             assert_eq!(replaced(&[kind, NotAttempted, NotAttempted, kind]), [None, None, Some(1), Some(2)]);
         }
+        assert_eq!(
+            replaced(&[NotAttempted, Withdrawn, Withdrawn, Closed]),
+            [None, Some(0), Some(1), Some(2)]
+        );
     }
 
     #[test]

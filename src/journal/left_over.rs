@@ -28,7 +28,8 @@ fn is_left_over(kind: OutcomeKind) -> bool {
         | OutcomeKind::AlreadyClosed
         | OutcomeKind::Invalid
         | OutcomeKind::Duplicate
-        | OutcomeKind::Excluded => false,
+        | OutcomeKind::Excluded
+        | OutcomeKind::Withdrawn => false,
     }
 }
 

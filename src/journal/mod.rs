@@ -17,6 +17,7 @@ mod read_ahead;
 mod reader;
 mod record;
 mod recovery;
+mod replay;
 mod run_folder;
 mod run_index;
 mod run_pace;
@@ -39,11 +40,14 @@ pub use record::{
 };
 pub(crate) use recovery::RecoverError;
 pub use recovery::recover;
+pub(crate) use replay::replay;
 pub(crate) use run_folder::{create_run_folder, discard_run_folder, is_run_id, lock_audit_dir, sync_folder};
 pub(crate) use run_index::{RowPlace, RunIndex};
 pub(crate) use run_pace::RunPace;
 pub(crate) use run_timeline::{ProcessSpan, RunTimeline};
-pub(crate) use runs::{DIGITS_IN_ID, PastRun, RunsError, find_run, runs_of_the_same_work};
+pub(crate) use runs::{
+    DIGITS_IN_ID, PastRun, RunsError, find_run, newest_of_the_same_name, runs_of_the_same_work,
+};
 pub use storage::{FileStorage, Storage};
 pub use timeline::Timeline;
 pub(crate) use timeline::{MAX_SPANS, Span};

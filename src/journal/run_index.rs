@@ -11,7 +11,7 @@ use super::{
     Chain, JournalEntry, OpenRows, OutcomeRecord, ReadError, Reader, Record, RowIdentity, RunFinished,
     RunPace, RunStarted, RunTimeline,
 };
-use crate::outcome::OutcomeKind;
+use crate::outcome::{OutcomeKind, is_in_doubt};
 
 /// What the reports need of a journal.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub struct RunIndex {
     pub outcome_codes: BTreeMap<(OutcomeKind, String), u64>,
     /// Requests, refusals, pauses and rate over time.
     pub timeline: RunTimeline,
+    /// `withdrawn` rows that were asked for without an answer.
+    pub withdrawn_in_doubt: u64,
     /// Where the journal ends.
     pub chain: Chain,
     /// The rows in input order.
@@ -60,6 +62,8 @@ pub struct RowPlace {
 /// What an open row's next outcome takes back: the row's place in [`RunIndex::rows`], and the code that was counted.
 struct OpenRow {
     index: usize,
+    kind: OutcomeKind,
+    is_withdrawn_in_doubt: bool,
     code: String,
 }
 
@@ -88,6 +92,7 @@ impl RunIndex {
             codes: BTreeMap::new(),
             outcome_codes: BTreeMap::new(),
             timeline: RunTimeline::begun(started_at),
+            withdrawn_in_doubt: 0,
             chain: reader.chain().clone(),
             rows: vec![],
             started,
@@ -136,16 +141,21 @@ impl RunIndex {
     fn learn_outcome(&mut self, outcome: OutcomeRecord, place: RowPlace, open: &mut OpenRows<OpenRow>) {
         let row = RowIdentity::of_run(&self.started).of_outcome(&outcome);
         open.learn(row, outcome.outcome, |replaced| {
-            let index = if let Some(OpenRow { index, code }) = replaced {
+            let index = if let Some(OpenRow { index, kind, is_withdrawn_in_doubt, code }) = replaced {
                 self.rows[index] = place;
-                self.uncount(OutcomeKind::NotAttempted, code);
+                self.uncount(kind, code);
+                self.withdrawn_in_doubt -= u64::from(is_withdrawn_in_doubt);
                 index
             } else {
                 self.rows.push(place);
                 self.rows.len() - 1
             };
-            self.count(outcome.outcome, &outcome.code);
-            OpenRow { index, code: outcome.code }
+            let kind = outcome.outcome;
+            self.count(kind, &outcome.code);
+            let is_withdrawn_in_doubt =
+                kind == OutcomeKind::Withdrawn && is_in_doubt(outcome.attempts, outcome.http_status);
+            self.withdrawn_in_doubt += u64::from(is_withdrawn_in_doubt);
+            OpenRow { index, kind, is_withdrawn_in_doubt, code: outcome.code }
         });
     }
 
@@ -177,7 +187,7 @@ impl RunIndex {
 }
 
 /// The next record, or none at the journal's end. A torn end counts as the end: a killed run has reports too.
-fn next_whole(reader: &mut Reader) -> Result<Option<JournalEntry>, ReadError> {
+pub(super) fn next_whole(reader: &mut Reader) -> Result<Option<JournalEntry>, ReadError> {
     match reader.next_entry() {
         Err(ReadError::Broken { .. }) if reader.is_at_torn_tail()? => Ok(None),
         next => next,

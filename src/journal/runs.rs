@@ -2,6 +2,7 @@
 //!
 //! Invariant: an unreadable audit folder is an error, never "no run".
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -126,14 +127,17 @@ impl PastRun {
     /// Whether both runs are rehearsals, or both use the same address of DingTalk. A real run never continues a rehearsal:
     /// the meetings that a rehearsal closed are still open.
     pub(crate) fn is_at_the_same_place(&self, wanted: &RunStarted) -> bool {
-        let base_url = |run: &RunStarted| run.settings.get("dingtalk.base_url").cloned();
-        self.latest.sandbox == wanted.sandbox
-            && (wanted.sandbox || base_url(&self.latest) == base_url(wanted))
+        is_same_place(&self.latest, wanted)
     }
 
     fn is_same_work(&self, wanted: &RunStarted) -> bool {
         self.latest.lists_digest == wanted.lists_digest && self.is_at_the_same_place(wanted)
     }
+}
+
+fn is_same_place(run: &RunStarted, wanted: &RunStarted) -> bool {
+    let base_url = |run: &RunStarted| run.settings.get("dingtalk.base_url").cloned();
+    run.sandbox == wanted.sandbox && (wanted.sandbox || base_url(run) == base_url(wanted))
 }
 
 /// The folder of a run: its path, its id in the audit folder, or `latest`.
@@ -178,6 +182,31 @@ pub(crate) fn runs_of_the_same_work(
     }
     runs.sort_by_key(|run| run.begun_at);
     Ok(runs)
+}
+
+/// The newest run at the same place with a list of the same file name. Only the first records of the other runs are read.
+pub(crate) fn newest_of_the_same_name(audit_dir: &Path, wanted: &RunStarted) -> io::Result<Option<PastRun>> {
+    let mut newest: Option<(Timestamp, PathBuf)> = None;
+    for folder in folders(audit_dir)? {
+        if let Start::Run { at, started, .. } = Start::of(&folder, &Hasher::PLAIN)?
+            && started.queue.is_none()
+            && have_a_name_in_common(&started, wanted)
+            && is_same_place(&started, wanted)
+        {
+            newest = newest.max(Some((at, folder)));
+        }
+    }
+    newest.map_or(Ok(None), |(_, folder)| PastRun::look_into(&folder))
+}
+
+fn have_a_name_in_common(run: &RunStarted, wanted: &RunStarted) -> bool {
+    let names = |run: &RunStarted| -> Vec<OsString> {
+        // Standard input and the rows of an earlier run have no file name of their own.
+        let lists = run.lists.iter().filter(|list| run.retry_of.is_none() && list.source != "-");
+        lists.filter_map(|list| Some(Path::new(&list.source).file_name()?.to_owned())).collect()
+    };
+    let wanted = names(wanted);
+    names(run).iter().any(|name| wanted.contains(name))
 }
 
 /// Whether a run's folder has the default name of a run over these lists.

@@ -74,15 +74,22 @@ pub enum VerifyError {
     Torn(u64),
 }
 
-/// How many outcomes there are for the rows that say the same. A replaced `not_attempted` does not count.
+/// How many outcomes there are for the rows that say the same. A replaced outcome does not count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct OutcomeCounts {
     of_row: FingerprintMap<u32>,
     open: OpenRows<()>,
+    /// Rows whose last outcome is `withdrawn`.
+    withdrawn: FingerprintSet,
 }
 
 impl OutcomeCounts {
     fn count(&mut self, row: Fingerprint, kind: OutcomeKind) {
+        if kind == OutcomeKind::Withdrawn {
+            self.withdrawn.insert(row);
+        } else {
+            self.withdrawn.remove(&row);
+        }
         self.open.learn(row, kind, |replaced| {
             if replaced.is_none() {
                 *self.of_row.entry(row).or_default() += 1;
@@ -102,7 +109,9 @@ pub struct Reconciliation {
     pub first_without: Option<Origin>,
     /// Outcomes beyond one a row, of rows that the lists hold.
     pub surplus: u64,
-    /// Outcomes of rows that the lists do not hold.
+    /// Rows that were taken off the lists while the run was unfinished.
+    pub withdrawn: u64,
+    /// Other outcomes of rows that the lists do not hold.
     pub of_other_rows: u64,
 }
 
@@ -131,9 +140,13 @@ impl Verified {
             }
         }
         for (row, left) in self.outcomes.of_row {
-            let count =
-                if listed.contains(&row) { &mut accounts.surplus } else { &mut accounts.of_other_rows };
-            *count += u64::from(left);
+            let is_withdrawn = left > 0 && self.outcomes.withdrawn.contains(&row);
+            if listed.contains(&row) {
+                accounts.surplus += u64::from(left);
+            } else {
+                accounts.withdrawn += u64::from(is_withdrawn);
+                accounts.of_other_rows += u64::from(left) - u64::from(is_withdrawn);
+            }
         }
         Ok(accounts)
     }

@@ -18,7 +18,7 @@ use crate::{printer, report};
 pub(super) fn find(
     args: &CloseArgs,
     audit_dir: &Path,
-    earlier: Option<EarlierRun>,
+    earlier: Option<&EarlierRun>,
     record: &RunStarted,
     hasher: &Hasher,
 ) -> Result<Option<PastRun>, Failure> {
@@ -48,7 +48,7 @@ fn is_complete(run: &PastRun) -> bool {
 }
 
 /// The named run, if it has open rows. If the named run of the same lists is complete, a new run starts.
-fn to_resume(earlier: Option<EarlierRun>, record: &RunStarted) -> Result<Option<PastRun>, Failure> {
+fn to_resume(earlier: Option<&EarlierRun>, record: &RunStarted) -> Result<Option<PastRun>, Failure> {
     let Some(earlier) = earlier else { return Ok(None) };
     let run = earlier.run();
     let id = &run.latest.run_id;
@@ -61,12 +61,23 @@ fn to_resume(earlier: Option<EarlierRun>, record: &RunStarted) -> Result<Option<
     }
     match earlier {
         EarlierRun::Retry(_) => Ok(None),
-        EarlierRun::Resume(run) if is_complete(&run) && run.latest.lists_digest == record.lists_digest => {
-            printer::err(&format!("run {} is complete: starting a new run", run.latest.run_id));
-            Ok(None)
-        }
-        EarlierRun::Resume(run) => Ok(Some(run)),
+        EarlierRun::Resume(run) if is_over(run, record) => Ok(None),
+        EarlierRun::Resume(run) => Ok(Some(run.clone())),
     }
+}
+
+/// Whether a run is complete, and these are its lists. Then a new run starts in its place.
+pub(super) fn is_over(run: &PastRun, record: &RunStarted) -> bool {
+    is_complete(run) && run.latest.lists_digest == record.lists_digest
+}
+
+/// What the journal of an unfinished run says, without a lock and without a change.
+pub(super) fn look(unfinished: &PastRun, hasher: &Hasher) -> Result<History, Failure> {
+    let mut history = History::default();
+    let path = unfinished.folder.join(journal::FILE_NAME);
+    journal::replay(&path, hasher.clone(), |entry| history.learn(&entry.record, entry.at))
+        .map_err(|error| not_recovered(RecoverError::Read(error), unfinished, hasher))?;
+    Ok(history)
 }
 
 /// Opens the journal of an unfinished run, replays it, and adds the record that the run continues.

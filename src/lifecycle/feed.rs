@@ -4,7 +4,7 @@
 
 use tokio::sync::mpsc;
 
-use crate::lists::{Exclusions, ListError, Lists, Triage};
+use crate::lists::{Exclusions, ListError, Lists, Triage, TriagedRow};
 use crate::run::{History, IncomingRow};
 
 /// How many rows the feed reads ahead of the run.
@@ -18,20 +18,35 @@ pub(crate) struct Feed {
     pub(super) history: History,
 }
 
+/// What a continued run has left to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Remainder {
+    /// Rows of the lists without an outcome.
+    pub(crate) rows: u64,
+    /// Those of them whose meeting is to be closed.
+    pub(crate) to_close: u64,
+    /// Rows that the lists do not have any more.
+    pub(crate) withdrawn: u64,
+}
+
 impl Feed {
-    /// How many rows of the lists have no outcome in the journal.
-    pub(crate) fn rows_left(&self) -> Result<u64, ListError> {
+    /// What is left to do.
+    pub(crate) fn remainder(&self) -> Result<Remainder, ListError> {
         let mut triage = Triage::new(self.exclusions.clone());
         let mut history = self.history.clone();
-        let mut left = 0;
+        let mut remainder = Remainder::default();
         for row in self.lists.rows() {
-            left += u64::from(history.admit(triage.sort(row?)).is_some());
+            if let Some(IncomingRow { entry, .. }) = history.admit(triage.sort(row?)) {
+                remainder.rows += 1;
+                remainder.to_close += u64::from(matches!(entry, TriagedRow::ToClose { .. }));
+            }
         }
-        Ok(left)
+        remainder.withdrawn = history.withdrawn_rows();
+        Ok(remainder)
     }
 
-    /// Reads the lists again, on a thread of its own, up to [`READ_AHEAD`] rows ahead of the run. After the lists come the rows
-    /// of the journal that are in doubt and not in the lists any more.
+    /// Reads the lists again, on a thread of its own, up to [`READ_AHEAD`] rows ahead of the run. After the lists come the open
+    /// rows of the journal that are not in the lists any more.
     pub(crate) fn start(self) -> mpsc::Receiver<Result<IncomingRow, ListError>> {
         let Self { lists, exclusions, mut history } = self;
         let (sender, receiver) = mpsc::channel(READ_AHEAD);
@@ -45,7 +60,7 @@ impl Feed {
                     return;
                 }
             }
-            for incoming in history.left_in_doubt() {
+            for incoming in history.withdrawn() {
                 if sender.blocking_send(Ok(incoming)).is_err() {
                     return;
                 }

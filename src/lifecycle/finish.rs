@@ -12,6 +12,7 @@ use crate::journal::{self, Record, RunFinished};
 use crate::printer;
 use crate::report::{self, Summary};
 use crate::run::{RunEnd, Stop};
+use crate::wording::count;
 
 /// The exit code and the summary of a run, or why its reports could not be written.
 pub(crate) type Finished = Result<(ExitCode, Summary), Failure>;
@@ -46,6 +47,12 @@ pub(crate) fn finish(end: &RunEnd, run: &StartedRun, clock: &Clock) -> Finished 
     let summary =
         report::write_reports(&run.folder, run.hasher.clone()).inspect_err(|_| print_next_command(run))?;
     print_end(&summary, run);
+    if end.withdrawn_in_doubt > 0 {
+        printer::err(&format!(
+            "hint: {} may have ended or not: a request was sent and not answered; look at the rows in audit.csv",
+            count(end.withdrawn_in_doubt, "withdrawn meeting")
+        ));
+    }
     // If the run was halted before its first request, no row has the code, and the table has no hint for it.
     // Nor has it one for a code that is not known.
     if let Some(Stop::Halted(details)) = &end.stop {

@@ -4,8 +4,9 @@
 
 use std::path::Path;
 
-use super::rehearsal::is_rehearsal;
+use super::outlook::Outlook;
 use crate::cli::{CloseArgs, EnqueueArgs};
+use crate::display;
 use crate::exit::{ExitCode, Failure};
 use crate::lists::{Exclusions, Survey};
 use crate::printer;
@@ -34,13 +35,25 @@ pub(crate) fn check_max_meetings(survey: &Survey, settings: &Settings) -> Result
 }
 
 /// Asks whether to close the meetings. A run in the sandbox needs no confirmation.
-pub(crate) fn confirm_close(args: &CloseArgs, survey: &Survey, settings: &Settings) -> Result<(), Failure> {
-    if args.sandbox || args.guards.yes || survey.to_close == 0 {
+pub(crate) fn confirm_close(
+    args: &CloseArgs,
+    survey: &Survey,
+    outlook: &Outlook,
+    settings: &Settings,
+    is_rehearsal: bool,
+) -> Result<(), Failure> {
+    let to_close = outlook.to_close(survey);
+    if args.sandbox || args.guards.yes || to_close == 0 {
         return Ok(());
     }
-    let note = if is_rehearsal(settings) { " (a stand-in on this machine)" } else { "" };
-    let meetings = count(survey.to_close, "meeting");
-    let question = format!("Close {meetings} at {}{note}?", settings.dingtalk.base_url);
+    let note = if is_rehearsal { " (a stand-in on this machine)" } else { "" };
+    let meetings = count(to_close, "meeting");
+    let verb = match &outlook.continued {
+        None => "Close".to_owned(),
+        Some(continued) => format!("Continue run {} ({}) and close", continued.run_id, continued.rows_done()),
+    };
+    let question =
+        format!("{verb} {meetings} at {}{note}{}?", settings.dingtalk.base_url, about_exclusions(survey));
     confirm(&question, "nothing was called")
 }
 
@@ -54,7 +67,14 @@ pub(crate) fn confirm_enqueue(
         return Ok(());
     }
     let requests = count(survey.to_close, "close request");
-    confirm(&format!("Add {requests} to {}?", settings.queue.stream), "nothing was added")
+    let question = format!("Add {requests} to {}{}?", settings.queue.stream, about_exclusions(survey));
+    confirm(&question, "nothing was added")
+}
+
+/// What a question says about the exclusions.
+fn about_exclusions(survey: &Survey) -> String {
+    let exclusions = survey.exclusions.as_ref().map(display::exclusions);
+    exclusions.map(|exclusions| format!(" ({exclusions})")).unwrap_or_default()
 }
 
 /// Asks for a yes. `refused` says what did not happen without it.

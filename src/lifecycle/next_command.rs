@@ -11,6 +11,27 @@ pub(crate) fn next_command(run_id: &str, retry_of: Option<&str>) -> String {
     continuing(std::env::args_os(), run_id, retry_of)
 }
 
+/// The same command, but it continues this run.
+pub(super) fn resume_command(run_id: &str) -> String {
+    resuming(std::env::args_os(), run_id)
+}
+
+fn resuming(words: impl Iterator<Item = OsString>, run_id: &str) -> String {
+    let is_dropped = |word: &OsString| word == "--dry-run" || word.as_bytes().starts_with(b"--run-id=");
+    let mut words: Vec<OsString> = words.filter(|word| !is_dropped(word)).collect();
+    if let Some(option) = words.iter().position(|word| word == "--run-id") {
+        words.drain(option..words.len().min(option + 2));
+    }
+    // After `--` every word is a list.
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    words.splice(end..end, ["--resume".into(), run_id.into()]);
+    words.into_iter().map(quoted_word).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted_word(word: OsString) -> String {
+    word.into_string().map_or_else(|bytes| quoted_bytes(bytes.as_bytes()), |word| quoted(&word))
+}
+
 fn continuing(words: impl Iterator<Item = OsString>, run_id: &str, retry_of: Option<&str>) -> String {
     let id_after = |option: &str| match option {
         "--resume" => Some(run_id.to_owned()),
@@ -89,6 +110,17 @@ mod tests {
         assert_eq!(continued(&["mc", "close", "--resume=latest"]), "mc close --resume=R2");
         assert_eq!(continued(&["mc", "close", "--retry-failed", "latest"]), "mc close --retry-failed R1");
         assert_eq!(continued(&["mc", "close", "latest"]), "mc close latest");
+    }
+
+    #[test]
+    fn the_command_that_resumes_a_run_has_its_id_and_neither_dry_run_nor_another_id() {
+        for (words, expected) in [
+            ("mc close --dry-run a.csv", "mc close a.csv --resume R1"),
+            ("mc close --yes --run-id x a.csv", "mc close --yes a.csv --resume R1"),
+            ("mc close --run-id=x -- a.csv", "mc close --resume R1 -- a.csv"),
+        ] {
+            assert_eq!(resuming(words.split(' ').map(OsString::from), "R1"), expected);
+        }
     }
 
     #[test]

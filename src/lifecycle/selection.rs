@@ -4,7 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{guard, preview};
+use super::guard;
+use super::preview::{self, InvalidRows};
 use crate::cli::CloseArgs;
 use crate::exit::{ExitCode, Failure};
 use crate::journal::{self, Hasher, ListRecord, PastRun};
@@ -43,7 +44,14 @@ impl Selection {
     pub(crate) fn of(args: &CloseArgs, settings: &Settings, hasher: &Hasher) -> Result<Self, Failure> {
         let (lists, earlier) = open(args, settings, hasher)?;
         let exclusions = guard::exclusions(args.guards.exclude.as_deref(), settings)?;
-        let survey = preview::survey(&lists, exclusions.clone())?;
+        let named = if args.dry_run {
+            InvalidRows::All
+        } else if args.sandbox || args.guards.yes {
+            InvalidRows::BEFORE_A_RUN
+        } else {
+            InvalidRows::BEFORE_A_QUESTION
+        };
+        let survey = preview::survey(&lists, &exclusions, named)?;
         Ok(Self { lists, exclusions, survey, earlier })
     }
 

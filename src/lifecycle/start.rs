@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use super::continuation;
 use super::feed::Feed;
 use super::next_command::next_command;
-use super::rehearsal::is_rehearsal;
 use super::run_folder::{self, RunFolder, audit_not_writable};
-use super::selection::Selection;
+use super::selection::{EarlierRun, Selection};
 use crate::cli::CloseArgs;
 use crate::clock::Clock;
 use crate::exit::{ExitCode, Failure};
@@ -21,6 +20,7 @@ use crate::journal::{
 };
 use crate::lists::ListFacts;
 use crate::outcome::OutcomeKind;
+use crate::printer;
 use crate::run::History;
 use crate::settings::Settings;
 
@@ -62,14 +62,20 @@ pub(crate) fn start(
     settings: &Settings,
     selection: Selection,
     hasher: &Hasher,
+    is_rehearsal: bool,
     clock: &Clock,
 ) -> Result<(StartedRun, Feed), Failure> {
     let audit_dir = &settings.audit.dir;
     let _lock = journal::lock_audit_dir(audit_dir).map_err(|error| audit_not_writable(audit_dir, &error))?;
-    let record = of_lists(&selection, settings, hasher);
+    let record = of_lists(&selection, settings, hasher, is_rehearsal);
     let Selection { lists, exclusions, earlier, .. } = selection;
     let retry_of = record.retry_of.clone();
-    if let Some(unfinished) = continuation::find(args, audit_dir, earlier, &record, hasher)? {
+    if let Some(EarlierRun::Resume(run)) = &earlier
+        && continuation::is_over(run, &record)
+    {
+        printer::err(&format!("run {} is complete: starting a new run", run.latest.run_id));
+    }
+    if let Some(unfinished) = continuation::find(args, audit_dir, earlier.as_ref(), &record, hasher)? {
         let (journal, history) = continuation::open(&unfinished, &record, hasher, clock)?;
         let run_id = unfinished.latest.run_id;
         let started = StartedRun {
@@ -97,17 +103,23 @@ pub(crate) fn start(
 pub(crate) fn start_worker_run(
     settings: &Settings,
     hasher: &Hasher,
+    is_rehearsal: bool,
     clock: &Clock,
 ) -> Result<StartedRun, Failure> {
     let audit_dir = &settings.audit.dir;
     let folder = run_folder::make_dated(audit_dir, "queue", clock)?;
     let queue = Some(settings.queue.stream.clone());
-    let record = RunStarted { queue, ..first_record(settings, hasher) };
+    let record = RunStarted { queue, ..first_record(settings, hasher, is_rehearsal) };
     new_run(audit_dir, folder, record, hasher, clock)
 }
 
 /// The first record of a run over lists, without the run's id.
-fn of_lists(selection: &Selection, settings: &Settings, hasher: &Hasher) -> RunStarted {
+pub(super) fn of_lists(
+    selection: &Selection,
+    settings: &Settings,
+    hasher: &Hasher,
+    is_rehearsal: bool,
+) -> RunStarted {
     let Selection { lists, survey, .. } = selection;
     RunStarted {
         lists: lists.facts().into_iter().map(list_record).collect(),
@@ -120,18 +132,18 @@ fn of_lists(selection: &Selection, settings: &Settings, hasher: &Hasher) -> RunS
             excluded: survey.excluded,
         },
         retry_of: selection.retry_of(),
-        ..first_record(settings, hasher)
+        ..first_record(settings, hasher, is_rehearsal)
     }
 }
 
 /// What is the same in every first record.
-fn first_record(settings: &Settings, hasher: &Hasher) -> RunStarted {
+fn first_record(settings: &Settings, hasher: &Hasher, is_rehearsal: bool) -> RunStarted {
     RunStarted {
         run_id: String::new(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         keyed: hasher.is_keyed(),
-        sandbox: is_rehearsal(settings),
+        sandbox: is_rehearsal,
         lists: vec![],
         lists_digest: String::new(),
         rows: RowCounts::default(),

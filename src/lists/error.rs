@@ -39,6 +39,13 @@ impl ListError {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    pub(super) fn maybe_hint(self, hint: Option<&str>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
+    }
+
     pub(super) fn unreadable(source_name: &Arc<str>, error: &io::Error) -> Self {
         let cause = match error.kind() {
             io::ErrorKind::NotFound => "no such file".to_owned(),

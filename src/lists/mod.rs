@@ -19,6 +19,7 @@ mod list_name;
 mod list_set;
 mod reader;
 mod rewritten;
+mod second_id;
 mod skipped;
 mod spool;
 mod strict_quotes;
@@ -32,6 +33,6 @@ pub use error::ListError;
 
 pub(crate) use list_name::ListName;
 pub(crate) use list_set::{ListFacts, Lists};
-pub(crate) use survey::Survey;
+pub(crate) use survey::{ExclusionUse, Survey};
 pub use triage::TriagedRow;
 pub(crate) use triage::{Exclusions, Triage};

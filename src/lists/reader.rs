@@ -15,6 +15,7 @@ use super::cell_kind::CellKind;
 use super::error::ListError;
 use super::header::{Column, Header, Repetition};
 use super::rewritten::{Cell, RewrittenRow};
+use super::second_id::second_id;
 use super::skipped::{RecordKind, Skipper, is_total};
 use super::spool::Spool;
 use super::strict_quotes::{Faults, ListFault, RowFault, StrictQuotes};
@@ -78,9 +79,12 @@ impl Iterator for ExclusionRows {
 
     fn next(&mut self) -> Option<Self::Item> {
         let fields = self.0.next()?;
-        Some(fields.map(|Fields { origin, conference_id, lines, .. }| ExclusionRow {
-            origin,
-            conference_id: self.0.conference_id(conference_id, lines),
+        Some(fields.map(|Fields { origin, conference_id, lines, .. }| {
+            let conference_id = conference_id.and_then(|cell| match self.0.second_id(&cell) {
+                Some(second) => Err(second),
+                None => self.0.conference_id(Ok(cell), lines),
+            });
+            ExclusionRow { origin, conference_id }
         }))
     }
 }
@@ -203,6 +207,12 @@ impl Records {
 
     fn union_id(&self, cell: Result<Cell, InvalidRow>, lines: u64) -> Result<UnionId, InvalidRow> {
         self.id(self.union_id_column()?, &cell?, lines, UnionId::parse)
+    }
+
+    /// The error about a second conference id on the line. A rewritten list has been checked when it was read.
+    fn second_id(&self, id: &Cell) -> Option<InvalidRow> {
+        let cells = self.record.iter().map(clean);
+        if self.header.is_rewritten { None } else { second_id(&id.text, cells) }
     }
 
     /// The union id column. A list of meetings to close is refused without one when it is opened.

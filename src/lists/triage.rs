@@ -3,8 +3,9 @@
 //! Invariant: of the rows with the same two ids, at most the first is to close, and no row of an excluded meeting is.
 //! Memory: one fingerprint of 16 bytes for each row.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::error::ListError;
 use super::list_set;
@@ -56,7 +57,7 @@ impl Triage {
                 (OutcomeKind::Invalid, format!("{reason}; {hint}"))
             }
             Err(InvalidRow { reason, hint: None }) => (OutcomeKind::Invalid, reason),
-            Ok(request) if self.exclusions.0.contains(&request.conference_id) => {
+            Ok(request) if self.exclusions.contains(request.conference_id.as_str()) => {
                 (OutcomeKind::Excluded, "the exclusion list names this conference id".to_owned())
             }
             Ok(request) if self.seen.insert(request.fingerprint()) => {
@@ -72,29 +73,39 @@ impl Triage {
 
 /// Conference ids that must not be closed.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Exclusions(HashSet<ConferenceId>);
+pub(crate) struct Exclusions {
+    /// Each id, and where it stood first.
+    ids: Arc<HashMap<ConferenceId, Origin>>,
+    /// Whether there is a list of exclusions.
+    is_given: bool,
+}
 
 impl Exclusions {
     /// Reads an exclusion list. An invalid row is an error, because otherwise its meeting could be closed.
     pub(crate) fn read(path: &Path, columns: &InputSettings) -> Result<Self, ListError> {
         let rows = list_set::exclusion_rows(path, columns)?;
-        let ids: Result<_, ListError> = rows
-            .map(|row| {
-                let ExclusionRow { origin, conference_id } = row?;
-                conference_id.map_err(|invalid| unreadable_exclusion(&origin, &invalid))
-            })
-            .collect();
-        Ok(Self(ids?))
+        let mut ids = HashMap::new();
+        for row in rows {
+            let ExclusionRow { origin, conference_id } = row?;
+            let id = conference_id.map_err(|invalid| unreadable_exclusion(&origin, &invalid))?;
+            ids.entry(id).or_insert(origin);
+        }
+        Ok(Self { ids: Arc::new(ids), is_given: true })
+    }
+
+    /// The ids and where each stood first. `None`: there is no list of exclusions.
+    pub(super) fn given(&self) -> Option<&HashMap<ConferenceId, Origin>> {
+        self.is_given.then_some(&self.ids)
+    }
+
+    pub(super) fn contains(&self, conference_id: &str) -> bool {
+        self.ids.contains_key(conference_id)
     }
 }
 
 fn unreadable_exclusion(origin: &Origin, invalid: &InvalidRow) -> ListError {
     let problem = format!("{invalid}; every exclusion must be readable");
-    let error = ListError::new(&origin.source, problem).at(origin.line);
-    match invalid.hint {
-        Some(hint) => error.hint(hint),
-        None => error,
-    }
+    ListError::new(&origin.source, problem).at(origin.line).maybe_hint(invalid.hint)
 }
 
 #[cfg(test)]
@@ -147,10 +158,15 @@ mod tests {
         let read = |text: &str| {
             let mut file = tempfile::NamedTempFile::new().unwrap();
             file.write_all(text.as_bytes()).unwrap();
-            Exclusions::read(file.path(), &InputSettings::default()).map(|exclusions| exclusions.0.len())
+            Exclusions::read(file.path(), &InputSettings::default())
+                .map(|exclusions| exclusions.given().unwrap().len())
         };
         assert_eq!(read("meeting id\na\nb\n").unwrap(), 2);
         assert_eq!(read("meeting id,host\na,\nb,u\n").unwrap(), 2);
+        let (one, two) = ("607452e01401526ee39609e1", "61a0bb3c9d2e4f5a6b7c8d9e");
+        assert_eq!(read(&format!("meeting id,title,copy\n{one},Board,{one}\n")).unwrap(), 1);
+        let error = read(&format!("meeting id,title\n{one},Board\n{two},{one}\n")).unwrap_err();
+        assert!(error.to_string().contains(":3: the line names more than one conference id: "), "{error}");
         let error = read("meeting id\na\n6.07E+23\n").unwrap_err();
         assert!(
             error

@@ -165,6 +165,12 @@ impl ConferenceId {
     }
 }
 
+impl std::borrow::Borrow<str> for ConferenceId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl UnionId {
     /// Parses a trimmed cell.
     pub fn parse(cell: &str) -> Result<Self, IdProblem> {

@@ -63,6 +63,8 @@ fn can_have_waited(outcome: &Outcome) -> bool {
         | OutcomeKind::AlreadyClosed
         | OutcomeKind::Failed
         | OutcomeKind::NotAttempted => true,
-        OutcomeKind::Invalid | OutcomeKind::Duplicate | OutcomeKind::Excluded => false,
+        OutcomeKind::Invalid | OutcomeKind::Duplicate | OutcomeKind::Excluded | OutcomeKind::Withdrawn => {
+            false
+        }
     }
 }

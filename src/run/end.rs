@@ -15,6 +15,8 @@ pub struct RunEnd {
     pub aborted: bool,
     /// Rows that are `not_attempted` because another worker took them over. That worker reports them.
     pub taken_over: u64,
+    /// Rows that are `withdrawn`, and that were asked for without an answer. Their meetings may still be open.
+    pub withdrawn_in_doubt: u64,
     /// What this process counted.
     pub totals: Totals,
 }
@@ -34,8 +36,8 @@ impl RunEnd {
             None if unclosed(OutcomeKind::Failed) + unclosed(OutcomeKind::Invalid) > 0 => {
                 ExitCode::Incomplete
             }
-            // A row in doubt was taken off the lists: its meeting may still be open. Rows that another worker took over
-            // count in that worker's exit code.
+            None if self.withdrawn_in_doubt > 0 => ExitCode::Incomplete,
+            // Rows that another worker took over count in that worker's exit code.
             None if self.count(OutcomeKind::NotAttempted) > self.taken_over => ExitCode::Incomplete,
             None => ExitCode::Done,
         }
@@ -63,7 +65,13 @@ mod tests {
 
     fn code(stop: Option<Stop>, aborted: bool, outcomes: &[(OutcomeKind, u64)]) -> u8 {
         let outcomes = outcomes.iter().map(|(kind, count)| (kind.name().to_owned(), *count)).collect();
-        let end = RunEnd { stop, aborted, taken_over: 0, totals: Totals { outcomes, ..Totals::default() } };
+        let end = RunEnd {
+            stop,
+            aborted,
+            taken_over: 0,
+            withdrawn_in_doubt: 0,
+            totals: Totals { outcomes, ..Totals::default() },
+        };
         end.exit_code(|_| 0).number()
     }
 
@@ -87,7 +95,13 @@ mod tests {
 
     #[test]
     fn a_row_that_failed_before_the_run_was_continued_still_counts() {
-        let end = RunEnd { stop: None, aborted: false, taken_over: 0, totals: Totals::default() };
+        let end = RunEnd {
+            stop: None,
+            aborted: false,
+            taken_over: 0,
+            withdrawn_in_doubt: 0,
+            totals: Totals::default(),
+        };
         assert_eq!(end.exit_code(|kind| u64::from(kind == OutcomeKind::Failed)), ExitCode::Incomplete);
     }
 
@@ -96,7 +110,17 @@ mod tests {
         for (not_attempted, code) in [(2, ExitCode::Done), (3, ExitCode::Incomplete)] {
             let outcomes = [(OutcomeKind::NotAttempted.name().to_owned(), not_attempted)].into();
             let totals = Totals { outcomes, ..Totals::default() };
-            let end = RunEnd { stop: None, aborted: false, taken_over: 2, totals };
+            let end = RunEnd { stop: None, aborted: false, taken_over: 2, withdrawn_in_doubt: 0, totals };
+            assert_eq!(end.exit_code(|_| 0), code);
+        }
+    }
+
+    #[test]
+    fn a_withdrawn_row_counts_only_if_it_was_asked_for_without_an_answer() {
+        for (withdrawn_in_doubt, code) in [(0, ExitCode::Done), (1, ExitCode::Incomplete)] {
+            let outcomes = [(OutcomeKind::Withdrawn.name().to_owned(), 2)].into();
+            let totals = Totals { outcomes, ..Totals::default() };
+            let end = RunEnd { stop: None, aborted: false, taken_over: 0, withdrawn_in_doubt, totals };
             assert_eq!(end.exit_code(|_| 0), code);
         }
     }

@@ -51,7 +51,7 @@ impl Job {
     /// The same row after its attempts of earlier processes.
     #[must_use]
     pub(crate) fn after(self, prior: PriorAttempts) -> Self {
-        let PriorAttempts { attempts, first_attempt_at, in_doubt, lease } = prior;
+        let PriorAttempts { attempts, first_attempt_at, in_doubt, lease, last_status: _ } = prior;
         Self { attempts, first_attempt_at, in_doubt, lease, ..self }
     }
 
@@ -85,6 +85,7 @@ impl Job {
             | OutcomeKind::Invalid
             | OutcomeKind::Duplicate
             | OutcomeKind::Excluded
+            | OutcomeKind::Withdrawn
             | OutcomeKind::NotAttempted => None,
         };
         Outcome {

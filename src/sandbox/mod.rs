@@ -45,6 +45,9 @@ pub struct SandboxSettings {
     pub quotas: Quotas,
     /// How long an access token is valid.
     pub token_lifetime: Duration,
+    /// Whether every answer says that it comes from the stand-in ([`SANDBOX_HEADER`]). Without it, a run takes the stand-in for
+    /// DingTalk.
+    pub says_so: bool,
     /// Whether the statistics keep every call. Memory then grows with the calls.
     pub keep_calls: bool,
 }
@@ -58,6 +61,7 @@ impl Default for SandboxSettings {
             seed: 1,
             quotas: Quotas::default(),
             token_lifetime: Duration::from_hours(2),
+            says_so: true,
             keep_calls: false,
         }
     }

@@ -18,6 +18,7 @@ use super::reply::REQUEST_ID;
 use super::stand_in::{ApiRequest, StandIn};
 use super::tokens::TokenFlow;
 use super::{Reply, SandboxSettings, ScriptedReply, Statistics};
+use crate::dingtalk::SANDBOX_HEADER;
 use crate::http_server::{HttpServer, Limits};
 
 const CLOSE_PATH: &str = "/v1.0/conference/videoConferences/";
@@ -102,7 +103,11 @@ async fn answer(
     };
     let token = head.headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok());
     let request = read(&head.method, head.uri.path(), head.uri.query().unwrap_or_default(), token, &body);
-    let (reply, latency) = stand_in.lock().answer(request, Instant::now());
+    let ((reply, latency), says_so) = {
+        let mut stand_in = stand_in.lock();
+        (stand_in.answer(request, Instant::now()), stand_in.says_so())
+    };
+    let reply = if says_so { reply.header(SANDBOX_HEADER, "1") } else { reply };
     let _in_flight = InFlightGuard(Arc::clone(&stand_in));
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;

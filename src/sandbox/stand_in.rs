@@ -59,6 +59,11 @@ impl StandIn {
         }
     }
 
+    /// Whether answers say that they come from the stand-in.
+    pub(super) fn says_so(&self) -> bool {
+        self.settings.says_so
+    }
+
     pub(super) fn script(&mut self, conference_id: &str, replies: Vec<ScriptedReply>) {
         self.scripts.entry(conference_id.to_owned()).or_default().extend(replies);
     }

@@ -118,7 +118,8 @@ impl Leases {
             OutcomeKind::Closed
             | OutcomeKind::AlreadyClosed
             | OutcomeKind::Duplicate
-            | OutcomeKind::Excluded => {}
+            | OutcomeKind::Excluded
+            | OutcomeKind::Withdrawn => {}
             OutcomeKind::Failed | OutcomeKind::NotAttempted | OutcomeKind::Invalid => {
                 self.asked_for.remove(&request);
             }
@@ -179,9 +180,11 @@ fn fingerprint(entry: &TriagedRow) -> Fingerprint {
 /// How to settle the entry of a row with this outcome.
 fn settlement(outcome: &Outcome, id: EntryId, run_id: &str, times_delivered: u64) -> Settlement {
     match outcome.kind {
-        OutcomeKind::Closed | OutcomeKind::AlreadyClosed | OutcomeKind::Duplicate | OutcomeKind::Excluded => {
-            Settlement::Acknowledge
-        }
+        OutcomeKind::Closed
+        | OutcomeKind::AlreadyClosed
+        | OutcomeKind::Duplicate
+        | OutcomeKind::Excluded
+        | OutcomeKind::Withdrawn => Settlement::Acknowledge,
         OutcomeKind::Failed | OutcomeKind::Invalid => {
             let cells =
                 Cells { conference_id: outcome.conference_id.clone(), union_id: outcome.union_id.clone() };

@@ -42,6 +42,8 @@ pub(crate) struct Worker {
     pub(crate) hasher: Hasher,
     pub(crate) clock: Clock,
     pub(crate) api: Arc<HttpApi>,
+    /// Whether its runs are rehearsals.
+    pub(crate) is_rehearsal: bool,
     pub(crate) queue: Arc<Queue>,
     pub(crate) quota: SharedQuota,
     pub(crate) leases: SharedLeases,
@@ -142,7 +144,8 @@ impl Worker {
         feeder: Feeder<Queue>,
         rows: Vec<IncomingRow>,
     ) -> Result<(ExitCode, Feeder<Queue>), Failure> {
-        let started = match lifecycle::start_worker_run(&self.settings, &self.hasher, &self.clock) {
+        let (settings, hasher, clock) = (&self.settings, &self.hasher, &self.clock);
+        let started = match lifecycle::start_worker_run(settings, hasher, self.is_rehearsal, clock) {
             Ok(started) => started,
             Err(failure) => {
                 self.release(&rows).await;
@@ -161,11 +164,7 @@ impl Worker {
         };
         let feed = tokio::spawn(feed(feeder, rows, sender, limits));
         // The span marks every log line of a rehearsal.
-        let span = if lifecycle::is_rehearsal(&self.settings) {
-            info_span!("sandbox")
-        } else {
-            tracing::Span::none()
-        };
+        let span = if self.is_rehearsal { info_span!("sandbox") } else { tracing::Span::none() };
         let finished = self.drive(&started, receiver, stop.clone()).instrument(span).await;
         let _ = stop.send(true);
         let feeder = feed.await.map_err(|error| Failure::new(ExitCode::AuditLost, error))?;
@@ -195,10 +194,7 @@ impl Worker {
             Box::new(StopsFeeding { stop, readiness: self.readiness.clone() }),
         ]);
         #[cfg(feature = "otlp")]
-        let traces = {
-            let is_rehearsal = lifecycle::is_rehearsal(&self.settings);
-            after::begin_traces(&started.run_id, is_rehearsal, &self.clock, &mut observer)
-        };
+        let traces = { after::begin_traces(&started.run_id, self.is_rehearsal, &self.clock, &mut observer) };
         let (forward, signals) = mpsc::channel(2);
         let parts = RunParts {
             api: Arc::clone(&self.api),

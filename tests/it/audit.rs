@@ -158,7 +158,7 @@ fn readmes_check(files: &[&Path]) -> (i32, String) {
 async fn journal_of_a_run(closer: &Closer) -> std::path::PathBuf {
     closer.file(
         "list.csv",
-        "conferenceId,unionId\na,会议\n\"b\u{7f}\",host\n\"say \"\"hi\"\" \u{1f600}/\\\",host\n",
+        "conferenceId,unionId\nm1,host\na,会议\n\"b\u{7f}\",host\n\"say \"\"hi\"\" \u{1f600}/\\\",host\n",
     );
     closer.close().await;
     closer.run_folder().join("journal.jsonl")

@@ -59,7 +59,10 @@ async fn check_prints_one_line_per_item_and_closes_and_leaves_nothing() {
         "ok     audit: kept does not exist yet; it can be created, written and locked".to_owned(),
         line(&ran, "room").to_owned(),
         "ok     metrics: run.prom can be written".to_owned(),
-        format!("ok     dingtalk: {} answers", sandbox.base_url()),
+        format!(
+            "ok     dingtalk: {} answers: it is the sandbox, and closes no real meeting",
+            sandbox.base_url()
+        ),
         "ok     clock: agrees with DingTalk's".to_owned(),
         "ok     token: fetched with internal_app, valid for 2h; only a close request can prove the permission to close meetings"
             .to_owned(),

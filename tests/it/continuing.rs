@@ -141,11 +141,11 @@ async fn resume_continues_an_edited_list_and_asks_only_for_rows_without_an_outco
     assert_eq!(closer.run_folder(), first);
     assert_eq!(sandbox.statistics().close_calls, 52);
     assert!(edited.iter().all(|name| sandbox.has_ended(name)) && !sandbox.has_ended(&dropped));
-    // The removed row keeps its outcome.
+    // The removed row is withdrawn.
     let audit = closer.audit();
     let left: Vec<&str> = audit
         .iter()
-        .filter(|row| row["outcome"] == "not_attempted")
+        .filter(|row| row["outcome"] == "withdrawn")
         .map(|row| row["conference_id"].as_str())
         .collect();
     assert_eq!((left, audit.len()), (vec![dropped.as_str()], 53));
@@ -157,7 +157,7 @@ async fn resume_continues_an_edited_list_and_asks_only_for_rows_without_an_outco
         "{}",
         accounted.printed()
     );
-    assert!(accounted.stderr.contains("note: 1 outcome for rows that are not in these lists"));
+    assert!(accounted.stderr.contains("note: 1 row taken off the lists while the run was unfinished"));
     closer.list(["m0000", "m0000", "never"]);
     let accounted = closer.run(&["verify", "latest", "--input", "list.csv"]).await;
     assert_eq!(accounted.code, 1, "{}", accounted.printed());
@@ -234,7 +234,7 @@ async fn a_doubtful_row_that_was_removed_from_the_list_is_neither_asked_for_nor_
     assert_eq!(resumed.code, 1, "{}", resumed.printed());
     let audit = closer.audit();
     let doubtful = audit.iter().find(|row| row["conference_id"] == "m0001").unwrap();
-    assert_eq!((doubtful["outcome"].as_str(), doubtful["attempts"].as_str()), ("not_attempted", "1"));
+    assert_eq!((doubtful["outcome"].as_str(), doubtful["attempts"].as_str()), ("withdrawn", "1"));
     assert_eq!(
         doubtful["message"],
         "[sandbox] a request was sent and not answered; the row was removed from the lists later"
@@ -242,6 +242,50 @@ async fn a_doubtful_row_that_was_removed_from_the_list_is_neither_asked_for_nor_
     let statistics = sandbox.statistics();
     let calls = statistics.calls.iter().filter(|call| call.conference_id == "m0001");
     assert_eq!(calls.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawn_row_is_asked_for_only_if_it_is_back_in_the_list() {
+    let sandbox = Sandbox::start(fast_sandbox()).await.unwrap();
+    let closer = with_rows(Closer::at(&sandbox), &names(40)).set("PACE__REQUESTS_PER_SECOND", "40");
+    let some = ["close", "--yes", "--run-id", "one", "--deadline", "300ms", "list.csv"];
+    assert_eq!(closer.run(&some).await.code, 4);
+    let done = sandbox.statistics().close_calls;
+    assert!((1..38).contains(&done));
+    // Two rows are taken off the list, and no row was asked for without an answer.
+    closer.list(names(38).iter().map(String::as_str));
+    let again = ["close", "--yes", "--deadline", "1ms", "--resume", "one", "list.csv"];
+    let ran = closer.run(&again).await;
+    assert_eq!(ran.code, 4, "{}", ran.printed());
+    let expected = format!("continuing run one: {done} of 38 rows done, 2 rows were taken off the lists\n");
+    assert!(ran.stderr.contains(&expected), "{}", ran.printed());
+
+    // One of them is back in the list.
+    closer.list(names(39).iter().map(String::as_str));
+    let closer = closer.set("PACE__REQUESTS_PER_SECOND", "1000");
+    let ran = closer.run(&["close", "--yes", "--resume", "one", "list.csv"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.printed());
+    assert!(
+        ran.stdout.contains("\nwithdrawn                1\nrows in                 40\n"),
+        "{}",
+        ran.printed()
+    );
+    let (summary, audit) = (closer.summary(), closer.audit());
+    assert_eq!(
+        (&summary["outcomes"]["closed"], &summary["outcomes"]["withdrawn"], &summary["rows_in"]),
+        (&39.into(), &1.into(), &40.into())
+    );
+    assert_eq!((&*audit[39]["outcome"], &*audit[39]["attempts"]), ("withdrawn", "0"));
+    assert_eq!(audit[39]["message"], "[sandbox] the row was removed from the lists");
+    assert!(!sandbox.has_ended("m0039") && sandbox.statistics().close_calls == 39);
+
+    let retry = closer.run(&["close", "--yes", "--retry-failed", "one"]).await;
+    assert!(retry.stdout.contains("nothing to do"), "{}", retry.printed());
+    let verified = closer.run(&["verify", "one", "--input", "list.csv"]).await;
+    assert_eq!(verified.code, 0, "{}", verified.printed());
+    let expected = "note: 1 row taken off the lists while the run was unfinished (withdrawn)\n";
+    assert_eq!(verified.stderr, expected, "{}", verified.printed());
+    assert_eq!(sandbox.statistics().close_calls, 39);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -73,7 +73,8 @@ async fn enqueue_applies_the_same_guards_as_close() {
     assert_eq!(ran.code, 2, "{}", ran.printed());
     assert!(ran.stderr.starts_with("error: the lists contain 3 meetings, and at most 2 may be closed\n"));
     let ran = closer.run(&["enqueue", "--dry-run", "--exclude", "keep.csv", "list.csv"]).await;
-    let expected = "3 rows: 2 meetings to close, 1 excluded\ndry run: nothing was added\n";
+    let expected = "3 rows: 2 meetings to close, 1 excluded\nexclusions: 1 read, 1 of them in the lists\n\
+                    dry run: nothing was added\n";
     assert_eq!((ran.code, ran.stdout.as_str()), (0, expected));
     assert!(!redis.exists(STREAM));
     let ran = closer.run(&["enqueue", "--yes", "--exclude", "keep.csv", "list.csv"]).await;

@@ -16,6 +16,7 @@ use crate::lists::header::{self, Columns, Header, HeaderProblem, Repetition};
 use crate::lists::list::Purpose;
 use crate::lists::reader::{header_elsewhere, tell};
 use crate::lists::rewritten::{self, RewrittenWriter};
+use crate::lists::second_id::second_id;
 use crate::lists::skipped::{RecordKind, Skipper, is_total};
 use crate::meeting::Origin;
 use crate::settings::InputSettings;
@@ -172,6 +173,9 @@ pub(super) fn rewrite<R: Read + Seek>(
     let (mut list, mut skipper) = (RewrittenWriter::new(source)?, Skipper::default());
     for row in first.drain(index + 1..).map(Ok).chain(rows) {
         let row = row.map_err(unreadable)?;
+        if purpose == Purpose::Exclusions {
+            refuse_second_id(source, &row, conference_id.index)?;
+        }
         skipper.take(row.number, row.kind(source, &header)?, row);
         write_ready(&mut list, source, &mut skipper, &columns)?;
     }
@@ -179,6 +183,16 @@ pub(super) fn rewrite<R: Read + Seek>(
     write_ready(&mut list, source, &mut skipper, &columns)?;
     let header = rewritten::header(&conference_id.name, union_id.as_ref().map(|column| column.name.as_str()));
     Ok((header, list.finish()?))
+}
+
+/// Refuses a line of an exclusion list that names two conference ids.
+fn refuse_second_id(source: &Arc<str>, row: &SheetRow, index: usize) -> Result<(), ListError> {
+    let id = row.cell(index);
+    let Some(second) = second_id(&id.text, row.cells.iter().map(|(_, cell)| &*cell.text)) else {
+        return Ok(());
+    };
+    let problem = format!("{second}; every exclusion must be readable");
+    Err(ListError::new(source, problem).at(row.number).maybe_hint(second.hint))
 }
 
 fn write_ready(

@@ -81,6 +81,7 @@ fn advice(kind: OutcomeKind, code: &str) -> Option<&'static str> {
         | OutcomeKind::Closed
         | OutcomeKind::AlreadyClosed
         | OutcomeKind::Duplicate
-        | OutcomeKind::Excluded => None,
+        | OutcomeKind::Excluded
+        | OutcomeKind::Withdrawn => None,
     }
 }

@@ -24,6 +24,9 @@ pub(super) const fn outcome_style(kind: OutcomeKind) -> OutcomeStyle {
         OutcomeKind::Invalid => ("Invalid", "the row itself is unusable", Some("dots")),
         OutcomeKind::Duplicate => ("Duplicate", "an earlier row has the same meeting and host", None),
         OutcomeKind::Excluded => ("Excluded", "an exclusion list names the meeting", None),
+        OutcomeKind::Withdrawn => {
+            ("Withdrawn", "the row was taken off the lists while the run was unfinished", None)
+        }
         OutcomeKind::NotAttempted => {
             ("Not attempted", "the run ended first, or another worker took over the row", Some("lines"))
         }
@@ -35,9 +38,11 @@ pub(super) const fn outcome_style(kind: OutcomeKind) -> OutcomeStyle {
 pub(super) const fn needs_attention(kind: OutcomeKind) -> bool {
     match kind {
         OutcomeKind::Failed | OutcomeKind::Invalid | OutcomeKind::NotAttempted => true,
-        OutcomeKind::Closed | OutcomeKind::AlreadyClosed | OutcomeKind::Duplicate | OutcomeKind::Excluded => {
-            false
-        }
+        OutcomeKind::Closed
+        | OutcomeKind::AlreadyClosed
+        | OutcomeKind::Duplicate
+        | OutcomeKind::Excluded
+        | OutcomeKind::Withdrawn => false,
     }
 }
 

@@ -43,10 +43,17 @@ impl Overview {
         for ((rows, what), sign) in not_ended.iter().filter(|(rows, _)| *rows > 0).zip(["; ", ", "]) {
             headline += &format!("{sign}{} {what}", HumanCount(*rows));
         }
+        if index.withdrawn_in_doubt > 0 {
+            let rows = count(index.withdrawn_in_doubt, "withdrawn row");
+            headline += &format!("; {rows} may have ended after a request without an answer");
+        }
         headline.push('.');
         Self {
             headline,
-            is_good: is_finished && wanted == ended && index.count_of(OutcomeKind::Invalid) == 0,
+            is_good: is_finished
+                && wanted == ended
+                && index.withdrawn_in_doubt == 0
+                && index.count_of(OutcomeKind::Invalid) == 0,
             rows: rows(index),
             when: when(index),
             end: end(index),
@@ -91,12 +98,32 @@ fn end(index: &RunIndex) -> String {
         return text + " To continue it, repeat the command.";
     };
     let known = ExitCode::ALL.into_iter().find(|code| code.number() == finished.exit_code);
-    let meaning = known.map(|code| format!(": {}", code.meaning())).unwrap_or_default();
+    let meaning = known.map(|code| format!(": {}", meaning(code, index))).unwrap_or_default();
     let mut text = format!("Exit code {}{meaning}.", finished.exit_code);
     if !finished.detail.is_empty() {
         text += &format!(" Stopped early: {}.", finished.detail);
     }
     text
+}
+
+/// What the exit code means for this run.
+fn meaning(code: ExitCode, index: &RunIndex) -> &'static str {
+    let not_closed = [OutcomeKind::Failed, OutcomeKind::Invalid].map(|kind| index.count_of(kind));
+    match code {
+        // The exit code of a worker leaves out the rows that another worker took over.
+        ExitCode::Done if index.count_of(OutcomeKind::NotAttempted) > 0 => {
+            "every meeting that this run asked for has ended; it did not attempt the others"
+        }
+        ExitCode::Incomplete if not_closed == [0, 0] && index.withdrawn_in_doubt > 0 => {
+            "a withdrawn row was asked for without an answer, so its meeting may have ended or not"
+        }
+        ExitCode::Done
+        | ExitCode::Incomplete
+        | ExitCode::Usage
+        | ExitCode::Halted
+        | ExitCode::Interrupted
+        | ExitCode::AuditLost => code.meaning(),
+    }
 }
 
 /// Rows of the lists that have no outcome. Unknown if the lists were edited since the run began.

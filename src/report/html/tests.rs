@@ -81,14 +81,15 @@ fn page(records: &[Record], bounds: PageBounds) -> String {
 
 #[test]
 fn the_headline_counts_only_closed_and_already_closed_meetings_as_ended() {
-    use OutcomeKind::{AlreadyClosed, Closed, Duplicate, Excluded, Failed, Invalid, NotAttempted};
-    let cases: [(&[OutcomeKind], &str, bool); 7] = [
+    use OutcomeKind::{AlreadyClosed, Closed, Duplicate, Excluded, Failed, Invalid, NotAttempted, Withdrawn};
+    let cases: [(&[OutcomeKind], &str, bool); 8] = [
         (&[Closed, AlreadyClosed, Closed], "All 3 meetings ended.", true),
         (&[Closed, Duplicate, Excluded], "The one meeting ended.", true),
         (&[Closed, Closed, Invalid], "All 2 meetings ended.", false),
         (&[Closed, Failed, Failed], "1 of 3 meetings ended; 2 failed.", false),
         (&[Failed], "0 of 1 meeting ended; 1 failed.", false),
         (&[Closed, Failed, NotAttempted], "1 of 3 meetings ended; 1 failed, 1 not attempted.", false),
+        (&[Closed, Withdrawn], "The one meeting ended.", true),
         (&[Excluded], "The run had no meeting to end.", true),
     ];
     for (kinds, headline, is_good) in cases {

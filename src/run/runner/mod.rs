@@ -83,7 +83,8 @@ pub async fn run<A: Api>(
         Err(Break::Abort) => (stop, true),
         Err(Break::AuditLost(error)) => (Some(Stop::AuditLost(error)), false),
     };
-    RunEnd { stop, aborted, taken_over: runner.taken_over, totals }
+    let (taken_over, withdrawn_in_doubt) = (runner.taken_over, runner.withdrawn_in_doubt);
+    RunEnd { stop, aborted, taken_over, withdrawn_in_doubt, totals }
 }
 
 /// Why the loop ends although rows have no outcome yet.
@@ -125,6 +126,7 @@ struct Runner<'a, A> {
     counters: Counters,
     asked: AskedMeetings,
     taken_over: u64,
+    withdrawn_in_doubt: u64,
 }
 
 /// Resolves when the lease was renewed or lost; never without a lease.
@@ -148,6 +150,7 @@ impl<'a, A: Api> Runner<'a, A> {
             counters: Counters::new(parts.clock.now(), parts.pace.requests_per_second),
             asked: AskedMeetings::default(),
             taken_over: 0,
+            withdrawn_in_doubt: 0,
             rows_open: true,
             rows,
             parts,
@@ -347,9 +350,11 @@ impl<'a, A: Api> Runner<'a, A> {
             }
             Some(Ok(IncomingRow { entry: TriagedRow::Unasked { origin, cells, kind, reason }, prior })) => {
                 let at = self.parts.clock.timestamp();
-                let PriorAttempts { attempts, first_attempt_at, .. } = prior;
-                let unasked = Outcome::unasked(origin, cells, kind, reason, at);
-                self.record(&Outcome { attempts, first_attempt_at, ..unasked })?;
+                let PriorAttempts { attempts, first_attempt_at, in_doubt, last_status, .. } = prior;
+                self.withdrawn_in_doubt += u64::from(kind == OutcomeKind::Withdrawn && in_doubt);
+                let mut outcome = Outcome::unasked(origin, cells, kind, reason, at);
+                outcome.details.http_status = last_status;
+                self.record(&Outcome { attempts, first_attempt_at, ..outcome })?;
             }
         }
         Ok(())

@@ -117,7 +117,10 @@ fn check(plan: &Plan) -> Result<(), String> {
             OutcomeKind::AlreadyClosed => ended && outcome.ended_by == Some(EndedBy::Unknown),
             OutcomeKind::Failed => outcome.attempts > 0,
             OutcomeKind::NotAttempted => end.stop.is_some(),
-            OutcomeKind::Invalid | OutcomeKind::Duplicate | OutcomeKind::Excluded => false,
+            OutcomeKind::Invalid
+            | OutcomeKind::Duplicate
+            | OutcomeKind::Excluded
+            | OutcomeKind::Withdrawn => false,
         };
         ensure(outcome_is_true, &|| format!("{outcome:?}"))?;
         let attempts = asked.get(outcome.conference_id.as_str()).copied().unwrap_or(0);
