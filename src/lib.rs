@@ -37,6 +37,9 @@ mod events;
 mod exit;
 #[doc(hidden)]
 pub mod fixtures;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http_server;
 mod journal;
 mod lifecycle;

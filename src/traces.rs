@@ -30,7 +30,7 @@ const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORT
 
 /// The traces of one run.
 #[derive(Debug)]
-pub struct Traces {
+pub(crate) struct Traces {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
     run: Context,
@@ -40,7 +40,7 @@ pub struct Traces {
 impl Traces {
     /// Starts the run's span if the environment names a collector. `OTEL_SDK_DISABLED=true` turns it off. OpenTelemetry itself
     /// reads its other variables: headers, sampling, batches, the service's name.
-    pub fn start(run_id: &str, sandbox: bool, clock: &Clock) -> Result<Option<Self>, String> {
+    pub(crate) fn start(run_id: &str, sandbox: bool, clock: &Clock) -> Result<Option<Self>, String> {
         let is = |name: &str, value: &str| env::var(name).is_ok_and(|text| text.eq_ignore_ascii_case(value));
         let named = |name: &&str| env::var(name).is_ok_and(|text| !text.is_empty());
         if is("OTEL_SDK_DISABLED", "true") || !ENDPOINTS.iter().any(named) {
@@ -70,12 +70,12 @@ impl Traces {
     }
 
     /// The observer that makes a span of every row.
-    pub fn observer(&self) -> impl Observe + use<> {
+    pub(crate) fn observer(&self) -> impl Observe + use<> {
         RowSpans { tracer: self.tracer.clone(), run: self.run.clone(), run_id: self.run_id.clone() }
     }
 
     /// Ends the run's span and exports the rest. It takes no longer than 5 seconds.
-    pub async fn end(self, exit_code: u8, clock: &Clock) -> Result<(), String> {
+    pub(crate) async fn end(self, exit_code: u8, clock: &Clock) -> Result<(), String> {
         let span = self.run.span();
         span.set_attribute(KeyValue::new("meeting_closer.exit_code", i64::from(exit_code)));
         if exit_code != 0 {

@@ -34,6 +34,11 @@ pub(crate) fn precise_duration(milliseconds: u64) -> String {
     if milliseconds < 1000 { format!("{milliseconds}ms") } else { duration(milliseconds) }
 }
 
+/// Foreign text, with a replacement character for each character that could steer a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +58,10 @@ mod tests {
         );
         assert_eq!([count(1, "retry"), count(2, "retry")], ["1 retry", "2 retries"]);
         assert_eq!([count(2, "key"), count(2, "batch")], ["2 keys", "2 batches"]);
+    }
+
+    #[test]
+    fn a_foreign_text_cannot_steer_a_terminal() {
+        assert_eq!(printable("a\u{1b}[2J\u{7f}\n会"), "a\u{fffd}[2J\u{fffd}\u{fffd}会");
     }
 }

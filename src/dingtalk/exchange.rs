@@ -31,15 +31,15 @@ pub enum Exchange {
 pub struct HttpAnswer {
     /// The HTTP status.
     pub status: u16,
-    /// The body, up to [`MAX_BODY_BYTES`].
+    /// The body, up to `MAX_BODY_BYTES`.
     pub body: Vec<u8>,
     /// Whether `body` is whole.
     pub complete: bool,
-    /// Whether the answer says that it comes from the stand-in: the header [`SANDBOX_HEADER`].
+    /// Whether the answer says that it comes from the stand-in: the header `SANDBOX_HEADER`.
     pub is_sandbox: bool,
     /// The header `x-acs-request-id`.
     pub request_id: Option<String>,
-    /// How long the server asked us to wait: at most [`MAX_SERVER_WAIT`].
+    /// How long the server asked us to wait: at most `MAX_SERVER_WAIT`.
     pub retry_after: Option<Duration>,
     /// The server's time, to the second: the header `Date`.
     pub served_at: Option<Timestamp>,
@@ -66,7 +66,7 @@ pub enum NoReply {
 }
 
 /// `Retry-After` of RFC 9110: seconds, or an HTTP date.
-pub(super) fn parse_retry_after(header: &str, now: Timestamp) -> Option<Duration> {
+pub(crate) fn parse_retry_after(header: &str, now: Timestamp) -> Option<Duration> {
     let header = header.trim();
     let wait = if let Ok(seconds) = header.parse() {
         Duration::from_secs(seconds)

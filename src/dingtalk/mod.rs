@@ -21,11 +21,15 @@ pub(crate) use codes::UNKNOWN_REFUSAL_HINT;
 pub use codes::hint;
 pub(crate) use codes::says_ended;
 pub(crate) use exchange::SANDBOX_HEADER;
+#[cfg(any(test, fuzzing))]
+pub(crate) use exchange::parse_retry_after;
 pub use exchange::{Exchange, HttpAnswer, NoReply};
 pub(crate) use first_contact::{FirstContact, Reachability};
 pub(crate) use judge::judge;
 pub(crate) use robot::{Message, Robot};
 pub(crate) use suspect::may_concern_every_row;
+#[cfg(any(test, fuzzing))]
+pub(crate) use token_grant::read_grant;
 pub use token_grant::{TokenError, TokenGrant};
 pub use token_keeper::AccessToken;
 pub(crate) use token_keeper::{TokenKeeper, TokenSupply};

@@ -18,6 +18,15 @@ use crate::settings::SettingsError;
 /// How long an access token is valid if DingTalk does not say: its documented two hours.
 const DOCUMENTED_LIFETIME: Duration = Duration::from_hours(2);
 
+/// The longest lifetime that is believed. A longer one is cut to this, so that it can be added to any instant.
+const MAX_LIFETIME: Duration = Duration::from_hours(24 * 30);
+
+/// What stands in place of a secret.
+const REDACTED: &str = "[redacted]";
+
+/// A shorter beginning of a secret gives nothing away, and any text may end with it. In bytes.
+const SHORTEST_BEGINNING: usize = 4;
+
 /// An access token that DingTalk granted.
 #[derive(Debug, Clone)]
 pub struct TokenGrant {
@@ -64,7 +73,7 @@ impl TokenError {
 }
 
 /// Reads the answer to a request for an access token. `sent` are the secrets in that request.
-pub(super) fn read_grant(exchange: &Exchange, sent: &[SecretString]) -> Result<TokenGrant, TokenError> {
+pub(crate) fn read_grant(exchange: &Exchange, sent: &[SecretString]) -> Result<TokenGrant, TokenError> {
     if let Exchange::Answered(answer) = exchange
         && let Some(grant) = granted(answer)
     {
@@ -79,8 +88,12 @@ pub(super) fn read_grant(exchange: &Exchange, sent: &[SecretString]) -> Result<T
         },
         ..judgement.details
     };
-    let details =
-        ReplyDetails { message: redact(details.message, sent), code: redact(details.code, sent), ..details };
+    let details = ReplyDetails {
+        message: redact(details.message, sent),
+        code: redact(details.code, sent),
+        request_id: redact(details.request_id, sent),
+        ..details
+    };
     match judgement.verdict {
         Verdict::Retry
         | Verdict::Unreachable
@@ -104,7 +117,7 @@ fn granted(answer: &HttpAnswer) -> Option<TokenGrant> {
     let lifetime = field(["expireIn", "expires_in"]).and_then(Value::as_u64);
     Some(TokenGrant {
         token: token.into(),
-        lifetime: lifetime.map_or(DOCUMENTED_LIFETIME, Duration::from_secs),
+        lifetime: lifetime.map_or(DOCUMENTED_LIFETIME, Duration::from_secs).min(MAX_LIFETIME),
     })
 }
 
@@ -113,12 +126,17 @@ fn message(answer: &HttpAnswer) -> Option<String> {
     ["message", "Message", "errmsg"].iter().find_map(|name| fields.get(name)?.as_str()).map(one_line)
 }
 
-/// The text, with `[redacted]` in place of these secrets.
+/// The text, with `[redacted]` in place of these secrets. A secret at the end may be cut off: foreign texts have a longest length.
 pub(super) fn redact(text: String, secrets: &[SecretString]) -> String {
-    secrets
-        .iter()
-        .map(ExposeSecret::expose_secret)
-        .fold(text, |text, secret| if secret.is_empty() { text } else { text.replace(secret, "[redacted]") })
+    secrets.iter().map(ExposeSecret::expose_secret).fold(text, |text, secret| {
+        if secret.is_empty() {
+            return text;
+        }
+        let text = text.replace(secret, REDACTED);
+        let beginnings = (SHORTEST_BEGINNING..secret.len()).rev().filter_map(|end| secret.get(..end));
+        let rest = beginnings.into_iter().find_map(|beginning| text.strip_suffix(beginning));
+        rest.map(|rest| format!("{rest}{REDACTED}")).unwrap_or(text)
+    })
 }
 
 #[cfg(test)]
@@ -174,9 +192,24 @@ mod tests {
     }
 
     #[test]
+    fn a_lifetime_of_any_length_can_be_added_to_an_instant() {
+        let body = r#"{"accessToken":"t","expireIn":18446744073709551615}"#;
+        assert_eq!(read(200, body).unwrap().lifetime, MAX_LIFETIME);
+    }
+
+    #[test]
+    fn a_secret_that_the_longest_length_cuts_off_is_redacted_too() {
+        let long = "x".repeat(496);
+        for field in ["message", "code", "requestid"] {
+            let error = read(400, &format!(r#"{{"code":"c","{field}":"{long}hunter2"}}"#)).unwrap_err();
+            assert!(!format!("{error}{error:?}").contains("hunt"), "{error:?}");
+        }
+    }
+
+    #[test]
     fn no_error_repeats_a_secret_or_a_token() {
         for (status, body) in [
-            (400, r#"{"code":"hunter2","message":"wrong secret hunter2"}"#),
+            (400, r#"{"code":"hunter2","message":"wrong secret hunter2","requestid":"hunter2"}"#),
             (200, r#"{"accessToken":"hunter2"#),
             (500, "hunter2"),
         ] {

@@ -1,6 +1,7 @@
 //! What a cell of a spreadsheet is: text, or something else that is not an id.
 
 use crate::meeting::IdProblem;
+use crate::wording::printable;
 
 /// What a cell is. Every cell of a CSV list is text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl CellKind {
 
     /// Why such a cell is not an id. `shown` is what the spreadsheet shows in it.
     pub(super) fn problem(self, shown: &str) -> Option<IdProblem> {
-        let shown = || shown.to_owned();
+        let shown = || printable(shown);
         match self {
             Self::Text => None,
             Self::Number => Some(IdProblem::Number(shown())),
@@ -63,5 +64,11 @@ mod tests {
             assert_eq!(CellKind::named(kind.name()), Some(kind));
         }
         assert_eq!(CellKind::named(""), None);
+    }
+
+    #[test]
+    fn the_reason_shows_a_cell_without_its_control_characters() {
+        let problem = CellKind::Date.problem("2026-11-\u{1b}[2J").unwrap();
+        assert_eq!(problem.to_string(), "is a date or time: 2026-11-\u{fffd}[2J");
     }
 }

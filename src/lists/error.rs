@@ -7,6 +7,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::exit::{ExitCode, Failure};
+use crate::wording::printable;
 
 /// Why a list is refused.
 #[derive(Debug, Error)]
@@ -74,8 +75,9 @@ impl ListError {
         )
     }
 
-    /// A workbook cannot be read. `problem` is often calamine's text.
+    /// A workbook cannot be read. `problem` is often calamine's text, which can hold any characters of the workbook.
     pub(super) fn damaged_workbook(source_name: &Arc<str>, problem: &dyn Display) -> Self {
+        let problem = printable(&problem.to_string());
         Self::new(source_name, format!("cannot read the Excel workbook: {problem}"))
             .hint("open the workbook in Excel and save it again as .xlsx")
     }

@@ -67,7 +67,7 @@ impl Pacer {
         }
     }
 
-    /// Resolves when it is worth asking again after [`NotYet::Unknown`].
+    /// Resolves when it is worth asking again after `NotYet::Unknown`.
     pub async fn permits_changed(&mut self) {
         match &self.quota {
             Quota::Own(_) => std::future::pending().await,

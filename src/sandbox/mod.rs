@@ -45,7 +45,7 @@ pub struct SandboxSettings {
     pub quotas: Quotas,
     /// How long an access token is valid.
     pub token_lifetime: Duration,
-    /// Whether every answer says that it comes from the stand-in ([`SANDBOX_HEADER`]). Without it, a run takes the stand-in for
+    /// Whether every answer says that it comes from the stand-in (`x-meeting-closer-sandbox`). Without it, a run takes the stand-in for
     /// DingTalk.
     pub says_so: bool,
     /// Whether the statistics keep every call. Memory then grows with the calls.

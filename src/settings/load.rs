@@ -20,6 +20,7 @@ use super::pace::PaceSettings;
 use super::queue::QueueSettings;
 use super::retry::RetrySettings;
 use super::{audit, dingtalk, guard, input, metrics, notify, pace, queue, retry, text};
+use crate::wording::printable;
 
 /// Every key with its default and a comment.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -174,12 +175,23 @@ fn key_error(error: &ConfigError) -> SettingsError {
         }
         ConfigError::At { error, origin, key } => {
             let key = key.as_deref().map(|key| format!("{key}: ")).unwrap_or_default();
-            format!("{key}{error}{}", from(origin.as_deref()))
+            format!("{key}{}{}", without_value(&error.to_string()), from(origin.as_deref()))
         }
         ConfigError::NotFound(key) => format!("{key} is missing"),
-        other => other.to_string(),
+        other => without_value(&other.to_string()),
     };
-    SettingsError::Key(format!("the configuration is invalid: {sentence}"))
+    SettingsError::Key(format!("the configuration is invalid: {}", printable(&sentence)))
+}
+
+/// serde's text without the value, which it quotes: `invalid type: string "…", expected struct RawPace`.
+fn without_value(text: &str) -> String {
+    match text.rsplit_once(", expected ") {
+        Some((found, expected)) if found.starts_with("invalid ") => {
+            let expected = if expected.starts_with("struct Raw") { "a section with keys" } else { expected };
+            format!("it has the wrong type: expected {expected}")
+        }
+        Some(_) | None => text.to_owned(),
+    }
 }
 
 fn from(origin: Option<&str>) -> String {

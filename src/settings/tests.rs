@@ -49,11 +49,33 @@ fn an_unknown_key_is_named() {
 }
 
 #[test]
+fn a_key_that_could_steer_a_terminal_is_named_without_its_control_characters() {
+    for (file, environment) in
+        [("\"\\u001b[2Jrate\" = 1", None), ("", Some(("MEETING_CLOSER__\u{1b}[2Jrate", "1")))]
+    {
+        let error = load(file, environment.as_slice()).unwrap_err().to_string();
+        assert!(error.contains("rate"), "{error}");
+        assert!(!error.contains(char::is_control), "{error:?}");
+    }
+}
+
+#[test]
 fn a_value_of_the_wrong_type_is_an_error_with_its_key_and_without_the_value() {
     let error = load_text("[pace]\nconcurrency = \"SECRET\"").unwrap_err().to_string();
     assert!(error.contains("pace.concurrency") && !error.contains("SECRET"), "{error}");
     let error = load_text("[dingtalk.app_secret]\nvalue = \"SECRET\"").unwrap_err().to_string();
     assert!(error.contains("app_secret") && !error.contains("SECRET"), "{error}");
+}
+
+#[test]
+fn a_value_in_place_of_a_section_is_not_shown() {
+    for (file, environment) in
+        [("dingtalk = \"SECRET\"", None), ("", Some(("MEETING_CLOSER__DINGTALK", "SECRET, expected x")))]
+    {
+        let error = load(file, environment.as_slice()).unwrap_err().to_string();
+        assert!(error.contains("dingtalk: it has the wrong type: expected a section with keys"), "{error}");
+        assert!(!error.contains("SECRET"), "{error}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::queue::{Delivery, EntryId, Field};
 const LINE: u64 = 1;
 
 /// The row of an entry. Its origin is the stream and the entry's id, which are the same in the journals of all workers.
-pub(super) fn entry_row(delivery: &Delivery, stream: &str) -> TriagedRow {
+pub(crate) fn entry_row(delivery: &Delivery, stream: &str) -> TriagedRow {
     let origin = Origin { source: format!("{stream}/{}", delivery.id).into(), line: LINE };
     match request(delivery) {
         Ok(request) => TriagedRow::ToClose { origin, request },
@@ -83,7 +83,7 @@ fn shortened(field: Option<&Field>) -> String {
 }
 
 /// The entry from which a row came.
-pub(super) fn entry_id(source: &Arc<str>) -> Option<EntryId> {
+pub(crate) fn entry_id(source: &Arc<str>) -> Option<EntryId> {
     source.rsplit_once('/')?.1.parse().ok()
 }
 

@@ -17,6 +17,8 @@ mod settler;
 #[cfg(test)]
 mod tests;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use entry_row::{entry_id, entry_row};
 pub(crate) use feeder::{Feeder, FeederParts};
 pub(crate) use join::{join, leave, worker_name};
 pub(crate) use lease_renewal::renew_leases;

@@ -105,6 +105,20 @@ fn closed_is_a_2xx_with_code_200_and_nothing_else() {
 }
 
 #[test]
+fn a_body_with_two_codes_or_with_another_text_of_200_closes_nothing() {
+    for body in [
+        r#"{"code":"permissionError","code":200}"#,
+        r#"{"Code":"permissionError","code":200}"#,
+        r#"{"code":200,"code":200}"#,
+        r#"{"code":"+200"}"#,
+        r#"{"code":"0200"}"#,
+    ] {
+        assert_eq!(verdict(200, body), Verdict::Retry, "{body}");
+    }
+    assert_eq!(verdict(400, r#"{"code":"resourceClose","Code":"permissionError"}"#), Verdict::Refused);
+}
+
+#[test]
 fn a_200_whose_body_is_empty_cut_off_or_unreadable_leaves_the_state_unknown() {
     for body in ["", "  ", "{", r#"{"code":200,"cau"#, "null", "[]", "{}", "success", "\u{fffd}"] {
         assert_eq!(verdict(200, body), Verdict::Retry, "{body}");

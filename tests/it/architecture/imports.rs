@@ -53,7 +53,7 @@ pub(super) fn sources() -> Vec<Source> {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
             let is_source = path.extension().is_some_and(|ending| ending == "rs");
-            if path.is_dir() && name != "tests" {
+            if path.is_dir() && !["tests", "fuzzing"].contains(&name) {
                 folders.push(path);
             } else if is_source && !name.starts_with("test") && name != "fixtures.rs" {
                 sources.push(read(&path));
