@@ -84,9 +84,9 @@ fn reconcile(verified: Verified, lists: &Lists) -> Result<(), Failure> {
     }
     let first = first_without.as_ref().map(|origin| format!(" (the first: {origin})")).unwrap_or_default();
     let problem = format!(
-        "the outcomes do not match the rows of the lists: {} without an outcome{first}, {} with a second outcome",
+        "the outcomes do not match the rows of the lists: {} without an outcome{first}, {} too many",
         count(*without, "row"),
-        count(*surplus, "row"),
+        count(*surplus, "outcome"),
     );
     Err(Failure::new(ExitCode::Incomplete, problem)
         .hint("continue the run with --resume, even if its lists have grown"))

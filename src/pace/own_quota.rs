@@ -63,11 +63,11 @@ impl OwnQuota {
             return RateChange { per_second: None, pause: signal.whole_window() };
         };
         let wait = match signal {
-            RateSignal::LetIn => {
+            RateSignal::Accepted => {
                 controller.let_in(now);
                 Duration::ZERO
             }
-            RateSignal::Refused { throttle, retry_after } => {
+            RateSignal::Throttled { throttle, retry_after } => {
                 match (controller.refused(throttle, sent_at, now), retry_after) {
                     (Some(Reduction { pause, .. }), None) => pause,
                     (Some(_) | None, Some(named)) => named,
@@ -109,7 +109,7 @@ mod tests {
     use crate::settings::tests::load_text;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const REFUSED: RateSignal = RateSignal::Refused { throttle: Throttle::Second, retry_after: None };
+    const REFUSED: RateSignal = RateSignal::Throttled { throttle: Throttle::Second, retry_after: None };
 
     fn quota(text: &str) -> OwnQuota {
         OwnQuota::new(&load_text(&format!("[pace]\nrequests_per_second = 100\n{text}")).unwrap().pace)
@@ -147,7 +147,7 @@ mod tests {
     async fn a_fixed_rate_stays_and_the_run_waits_for_the_whole_window() {
         let (mut quota, now) = (quota("adaptive = false"), Clock::tokio().now());
         assert_eq!(quota.feedback(REFUSED, now, now), RateChange { per_second: None, pause: SECOND });
-        let minute = RateSignal::Refused { throttle: Throttle::Minute, retry_after: None };
+        let minute = RateSignal::Throttled { throttle: Throttle::Minute, retry_after: None };
         assert_eq!(quota.feedback(minute, now, now).pause, 60 * SECOND);
     }
 
@@ -155,7 +155,7 @@ mod tests {
     async fn a_wait_that_dingtalk_names_wins_whether_the_rate_adapts_or_not() {
         for text in ["", "adaptive = false"] {
             let (mut quota, now) = (quota(text), Clock::tokio().now());
-            let named = RateSignal::Refused { throttle: Throttle::Minute, retry_after: Some(7 * SECOND) };
+            let named = RateSignal::Throttled { throttle: Throttle::Minute, retry_after: Some(7 * SECOND) };
             assert_eq!(quota.feedback(named, now, now).pause, 7 * SECOND, "{text}");
         }
     }
@@ -167,7 +167,7 @@ mod tests {
             let offsets = take(&mut quota, &clock, SECOND).await;
             assert!(offsets.len() <= 103, "{}", offsets.len());
             let now = clock.now();
-            quota.feedback(if round % 3 == 0 { REFUSED } else { RateSignal::LetIn }, now, now);
+            quota.feedback(if round % 3 == 0 { REFUSED } else { RateSignal::Accepted }, now, now);
         }
     }
 
@@ -195,7 +195,7 @@ mod tests {
         let mut reported = vec![];
         for _ in 0..200 {
             clock.wait_until(clock.now() + SECOND / 10).await;
-            reported.extend(quota.feedback(RateSignal::LetIn, clock.now(), clock.now()).per_second);
+            reported.extend(quota.feedback(RateSignal::Accepted, clock.now(), clock.now()).per_second);
         }
         assert!(reported.windows(2).all(|pair| pair[0] < pair[1]) && reported.len() < 20, "{reported:?}");
         assert!(reported.last().is_some_and(|rate| (rate - 100.0).abs() < 1e-9), "{reported:?}");

@@ -95,8 +95,8 @@ impl Pacer {
         self.pauses.pause(now, pause, judgement.reason);
         self.pauses.answered(judgement, now);
         let reason = match signal {
-            RateSignal::LetIn => "DingTalk refused nothing for a while",
-            RateSignal::Refused { .. } | RateSignal::Banned(_) | RateSignal::Nothing => judgement.reason,
+            RateSignal::Accepted => "DingTalk refused nothing for a while",
+            RateSignal::Throttled { .. } | RateSignal::Banned(_) | RateSignal::Nothing => judgement.reason,
         };
         per_second.map(|per_second| RateReport { per_second, reason })
     }

@@ -25,10 +25,10 @@ pub enum NotYet {
 /// What an answer says about the rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RateSignal {
-    /// DingTalk let the request in.
-    LetIn,
+    /// DingTalk accepted the request: the rate is not too high.
+    Accepted,
     /// DingTalk refused the request for its rate.
-    Refused {
+    Throttled {
         /// Which quota refused it.
         throttle: Throttle,
         /// How long DingTalk asked us to wait, if it did.
@@ -44,34 +44,34 @@ impl RateSignal {
     /// What this judgement says about the rate.
     pub fn of(judgement: &Judgement, settings: &PaceSettings) -> Self {
         match judgement.verdict {
-            Verdict::Throttled(throttle) => Self::Refused { throttle, retry_after: judgement.retry_after },
+            Verdict::Throttled(throttle) => Self::Throttled { throttle, retry_after: judgement.retry_after },
             Verdict::Banned => Self::Banned(settings.pause_after_ban(judgement.retry_after)),
             Verdict::Retry | Verdict::Unreachable | Verdict::TokenRefused => Self::Nothing,
-            Verdict::Closed | Verdict::AlreadyEnded | Verdict::Refused | Verdict::Halt => Self::LetIn,
+            Verdict::Closed | Verdict::AlreadyEnded | Verdict::Refused | Verdict::Halt => Self::Accepted,
         }
     }
 
     /// The length of the window that refused the request; zero where none did.
     pub(crate) fn refusing_window(self) -> Duration {
         match self {
-            Self::Refused { throttle, .. } => window(throttle),
-            Self::LetIn | Self::Banned(_) | Self::Nothing => Duration::ZERO,
+            Self::Throttled { throttle, .. } => window(throttle),
+            Self::Accepted | Self::Banned(_) | Self::Nothing => Duration::ZERO,
         }
     }
 
     /// How long DingTalk asked us to wait.
     pub(super) fn named_wait(self) -> Duration {
         match self {
-            Self::Refused { retry_after, .. } => retry_after.unwrap_or_default(),
-            Self::LetIn | Self::Banned(_) | Self::Nothing => Duration::ZERO,
+            Self::Throttled { retry_after, .. } => retry_after.unwrap_or_default(),
+            Self::Accepted | Self::Banned(_) | Self::Nothing => Duration::ZERO,
         }
     }
 
     /// How long a run with a fixed rate waits: until the window that refused the request is over.
     pub(super) fn whole_window(self) -> Duration {
         match self {
-            Self::Refused { throttle, retry_after } => retry_after.unwrap_or(window(throttle)),
-            Self::LetIn | Self::Banned(_) | Self::Nothing => Duration::ZERO,
+            Self::Throttled { throttle, retry_after } => retry_after.unwrap_or(window(throttle)),
+            Self::Accepted | Self::Banned(_) | Self::Nothing => Duration::ZERO,
         }
     }
 }

@@ -332,7 +332,9 @@ async fn verify_detects_a_rewritten_chain_with_another_outcome_or_total() {
     assert!(write(records.clone()).is_ok());
     let outcome = records.iter().find(|record| matches!(record, Record::Outcome(_))).unwrap().clone();
     let twice = [records[..records.len() - 1].to_vec(), vec![outcome]].concat();
-    assert!(write(twice).unwrap_err().starts_with("record 6: the row list.csv:"));
+    let error = write(twice).unwrap_err();
+    assert!(error.starts_with("record 6: the row list.csv:"), "{error}");
+    assert!(error.ends_with(" has a second outcome"), "{error}");
     let mut without = records.clone();
     without.retain(|record| !matches!(record, Record::Attempt(_)));
     assert_eq!(write(without).unwrap_err(), "record 4: its totals differ from the records before it");

@@ -72,7 +72,7 @@ impl<S: QuotaStore> QuotaClient<S> {
 /// Logs one line when all workers pause, and one when they continue. Takes and returns the reason that was logged last.
 fn report_pause(grant: &PermitGrant, reported: Option<WaitReason>) -> Option<WaitReason> {
     let reason = match grant {
-        PermitGrant::Wait { wait, why: why @ (WaitReason::Banned | WaitReason::Refused) }
+        PermitGrant::Wait { wait, why: why @ (WaitReason::Banned | WaitReason::Throttled) }
             if *wait >= REPORTED_PAUSE =>
         {
             if reported != Some(*why) {
@@ -86,7 +86,7 @@ fn report_pause(grant: &PermitGrant, reported: Option<WaitReason>) -> Option<Wai
             }
             Some(*why)
         }
-        PermitGrant::Wait { why: WaitReason::Probe | WaitReason::Banned | WaitReason::Refused, .. }
+        PermitGrant::Wait { why: WaitReason::Probe | WaitReason::Banned | WaitReason::Throttled, .. }
         | PermitGrant::Nothing => reported,
         PermitGrant::Wait { why: WaitReason::Pace, .. } | PermitGrant::Permits { .. } => None,
     };

@@ -115,11 +115,11 @@ impl ShareState {
         let was_probing = self.probing_since.take_if(|since| *since <= sent_at).is_some();
         let is_refusal = match signal {
             // The latest of these says all that the earlier ones said.
-            RateSignal::LetIn | RateSignal::Nothing => {
+            RateSignal::Accepted | RateSignal::Nothing => {
                 self.unsent.retain(|unsent| unsent.signal != signal);
                 false
             }
-            RateSignal::Refused { .. } | RateSignal::Banned(_) => {
+            RateSignal::Throttled { .. } | RateSignal::Banned(_) => {
                 self.permits.clear();
                 true
             }

@@ -69,7 +69,7 @@ pub enum WaitReason {
     /// The quota is used up for now.
     Pace,
     /// DingTalk refused a worker's request for its rate.
-    Refused,
+    Throttled,
     /// DingTalk banned a worker's address.
     Banned,
     /// Another worker probes whether the ban is over.

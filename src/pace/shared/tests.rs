@@ -117,7 +117,7 @@ async fn no_permit_is_granted_while_the_store_is_away_and_its_feedback_is_sent_a
     let away = || Err("connection refused".to_owned());
     let (shared, requests, clock) =
         shared(Duration::ZERO, [away(), away(), away(), permits(1, MILLI, MILLI)]);
-    shared.feedback(RateSignal::LetIn, clock.now());
+    shared.feedback(RateSignal::Accepted, clock.now());
     let start = clock.now();
     assert_eq!(take(&shared, &clock, start).await, Some(50 + 100 + 200 + 1));
     let requests = requests.lock();
@@ -136,13 +136,13 @@ async fn a_refusal_is_sent_to_the_store_at_once_and_permits_granted_before_are_n
         [
             permits(4, Duration::ZERO, Duration::ZERO),
             Ok(PermitGrant::Nothing),
-            wait(Duration::from_secs(1), WaitReason::Refused),
+            wait(Duration::from_secs(1), WaitReason::Throttled),
             permits(1, Duration::ZERO, Duration::ZERO),
         ],
     );
     let start = clock.now();
     assert_eq!(take(&shared, &clock, start).await, Some(0));
-    shared.feedback(RateSignal::Refused { throttle: Throttle::Second, retry_after: None }, start);
+    shared.feedback(RateSignal::Throttled { throttle: Throttle::Second, retry_after: None }, start);
     assert_eq!(take(&shared, &clock, start).await, Some(1000));
     assert!(requests.lock().iter().any(|request| request.feedback.len() == 1), "{requests:?}");
 }
@@ -158,9 +158,9 @@ async fn while_a_probe_is_in_flight_no_other_request_gets_a_permit() {
     let start = clock.now();
     assert_eq!(take(&shared, &clock, start).await, Some(0));
     // The answer to a request that was sent before the probe comes only now.
-    shared.feedback(RateSignal::LetIn, before);
+    shared.feedback(RateSignal::Accepted, before);
     assert_eq!(shared.take_permit(clock.now()), Err(NotYet::Unknown));
-    shared.feedback(RateSignal::LetIn, start);
+    shared.feedback(RateSignal::Accepted, start);
     assert!(take(&shared, &clock, start).await.is_some());
 }
 

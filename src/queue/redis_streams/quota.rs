@@ -104,9 +104,9 @@ impl<H: QuotaHost> RedisQuota<H> {
         ];
         for Feedback { signal, sent_at } in &request.feedback {
             let (kind, wait) = match signal {
-                RateSignal::LetIn => ("let_in", Duration::ZERO),
+                RateSignal::Accepted => ("let_in", Duration::ZERO),
                 RateSignal::Nothing => ("trouble", Duration::ZERO),
-                RateSignal::Refused { retry_after, .. } => ("refused", retry_after.unwrap_or_default()),
+                RateSignal::Throttled { retry_after, .. } => ("refused", retry_after.unwrap_or_default()),
                 RateSignal::Banned(pause) => ("banned", *pause),
             };
             arguments.push(kind.to_owned());
@@ -139,7 +139,7 @@ impl<H: QuotaHost> QuotaStore for RedisQuota<H> {
 fn reason(why: &str) -> WaitReason {
     match why {
         "banned" => WaitReason::Banned,
-        "refused" => WaitReason::Refused,
+        "refused" => WaitReason::Throttled,
         "probe" => WaitReason::Probe,
         _ => WaitReason::Pace,
     }
