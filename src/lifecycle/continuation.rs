@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::exit::{ExitCode, Failure};
 use crate::journal::{self, Hasher, Journal, PastRun, Record, RecoverError, RunStarted, RunsError};
 use crate::run::History;
+use crate::wording::count;
 use crate::{printer, report};
 
 /// The run to continue, if there is one: the named run, or else the newest unfinished run of the same lists at the same
@@ -84,6 +85,7 @@ pub(super) fn look(unfinished: &PastRun, hasher: &Hasher) -> Result<History, Fai
 pub(super) fn open(
     unfinished: &PastRun,
     record: &RunStarted,
+    has_exclusions: bool,
     hasher: &Hasher,
     clock: &Clock,
 ) -> Result<(Journal, History), Failure> {
@@ -97,11 +99,23 @@ pub(super) fn open(
             torn.display()
         ));
     }
+    let unnamed = history.unnamed_exclusions();
+    if unnamed > 0 && !has_exclusions {
+        return Err(exclusions_needed(unfinished, unnamed));
+    }
     let journal = Journal::new(path, recovered.storage, recovered.chain);
     let continued = RunStarted { run_id: unfinished.latest.run_id.clone(), ..record.clone() };
     journal.append(&Record::RunContinued(Box::new(continued)), clock.timestamp())?;
     journal.sync()?;
     Ok((journal, history))
+}
+
+/// A killed run has not named all its exclusions in the journal, so continuing it without them could close those meetings.
+fn exclusions_needed(unfinished: &PastRun, unnamed: u64) -> Failure {
+    let (id, rows) = (&unfinished.latest.run_id, count(unnamed, "row"));
+    let problem = format!("run {id} began with exclusions, and {rows} that it excluded would be closed now");
+    Failure::new(ExitCode::Usage, problem)
+        .hint("name the exclusions again with --exclude, or start a new run without them: --fresh")
 }
 
 fn not_recovered(error: RecoverError, unfinished: &PastRun, hasher: &Hasher) -> Failure {

@@ -76,7 +76,8 @@ pub(crate) fn start(
         printer::err(&format!("run {} is complete: starting a new run", run.latest.run_id));
     }
     if let Some(unfinished) = continuation::find(args, audit_dir, earlier.as_ref(), &record, hasher)? {
-        let (journal, history) = continuation::open(&unfinished, &record, hasher, clock)?;
+        let (journal, history) =
+            continuation::open(&unfinished, &record, args.guards.exclude.is_some(), hasher, clock)?;
         let run_id = unfinished.latest.run_id;
         let started = StartedRun {
             next_command: Some(next_command(&run_id, retry_of.as_deref())),

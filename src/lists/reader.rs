@@ -82,10 +82,19 @@ impl Iterator for ExclusionRows {
         Some(fields.map(|Fields { origin, conference_id, lines, .. }| {
             let conference_id = conference_id.and_then(|cell| match self.0.second_id(&cell) {
                 Some(second) => Err(second),
+                None if lines > 1 && !self.0.header.is_rewritten => Err(several_lines(lines)),
                 None => self.0.conference_id(Ok(cell), lines),
             });
             ExclusionRow { origin, conference_id }
         }))
+    }
+}
+
+/// A stray quote takes in the lines up to the next quote, and the exclusions in them would protect nothing.
+fn several_lines(lines: u64) -> InvalidRow {
+    InvalidRow {
+        reason: format!("the row spans {lines} lines: a quote may be missing or too many"),
+        hint: Some("give each exclusion one line"),
     }
 }
 

@@ -73,3 +73,49 @@ async fn a_dry_run_names_every_invalid_row() {
         assert!(ran.stderr.contains(advice), "{}", ran.printed());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exclusion_that_spans_lines_or_has_a_cell_without_a_column_is_refused() {
+    let (sandbox, closer) = closer().await;
+    closer.file("spans.csv", "conferenceId,title\nc,\"Board\nd,Sales\ne,Screen 27\"\n");
+    let mut workbook = rust_xlsxwriter::Workbook::new();
+    let sheet = workbook.add_worksheet();
+    sheet.write(0, 0, "conferenceId").unwrap();
+    sheet.write_row(1, 0, ["c", "d"]).unwrap();
+    workbook.save(closer.folder.path().join("beyond.xlsx")).unwrap();
+    for (list, problem) in [
+        ("spans.csv", "the row spans 3 lines"),
+        ("beyond.xlsx", "the cell \"d\" has no column in the header"),
+    ] {
+        let ran = closer.run(&["close", "--yes", "--exclude", list, "list.csv"]).await;
+        assert_eq!(ran.code, 2, "{}", ran.printed());
+        assert!(ran.stderr.starts_with(&format!("error: {list}:2: {problem}")), "{}", ran.printed());
+    }
+    assert_eq!(sandbox.statistics().close_calls, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_run_with_exclusions_is_continued_only_with_exclusions() {
+    let (sandbox, closer) = closer().await;
+    closer.file("keep.csv", "conferenceId\nc\n");
+    let with_exclusions = ["close", "--yes", "--exclude", "keep.csv", "list.csv"];
+    assert_eq!(closer.run(&with_exclusions).await.code, 0);
+    let calls = sandbox.statistics().close_calls;
+    // As if the process had been killed after its first record.
+    let journal = closer.run_folder().join("journal.jsonl");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    std::fs::write(&journal, format!("{}\n", text.lines().next().unwrap())).unwrap();
+    std::fs::remove_file(closer.run_folder().join("summary.json")).unwrap();
+    let ran = closer.run(&["close", "--yes", "--resume", "latest", "list.csv"]).await;
+    assert_eq!((ran.code, sandbox.statistics().close_calls), (2, calls), "{}", ran.printed());
+    assert!(
+        ran.stderr.contains(
+            "began with exclusions, and 1 row that it excluded would be closed now\nhint: name the"
+        ),
+        "{}",
+        ran.printed()
+    );
+    let ran = closer.run(&with_exclusions).await;
+    assert_eq!(ran.code, 0, "{}", ran.printed());
+    assert!(!sandbox.has_ended("c"));
+}

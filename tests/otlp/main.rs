@@ -126,8 +126,8 @@ async fn a_refusing_collector_or_a_bad_address_is_a_warning_and_keeps_the_exit_c
     let (sandbox, collector) = (sandbox().await, Receiver::start(400, "").await);
     let folder = tempfile::tempdir().unwrap();
     for (endpoint, warning) in [
-        (collector.url("").replace("://", "://me:hunter2@"), "the last traces were not exported: "),
-        ("http://me:hunter2@no where".into(), "no traces are exported: "),
+        (collector.url("").replace("://", "://me:hunter2@"), "cannot export the last traces: "),
+        ("http://me:hunter2@no where".into(), "cannot export traces: "),
     ] {
         let (code, printed) =
             close(folder.path(), &sandbox, &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]).await;

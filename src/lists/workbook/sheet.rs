@@ -170,11 +170,13 @@ pub(super) fn rewrite<R: Read + Seek>(
         names: names.clone(),
         ..rewritten::header(&conference_id.name, union_id.as_ref().map(|column| column.name.as_str()))
     };
+    let header_end = first[index].cells.last().map_or(0, |(column, _)| column + 1);
     let (mut list, mut skipper) = (RewrittenWriter::new(source)?, Skipper::default());
     for row in first.drain(index + 1..).map(Ok).chain(rows) {
         let row = row.map_err(unreadable)?;
         if purpose == Purpose::Exclusions {
             refuse_second_id(source, &row, conference_id.index)?;
+            refuse_cell_beyond(source, &row, header_end)?;
         }
         skipper.take(row.number, row.kind(source, &header)?, row);
         write_ready(&mut list, source, &mut skipper, &columns)?;
@@ -193,6 +195,15 @@ fn refuse_second_id(source: &Arc<str>, row: &SheetRow, index: usize) -> Result<(
     };
     let problem = format!("{second}; every exclusion must be readable");
     Err(ListError::new(source, problem).at(row.number).maybe_hint(second.hint))
+}
+
+/// Refuses a line of an exclusion list with a cell that has no column: it may be a shifted id.
+fn refuse_cell_beyond(source: &Arc<str>, row: &SheetRow, header_end: usize) -> Result<(), ListError> {
+    let beyond = row.cells.iter().find(|(column, cell)| *column >= header_end && !cell.text.is_empty());
+    let Some((_, cell)) = beyond else { return Ok(()) };
+    let problem =
+        format!("the cell {:?} has no column in the header; every exclusion must be readable", cell.text);
+    Err(ListError::new(source, problem).at(row.number).hint("remove the cell, or name its column"))
 }
 
 fn write_ready(

@@ -53,6 +53,10 @@ pub struct History {
     /// Rows that have not ended: asked for without an outcome since, `not_attempted` or `withdrawn`.
     open: FingerprintMap<UnendedRow>,
     unasked: FingerprintMap<UnaskedOutcomes>,
+    /// Meetings that were excluded, under any host.
+    excluded: FingerprintSet,
+    /// How many rows the run excluded when it began.
+    excluded_at_start: u64,
     outcomes: BTreeMap<OutcomeKind, u64>,
 }
 
@@ -151,7 +155,8 @@ impl History {
             Record::RunContinued(_) => {
                 self.open.values_mut().for_each(|row| row.in_doubt |= row.awaits_outcome);
             }
-            Record::RunStarted(_) | Record::RunFinished(_) => {}
+            Record::RunStarted(started) => self.excluded_at_start = started.rows.excluded,
+            Record::RunFinished(_) => {}
         }
     }
 
@@ -181,6 +186,7 @@ impl History {
             }
             RowEffect::Excludes => {
                 self.open.remove(&row);
+                self.excluded.insert(Fingerprint::of(&outcome.conference_id, ""));
                 self.unasked.entry(row).or_default().add(kind);
             }
             RowEffect::StandsBeside => self.unasked.entry(row).or_default().add(kind),
@@ -203,15 +209,32 @@ impl History {
         self.outcomes.values().sum()
     }
 
+    /// How many rows the run excluded when it began, and has not reported yet. The journal does not name them.
+    pub fn unnamed_exclusions(&self) -> u64 {
+        let reported = self.outcomes.get(&OutcomeKind::Excluded).copied().unwrap_or_default();
+        self.excluded_at_start.saturating_sub(reported)
+    }
+
     /// How many rows have each outcome.
     pub fn outcomes(&self) -> BTreeMap<OutcomeKind, u64> {
         self.outcomes.clone()
     }
 
-    /// Returns the row for the run, or none if the journal has its outcome. A row that was excluded once stays excluded for
-    /// the rest of the run. A row that was asked for before it was excluded does not become `excluded`: its meeting may have
+    /// Returns the row for the run, or none if the journal has its outcome. A meeting that was excluded once stays excluded for
+    /// the rest of the run, under any host. A row that was asked for before it was excluded does not become `excluded`: its meeting may have
     /// ended. The same holds for a row whose ids this version does not accept.
     pub fn admit(&mut self, mut entry: TriagedRow) -> Option<IncomingRow> {
+        if let TriagedRow::ToClose { origin, request } = &entry
+            && self.excluded.contains(&request.meeting())
+        {
+            let (conference_id, union_id) = (request.conference_id.as_str(), request.union_id.as_str());
+            entry = TriagedRow::Unasked {
+                origin: origin.clone(),
+                cells: Cells { conference_id: conference_id.into(), union_id: union_id.into() },
+                kind: OutcomeKind::Excluded,
+                reason: "the run excluded this meeting earlier".to_owned(),
+            };
+        }
         let (row, done) = match &mut entry {
             TriagedRow::ToClose { request, .. } => {
                 let row = request.fingerprint();

@@ -204,3 +204,15 @@ fn an_invalid_row_that_has_its_outcome_does_not_take_the_place_of_an_open_row_th
         assert_eq!(withdrawn(history), [row("a", open.is_none())]);
     }
 }
+
+#[test]
+fn a_meeting_that_was_excluded_stays_excluded_under_another_host_and_an_unreported_exclusion_is_counted() {
+    let mut history = history(&[("a", Some(OutcomeKind::Excluded))]);
+    let request = close_request("a", "cohost");
+    let incoming = history.admit(TriagedRow::ToClose { origin: origin(3), request }).unwrap();
+    assert!(matches!(incoming.entry, TriagedRow::Unasked { kind: OutcomeKind::Excluded, .. }));
+    let mut started = crate::fixtures::run_started();
+    started.rows.excluded = 2;
+    history.learn(&Record::RunStarted(Box::new(started)), AT);
+    assert_eq!(history.unnamed_exclusions(), 1);
+}
