@@ -1,8 +1,8 @@
 //! The one table of codes: what each code means, why, and what to do about it.
 //!
 //! The table has four kinds of codes: those that DingTalk answers to a close request, those that it answers to a request
-//! for an access token, those of its older gateway, and our own for a request without a usable answer. To support another DingTalk code, add one row to
-//! [`CODES`]: verdict, reason and hint all come from it.
+//! for an access token, those of its older gateway, and our own for a request without a usable answer. To support another
+//! DingTalk code, add one row to [`CODES`]: verdict, reason and hint all come from it.
 //!
 //! Invariant: every code that does not end a meeting has a hint.
 //!

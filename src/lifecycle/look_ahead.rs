@@ -57,7 +57,7 @@ fn continuing(
     hasher: &Hasher,
     run: &PastRun,
 ) -> Result<Outlook, Failure> {
-    // Nobody is asked, and the run reads its journal soon.
+    // There is no prompt, and the run itself replays its journal.
     if !args.dry_run && (args.guards.yes || args.sandbox) {
         return Ok(Outlook::default());
     }

@@ -157,7 +157,7 @@ impl List {
     }
 }
 
-/// Refuses a list with a row above its header: nobody can tell which of its cells are ids.
+/// Refuses a list with a row above its header, because the columns of that row are unknown.
 fn refuse_row_above(spool: &Spool, header: &Header, above: &[(u64, String)]) -> Result<(), ListError> {
     for (line, text) in above {
         let cells = header::split(text, header.delimiter);

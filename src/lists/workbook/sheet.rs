@@ -221,7 +221,7 @@ fn write_ready(
     Ok(())
 }
 
-/// Refuses a sheet with a row above its header: nobody can tell which of its cells are ids.
+/// Refuses a sheet with a row above its header, because the columns of that row are unknown.
 fn refuse_row_above(
     source: &Arc<str>,
     header: &SheetRow,
